@@ -1,0 +1,47 @@
+"""A face as the finder delivers it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vrn.frames import Crop
+
+
+@dataclass(frozen=True)
+class Face:
+    """One face of a photo.
+
+    Attributes
+    ----------
+    landmarks_px : (68, 3) float64 - Multi-PIE scheme, 3D (hidden side included), photo frame
+    score : 0..1, how sure the finder is that this is a face
+    """
+
+    landmarks_px: NDArray[np.float64]
+    score: float
+
+    @property
+    def box_px(self) -> tuple[float, float, float, float]:
+        """x, y, width, height of the box of the landmarks, photo px."""
+        low, high = self.landmarks_px[:, :2].min(0), self.landmarks_px[:, :2].max(0)
+        return (float(low[0]), float(low[1]), float(high[0] - low[0]), float(high[1] - low[1]))
+
+    @property
+    def crop(self) -> Crop:
+        """The network's crop of this face."""
+        return Crop.of_landmarks(self.landmarks_px)
+
+
+class Finder(Protocol):
+    """Finds the faces of a photo. Implementations: `bundled` and `face-alignment`."""
+
+    def find(self, image: NDArray[np.uint8]) -> list[Face]:
+        """Faces by descending size of the box.
+
+        image : (height, width, 3) uint8 - RGB, photo frame
+        """
+        ...
