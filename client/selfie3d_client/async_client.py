@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import Self, TypeVar, Unpack
 
-from selfie3d.v1.reconstruction_pb2_grpc import ReconstructionServiceStub
 from selfie3d_client.connection import DEFAULT_ADDRESS, Connection, Pem, Tls
 from selfie3d_client.conversation import Conversation
 from selfie3d_client.job_status import Event, JobState, JobStatus
@@ -50,7 +49,7 @@ class AsyncClient:
     ) -> None:
         connection = Connection(address, tls, token)
         self._channel = connection.async_channel()
-        self._carrier = Carrier(ReconstructionServiceStub(self._channel), connection.metadata)
+        self._carrier = Carrier(self._channel, connection.metadata)
         self._talk = Conversation(retry or Retry(), timeout)
 
     async def reconstruct(
