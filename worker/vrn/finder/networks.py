@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from vrn.errors import WeightsError
+
+DETECTOR, ALIGNER = "face-detector", "face-aligner"  # families of weights
 LANDMARKS = 68
 DETECTOR_STRIDE = 4  # picture px per cell of the detector's map
 DETECTOR_FACE_SIZE = 28.0  # px, the size of face that the detector's size output is relative to
@@ -21,6 +26,15 @@ class DetectorConfig:
 
     channels: tuple[int, int, int, int] = (16, 32, 64, 64)
 
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> DetectorConfig:
+        """From a weights file. Raises WeightsError."""
+        return cls(_four(_checked(config, DETECTOR, cls)["channels"]))
+
+    def as_dict(self) -> dict[str, Any]:
+        """For a weights file."""
+        return {"family": DETECTOR} | asdict(self)
+
 
 @dataclass(frozen=True)
 class AlignerConfig:
@@ -29,6 +43,16 @@ class AlignerConfig:
     size: int = 96
     channels: tuple[int, int, int, int] = (24, 48, 96, 128)
     head: int = 64
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> AlignerConfig:
+        """From a weights file. Raises WeightsError."""
+        fields = _checked(config, ALIGNER, cls)
+        return cls(int(fields["size"]), _four(fields["channels"]), int(fields["head"]))
+
+    def as_dict(self) -> dict[str, Any]:
+        """For a weights file."""
+        return {"family": ALIGNER} | asdict(self)
 
 
 def normalised(pictures: Tensor) -> Tensor:
@@ -152,3 +176,20 @@ def _centres_of_mass(heat: Tensor, depth: Tensor) -> Tensor:
     share = functional.softmax(heat.flatten(2), 2).unflatten(2, heat.shape[2:])
     x, y = (((torch.arange(n, device=heat.device) + 0.5) * 2 / n - 1) for n in (heat.shape[3], heat.shape[2]))
     return torch.stack([share.sum(2) @ x, share.sum(3) @ y, (share * depth).sum((2, 3))], 2)
+
+
+def _checked(config: Mapping[str, Any], family: str, kind: type[Any]) -> dict[str, Any]:
+    """The fields of `kind`, all of them and no others."""
+    fields = dict(config)
+    if fields.pop("family", None) != family:
+        raise WeightsError(f"expected weights of the family {family!r}, found {config.get('family')!r}")
+    if fields.keys() != kind.__dataclass_fields__.keys():
+        raise WeightsError(f"expected the fields {sorted(kind.__dataclass_fields__)}, found {sorted(fields)}")
+    return fields
+
+
+def _four(numbers: Any) -> tuple[int, int, int, int]:
+    if not isinstance(numbers, list | tuple) or len(numbers) != 4:
+        raise WeightsError(f"expected the channels of four stages, found {numbers!r}")
+    first, second, third, fourth = (int(number) for number in numbers)
+    return first, second, third, fourth
