@@ -81,7 +81,8 @@ class AlignerTask:
         error = float((away[..., :2].detach().norm(dim=2).mean(1)).sum() / faces)
         right = float(((logits > 0) == (truth > 0.5)).float().mean())
         loss: Tensor = 10 * (flat + DEPTH_WEIGHT * depth) + VERDICT_WEIGHT * verdict * 10
-        return loss, {"error": error, "depth": float(depth), "verdict": float(verdict), "right": right}
+        parts = {"error": error, "depth": float(depth.detach()), "verdict": float(verdict.detach()), "right": right}
+        return loss, parts
 
     def sample(self, rng: Rng) -> tuple[Image, NDArray[np.float64] | None]:
         """A picture and its landmarks from -1 to 1, or None for a non-face."""
@@ -130,7 +131,8 @@ def wayward(picture: FacePicture, rng: Rng, side: int) -> Image:
         extent, away = size * LOOSENESS * rng.uniform(0.15, 0.38), rng.uniform(-0.45, 0.45, 2)
     elif kind < 0.8:  # beside
         angle = rng.uniform(0, 2 * np.pi)
-        extent, away = size * LOOSENESS * rng.uniform(0.5, 1.2), rng.uniform(0.85, 1.1) * np.array([np.cos(angle), np.sin(angle)])
+        extent = size * LOOSENESS * rng.uniform(0.5, 1.2)
+        away = rng.uniform(0.85, 1.1) * np.array([np.cos(angle), np.sin(angle)])
     else:  # far too small
         extent, away = size * LOOSENESS * rng.uniform(2.4, 4.0), rng.uniform(-0.4, 0.4, 2)
     turn = _rotation(np.deg2rad(rng.uniform(-45, 45)))

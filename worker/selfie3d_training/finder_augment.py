@@ -1,4 +1,4 @@
-"""What happens to a picture between the face and the file: light, colour, blur, few pixels, noise, JPEG, things in front."""
+"""What happens to a picture between face and file: light, colour, blur, few pixels, noise, JPEG, things in front."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ def degraded(image: Image, rng: Rng) -> Image:
     if rng.random() < 0.25:
         light = blurred(light, rng)
     if rng.random() < 0.3:
-        light += rng.normal(0, rng.uniform(1, 14), (*light.shape[:2], 1 if rng.random() < 0.5 else 3)).astype(np.float32)
+        shape = (*light.shape[:2], 1 if rng.random() < 0.5 else 3)
+        light += rng.normal(0, rng.uniform(1, 14), shape).astype(np.float32)
     image = light.clip(0, 255).astype(np.uint8)
     return compressed(image, int(rng.integers(15, 85))) if rng.random() < 0.25 else image
 
@@ -32,10 +33,10 @@ def degraded(image: Image, rng: Rng) -> Image:
 def toned(light: Singles, rng: Rng) -> Singles:
     """Contrast, brightness, colour balance, gamma, light from one side, grey. light : (h, w, 3) 0..255."""
     gain = np.exp(rng.normal(0, 0.2)) * np.exp(rng.normal(0, 0.06, 3))
-    light = (light - 110) * gain.astype(np.float32) + np.float32(110 + rng.normal(0, 22))
+    light = ((light - 110) * gain + 110 + rng.normal(0, 22)).astype(np.float32)
     if rng.random() < 0.3:
         gamma = float(np.exp(rng.normal(0, 0.35)))
-        light = 255 * (light.clip(0, 255) / 255) ** gamma
+        light = np.asarray(255 * (light.clip(0, 255) / 255) ** gamma, np.float32)
     if rng.random() < 0.2:
         height, width = light.shape[:2]
         y, x = np.linspace(-1, 1, height, dtype=np.float32)[:, None], np.linspace(-1, 1, width, dtype=np.float32)
@@ -88,8 +89,8 @@ def covered(image: Image, cover: Image, centre: NDArray[np.float64], size: float
     else:
         corners = cv2.boxPoints((tuple(at.tolist()), tuple((2 * axes).tolist()), turn))
         cv2.fillConvexPoly(mask, np.rint(corners).astype(np.int32), 1.0)
-    mask = cv2.GaussianBlur(mask, (0, 0), rng.uniform(0.4, 2.0))[..., None]
+    share = np.asarray(cv2.GaussianBlur(mask, (0, 0), rng.uniform(0.4, 2.0)), np.float32)[..., None]
     texture = cv2.resize(cover, (width, height)).astype(np.float32)
     if rng.random() < 0.5:
         texture = np.broadcast_to(texture.mean((0, 1)), texture.shape)
-    return np.asarray(image * (1 - mask) + texture * mask, np.float32).clip(0, 255).astype(np.uint8)
+    return np.asarray(image * (1 - share) + texture * share, np.float32).clip(0, 255).astype(np.uint8)

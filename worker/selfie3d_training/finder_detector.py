@@ -1,4 +1,4 @@
-"""What the detector learns from: small scenes with faces of every size and roll, with heads cut away, and without any."""
+"""What the detector learns from: small scenes with faces of every size and roll, with blanked heads, and without."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from selfie3d_training.finder_augment import covered, degraded
@@ -50,16 +50,16 @@ class DetectorTask:
         self.faces.refresh()
 
     def batch(self, rng: Rng, count: int) -> tuple[Tensor, ...]:
-        """Scenes (n, 3, 96, 96) as the network's `maps` takes them, and their targets (n, 5, 24, 24): see `target_maps`."""
+        """Scenes (n, 3, 96, 96) as the network's `maps` takes them, and targets (n, 5, 24, 24): see `target_maps`."""
         scenes = [self.scene(rng) for _ in range(count)]
         pictures = torch.from_numpy(np.stack([picture for picture, _ in scenes])).permute(0, 3, 1, 2)
         maps = np.stack([target_maps(targets, SCENE // DETECTOR_STRIDE) for _, targets in scenes])
         return pictures.contiguous(memory_format=torch.channels_last), torch.from_numpy(maps)
 
-    def loss(self, network: nn.Module, batch: tuple[Tensor, ...]) -> tuple[Tensor, dict[str, float]]:
+    def loss(self, network: DetectorNetwork, batch: tuple[Tensor, ...]) -> tuple[Tensor, dict[str, float]]:
         """Focal loss of the score, L1 of centre and log size at the faces; and what the loss is made of."""
         pictures, targets = batch
-        answers = network.maps(pictures).float() if isinstance(network, DetectorNetwork) else network(pictures)
+        answers = network.maps(pictures).float()
         heat, x, y, size, weight = targets.unbind(1)
         logit = answers[:, 0]
         score = logit.sigmoid()
@@ -73,7 +73,8 @@ class DetectorTask:
         centre = (((answers[:, 1] - x).abs() + (answers[:, 2] - y).abs()) / cells * shares).sum()
         extent = ((answers[:, 3] - size).abs() * shares).sum()
         focal = (positive + negative) / count
-        parts = {"focal": float(focal), "centre": float(centre), "size": float(extent)}
+        named = {"focal": focal, "centre": centre, "size": extent}
+        parts = {name: float(value.detach()) for name, value in named.items()}
         return focal + 5 * centre + 3 * extent, parts
 
     def scene(self, rng: Rng) -> tuple[NDArray[np.float32], list[Target]]:
@@ -104,17 +105,17 @@ class DetectorTask:
         source = picture.image
         if size < 0.3 * box_of(picture.landmarks)[1]:
             source = np.asarray(cv2.GaussianBlur(source, (0, 0), 1.2), np.uint8)
-        border = cv2.BORDER_REFLECT if rng.random() < 0.7 else cv2.BORDER_REPLICATE
-        face = np.asarray(cv2.warpAffine(source, matrix, (SCENE, SCENE), flags=cv2.INTER_AREA, borderMode=border), np.uint8)
+        face = np.asarray(cv2.warpAffine(source, matrix, (SCENE, SCENE), flags=cv2.INTER_LINEAR), np.uint8)
         if rng.random() < 0.15:
             face = covered(face, self.nonfaces.draw(rng), target.centre, size, rng)
-        if alone and rng.random() < 0.5:
-            return face, target
-        return pasted(image, face, _face_mask(picture, matrix, target, rng)), target
+        whole = rng.random() < (0.6 if alone else 0.4)
+        mask = _photo_mask(picture, matrix) if whole else _head_mask(matrix, target, rng)
+        soft = size * float(np.exp(rng.uniform(np.log(0.01), np.log(0.12))))
+        return pasted(image, face, np.asarray(cv2.GaussianBlur(mask, (0, 0), max(0.3, soft)), np.float32)), target
 
     def _ended(self, image: Image, targets: list[Target], rng: Rng) -> tuple[NDArray[np.float32], list[Target]]:
         """Normalised; sometimes the photo ends within the scene, and grey follows, as around a level of the pyramid."""
-        scene = (image.astype(np.float32) - 127.5) / 64
+        scene = ((image.astype(np.float64) - 127.5) / 64).astype(np.float32)
         inside = np.array([[0, 0], [SCENE, SCENE]])
         if rng.random() < 0.35:
             for side in range(4):
@@ -123,9 +124,7 @@ class DetectorTask:
         (left, top), (right, bottom) = inside
         bounded = np.zeros_like(scene)
         bounded[top:bottom, left:right] = scene[top:bottom, left:right]
-        return bounded, [
-            t for t in targets if np.all(t.centre > inside[0] - 0.2 * t.size) and np.all(t.centre < inside[1] + 0.2 * t.size)
-        ]
+        return bounded, [t for t in targets if _reaches_into(t, *inside)]
 
 
 def placed(
@@ -172,18 +171,25 @@ def target_maps(targets: list[Target], cells: int) -> NDArray[np.float32]:
     return maps
 
 
-def _face_mask(picture: FacePicture, matrix: NDArray[np.float64], target: Target, rng: Rng) -> NDArray[np.float32]:
-    """Where the pasted face covers the scene: the head, or the whole picture, with a hard or a soft rim."""
-    if rng.random() < 0.4:
-        whole = np.ones(picture.image.shape[:2], np.float32)
-        mask = cv2.warpAffine(whole, matrix, (SCENE, SCENE), flags=cv2.INTER_LINEAR)
-    else:
-        mask = np.zeros((SCENE, SCENE), np.float32)
-        angle = float(np.rad2deg(np.arctan2(matrix[1, 0], matrix[0, 0])))
-        axes = tuple((target.size * rng.uniform((1.25, 1.5), (2.0, 2.3))).tolist())
-        cv2.ellipse(mask, (tuple(target.centre.tolist()), axes, angle), 1.0, -1)
-    soft = target.size * float(np.exp(rng.uniform(np.log(0.01), np.log(0.12))))
-    return np.asarray(cv2.GaussianBlur(mask, (0, 0), max(0.3, soft)), np.float32)
+def _photo_mask(picture: FacePicture, matrix: NDArray[np.float64]) -> NDArray[np.float32]:
+    """1 where the face's whole picture lies in the scene."""
+    whole = np.ones(picture.image.shape[:2], np.float32)
+    return np.asarray(cv2.warpAffine(whole, matrix, (SCENE, SCENE), flags=cv2.INTER_LINEAR), np.float32)
+
+
+def _head_mask(matrix: NDArray[np.float64], target: Target, rng: Rng) -> NDArray[np.float32]:
+    """1 on the head and, as it comes, a little around it."""
+    mask = np.zeros((SCENE, SCENE), np.float32)
+    angle = float(np.rad2deg(np.arctan2(matrix[1, 0], matrix[0, 0])))
+    axes = tuple((target.size * rng.uniform((1.25, 1.5), (2.0, 2.3))).tolist())
+    cv2.ellipse(mask, (tuple(target.centre.tolist()), axes, angle), 1.0, -1)
+    return mask
+
+
+def _reaches_into(target: Target, low: NDArray[np.int64], high: NDArray[np.int64]) -> bool:
+    """Whether enough of a face lies in the rectangle from `low` to `high` to be found."""
+    rim = 0.2 * target.size
+    return bool(np.all(target.centre > low - rim) and np.all(target.centre < high + rim))
 
 
 def _patch_mask(rng: Rng) -> NDArray[np.float32]:

@@ -16,11 +16,10 @@ TURNED_EXTENT = 2.6  # side of what is kept of a turned view / size of the face
 STEEP_YAWS = ((25.0, 3.0), (40.0, 7.0))  # degrees of yaw above which a photo is drawn this many times as often
 
 # The landmark that each becomes when the picture is mirrored; Multi-PIE 68-point scheme
-MIRROR = np.array(
-    [*range(16, -1, -1), *range(26, 16, -1), *range(27, 31), *range(35, 30, -1)]
-    + [45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40]
-    + [*range(54, 47, -1), *range(59, 54, -1), *range(64, 59, -1), 67, 66, 65]
-)
+JAW, BROWS, NOSE = range(16, -1, -1), range(26, 16, -1), (*range(27, 31), *range(35, 30, -1))
+EYES = (45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40)
+LIPS = (*range(54, 47, -1), *range(59, 54, -1), *range(64, 59, -1), 67, 66, 65)
+MIRROR = np.array([*JAW, *BROWS, *NOSE, *EYES, *LIPS])
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,8 @@ def resized(picture: FacePicture, side: int) -> FacePicture:
     scale = side / len(picture.image)
     how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     image = np.asarray(cv2.resize(picture.image, (side, side), interpolation=how), np.uint8)
-    return FacePicture(image, (picture.landmarks + [0.5, 0.5, 0]) * scale - [0.5, 0.5, 0])
+    corner = np.array([0.5, 0.5, 0.0])  # from a pixel's centre to the picture's corner
+    return FacePicture(image, (picture.landmarks + corner) * scale - corner)
 
 
 def mirrored(picture: FacePicture) -> FacePicture:

@@ -16,15 +16,21 @@ from selfie3d_training.photos import Image
 
 # Left out: astronaut and camera (people), coins (portraits). Kept for the evaluation alone: chelsea, coffee, rocket
 SHIPPED = ("brick", "cell", "clock", "grass", "gravel", "hubble_deep_field", "immunohistochemistry", "moon", "page")
-SHIPPED_TOO = ("retina", "text", "stereo_motorcycle", "colorwheel", "horse", "checkerboard")
+SHIPPED_TOO = ("retina", "text", "stereo_motorcycle", "colorwheel", "horse", "checkerboard", "microaneurysms")
+LEAST_SIDE = 150  # px, short side of the smallest reduced version of a shipped picture
 
 Rng = np.random.Generator
 
 
 @cache
 def shipped_pictures(names: tuple[str, ...] = SHIPPED + SHIPPED_TOO) -> tuple[Image, ...]:
-    """Pictures of scikit-image by name, (h, w, 3) uint8 each."""
-    return tuple(_colour(getattr(skimage.data, name)()) for name in names)
+    """Pictures of scikit-image by name, (h, w, 3) uint8 each, and the larger ones at a half and a quarter as well."""
+    pictures = [_colour(getattr(skimage.data, name)()) for name in names]
+    for picture in pictures:
+        if min(picture.shape[:2]) >= 2 * LEAST_SIDE:
+            half = cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+            pictures.append(np.asarray(half, np.uint8))
+    return tuple(pictures)
 
 
 class NonFaces:
@@ -50,7 +56,7 @@ class NonFaces:
         """A turned piece of a shipped picture, sometimes in other colours."""
         pictures = shipped_pictures()
         whole = pictures[int(rng.integers(len(pictures)))]
-        piece = cut(whole, rng, self.size, 0.5, min(4.0, min(whole.shape[:2]) / self.size), 180)
+        piece = cut(whole, rng, self.size, 0.4, 1.5, 180)
         return np.ascontiguousarray(piece[..., rng.permutation(3)]) if rng.random() < 0.3 else piece
 
     def made(self, rng: Rng) -> Image:
@@ -86,16 +92,9 @@ class NonFaces:
         mask = np.zeros((side, side), np.float32)
         centre, axes = (x, y - 0.1 * size), (size * rng.uniform(1.15, 1.6), size * rng.uniform(1.4, 1.9))
         cv2.ellipse(mask, (centre, axes, float(rng.uniform(-20, 20))), 1.0, -1)
-        mask = cv2.GaussianBlur(mask, (0, 0), rng.uniform(0.5, 6))[..., None]
-        kind = rng.random()
-        if kind < 0.35:
-            filling = np.broadcast_to(picture.image[int(y), int(x)], picture.image.shape) + _noise(rng, side) * 0.1
-        elif kind < 0.6:
-            filling = cv2.GaussianBlur(picture.image, (0, 0), size * rng.uniform(0.2, 0.4)).astype(np.float64)
-        else:
-            other = self.shipped(rng) if rng.random() < 0.7 else self.made(rng)
-            filling = cv2.resize(other, (side, side)).astype(np.float64)
-        image = (picture.image * (1 - mask) + filling * mask).clip(0, 255).astype(np.uint8)
+        share = np.asarray(cv2.GaussianBlur(mask, (0, 0), rng.uniform(0.5, 6)), np.float64)[..., None]
+        filling = self._filling(picture.image, picture.image[int(y), int(x)], rng)
+        image = (picture.image * (1 - share) + filling * share).clip(0, 255).astype(np.uint8)
         return cut(image, rng, self.size, 0.8 * side / self.size, 1.05 * side / self.size, 40)
 
     def shuffled(self, rng: Rng) -> Image:
@@ -103,10 +102,24 @@ class NonFaces:
         image = self._face(rng).image
         parts = int(rng.integers(5, 9))
         part = len(image) // parts
-        tiles = [image[j * part : (j + 1) * part, i * part : (i + 1) * part] for j in range(parts) for i in range(parts)]
+        starts = [(j * part, i * part) for j in range(parts) for i in range(parts)]
+        tiles = [image[top : top + part, left : left + part] for top, left in starts]
         order = rng.permutation(len(tiles))
         rows = [np.hstack([tiles[k] for k in order[j * parts : (j + 1) * parts]]) for j in range(parts)]
         return cut(np.vstack(rows), rng, self.size, 0.4, 1.0, 40)
+
+    def _filling(self, image: Image, colour: NDArray[np.uint8], rng: Rng) -> NDArray[np.floating]:
+        """What is painted over a face, as large as the picture: its colour, its blur, or another picture."""
+        side = len(image)
+        kind = rng.random()
+        if kind < 0.35:
+            return colour + 0.1 * (_noise(rng, side) - 127)
+        if kind < 0.6:
+            few = int(rng.integers(3, 10))
+            image = np.asarray(cv2.resize(image, (few, few), interpolation=cv2.INTER_AREA), np.uint8)
+        else:
+            image = self.shipped(rng) if rng.random() < 0.7 else self.made(rng)
+        return np.asarray(cv2.resize(image, (side, side)), np.float64)
 
     def _face(self, rng: Rng) -> FacePicture:
         if self.faces is None:
@@ -123,8 +136,6 @@ def cut(image: Image, rng: Rng, size: int, least: float, most: float, degrees: f
     low = np.minimum(reach, np.array(image.shape[1::-1]) / 2)
     centre = rng.uniform(low, np.array(image.shape[1::-1]) - low)
     matrix = np.c_[turn, centre - turn @ np.full(2, (size - 1) / 2)]
-    if scale > 1.5:
-        image = np.asarray(cv2.GaussianBlur(image, (0, 0), scale / 3), np.uint8)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return np.asarray(cv2.warpAffine(image, matrix, (size, size), flags=flags, borderMode=cv2.BORDER_REFLECT), np.uint8)
 
@@ -154,7 +165,8 @@ def _draw_shape(image: Image, rng: Rng) -> None:
         cv2.polylines(image, [corners], False, colour, int(rng.integers(1, 9)), cv2.LINE_AA)
     else:
         letters = "".join(chr(int(c)) for c in rng.integers(33, 127, 6))
-        cv2.putText(image, letters, (x, y), int(rng.integers(0, 8)), rng.uniform(0.3, 2.5), colour, int(rng.integers(1, 4)))
+        font, height_scale, thickness = int(rng.integers(0, 8)), rng.uniform(0.3, 2.5), int(rng.integers(1, 4))
+        cv2.putText(image, letters, (x, y), font, height_scale, colour, thickness)
 
 
 def _colour(image: NDArray[np.generic] | tuple[NDArray[np.generic], ...]) -> Image:

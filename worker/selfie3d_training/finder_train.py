@@ -41,7 +41,7 @@ class Task(Protocol):
     def network(self) -> Any: ...
     def refresh(self) -> None: ...
     def batch(self, rng: np.random.Generator, count: int) -> tuple[Tensor, ...]: ...
-    def loss(self, network: nn.Module, batch: tuple[Tensor, ...]) -> tuple[Tensor, dict[str, float]]: ...
+    def loss(self, network: Any, batch: tuple[Tensor, ...]) -> tuple[Tensor, dict[str, float]]: ...
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,8 @@ class Run:
         torch.save(state, partial)
         partial.replace(self.folder / CHECKPOINT)
         config = self.network.config.as_dict()
-        weights.write(self.folder / f"{config['family']}.safetensors", config, self.averaged.state_dict(), {"steps": self.step})
+        path = self.folder / f"{config['family']}{weights.SUFFIX}"
+        weights.write(path, config, self.averaged.state_dict(), {"steps": self.step})
 
     def _advance(self) -> dict[str, float]:
         config = self.config
@@ -154,9 +155,7 @@ class Run:
     def _resume(self) -> None:
         state = torch.load(self.folder / CHECKPOINT, weights_only=True)
         found, wanted = state["config"], self.network.config.as_dict()
-        if {k: v if not isinstance(v, tuple) else list(v) for k, v in wanted.items()} != {
-            k: v if not isinstance(v, tuple) else list(v) for k, v in found.items()
-        }:
+        if found != wanted:
             raise CheckpointError(f"{self.folder / CHECKPOINT} is of {found}, expected {wanted}")
         self.network.load_state_dict(state["network"])
         self.averaged.load_state_dict(state["averaged"])

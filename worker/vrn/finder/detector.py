@@ -25,6 +25,7 @@ MARGIN = 32  # px of grey around every level, for faces that leave the photo
 CELLS = 16  # px, the network halves the picture four times
 MEAN_BLOCK = 2  # levels are twice as coarse as the one before
 OVERLAP = 0.35  # intersection over union above which two boxes are one face
+INCLUDED = 0.7  # share of the smaller box above which it is a part of the larger one
 FACE_SIZES = (13.0, 56.0)  # px on a level: what the network can tell; other answers are left out
 
 
@@ -116,7 +117,8 @@ def _strongest(boxes: Tensor) -> Tensor:
     low, high = boxes[:, 1:3] - boxes[:, 3:] / 2, boxes[:, 1:3] + boxes[:, 3:] / 2
     sides = (torch.minimum(high[:, None], high) - torch.maximum(low[:, None], low)).clamp(min=0)
     shared, areas = sides.prod(2), boxes[:, 3] ** 2
-    same = (shared / (areas[:, None] + areas - shared) > OVERLAP) | (shared / torch.minimum(areas[:, None], areas) > 0.7)
+    alike = shared / (areas[:, None] + areas - shared) > OVERLAP
+    same = alike | (shared / torch.minimum(areas[:, None], areas) > INCLUDED)
     kept: list[int] = []
     for candidate in range(len(boxes)):
         if not same[candidate, kept].any():

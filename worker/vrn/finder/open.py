@@ -33,7 +33,8 @@ def open_finder(name: str = "bundled", **options: Any) -> Finder:
     if name == "face-alignment":
         from vrn.finder.face_alignment import FaceAlignmentFinder  # only here: the package is optional
 
-        return FaceAlignmentFinder(**options)
+        finder: Finder = FaceAlignmentFinder(**options)
+        return finder
     raise ValueError(f"finder: expected {' or '.join(FINDERS)}, found {name!r}")
 
 
