@@ -62,7 +62,7 @@ class Detector:
             if max(level.shape[2:]) < 2 * LEAST_SIDE:
                 break
             level = functional.avg_pool2d(level, MEAN_BLOCK, ceil_mode=True, count_include_pad=False)
-        rows = _strongest(torch.cat(found)).cpu().numpy()
+        rows = strongest(torch.cat(found)).cpu().numpy()
         boxes = [Box((float(x) - 0.5, float(y) - 0.5), float(size), float(score)) for score, x, y, size in rows]
         return sorted(boxes, key=lambda box: -box.size_px)
 
@@ -110,7 +110,7 @@ def _to_photo(image: NDArray[np.uint8], level: Tensor) -> Tensor:
     return torch.tensor([1.0, x, y, (x * y) ** 0.5], device=level.device)
 
 
-def _strongest(boxes: Tensor) -> Tensor:
+def strongest(boxes: Tensor) -> Tensor:
     """Non-maximum suppression of squares. boxes : (n, 4) - score, centre x, y, size."""
     order = boxes[:, 0].argsort(descending=True)
     boxes = boxes[order]
