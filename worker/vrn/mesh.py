@@ -61,6 +61,12 @@ class Mesh:
         return self.vertices[self.landmark_vertices]
 
     @property
+    def axes(self) -> Floats:
+        """(3, 3) float64 - the mesh's axes to the camera's (x right, y up, z to the viewer), a rotation."""
+        linear = np.diag([1.0, -1.0, 1.0]) @ self.mesh_to_photo[:3, :3]
+        return np.asarray(linear / np.cbrt(np.linalg.det(linear)))
+
+    @property
     def size_mm(self) -> tuple[float, float, float]:
         """Width, height and depth of the bounding box, estimated mm."""
         width, height, depth = np.ptp(self.vertices, axis=0).tolist()
@@ -75,18 +81,25 @@ class Mesh:
         face: Face,
         pose: Pose,
         landmark_vertices: NDArray[np.int32],
+        axes: Floats,
     ) -> Self:
         """Move a painted surface from the crop to the mesh frame.
 
         surface : vertices (n, 3) float32 in crop px and triangles; normals : (n, 3) float32 - crop frame
+        axes : (3, 3) float64 - mesh axes to the camera's (x right, y up, z to the viewer)
         """
         vertices_crop, triangles = surface
-        vertices_px = transform(face.crop.to_photo(), vertices_crop)
-        matrix = mesh_to_photo((vertices_px.min(0) + vertices_px.max(0)) / 2, px_per_mm(face))
+        turn = np.eye(4)
+        turn[:3, :3] = axes
+        matrix = mesh_to_photo(np.zeros(3), px_per_mm(face)) @ turn
+        from_crop = np.linalg.inv(matrix) @ face.crop.to_photo()
+        vertices = transform(from_crop, vertices_crop)
+        middle = np.array([(column.min() + column.max()) / 2 for column in vertices.T])
+        matrix[:3, 3] = matrix[:3, :3] @ middle
         return cls(
-            transform(np.asarray(np.linalg.inv(matrix), np.float64), vertices_px).astype(np.float32),
+            (vertices - middle).astype(np.float32),
             triangles,
-            np.asarray(upright(normals), np.float32),
+            upright(normals) @ axes.astype(np.float32),
             np.rint(paint.colours).astype(np.uint8),
             paint.confidence,
             matrix,

@@ -45,7 +45,7 @@ def turntable(mesh: Mesh, size: int = TURNTABLE_PX, frames: int = TURNTABLE_FRAM
 
 def view(mesh: Mesh, yaw: float, size: int, clay: tuple[bool, ...] = (False,)) -> list[NDArray[np.uint8]]:
     """The upright head turned by `yaw` degrees (positive = the nose points to the right)."""
-    rotation = Pose(yaw, 0.0, 0.0).rotation @ mesh.pose.rotation.T
+    rotation = Pose(yaw, 0.0, 0.0).rotation @ mesh.pose.rotation.T @ mesh.axes
     reach = float(np.linalg.norm(np.asarray(mesh.size_mm)[1:])) / 2 * MARGIN
     return render(mesh, rotation, size, reach_mm=reach, clay=clay)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from vrn.mesh import Mesh
 
@@ -50,25 +51,29 @@ def rasterise(points: Floats32, triangles: NDArray[np.int32], size: int) -> Frag
 
     points : (n, 3) float32 - samples (x right, y down, depth to the viewer); pixel centres are integers
     """
-    a, b, c = (points[triangles[:, k]] for k in range(3))
-    area = (c[:, 0] - a[:, 0]) * (b[:, 1] - a[:, 1]) - (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1])
-    low = np.ceil(np.minimum(np.minimum(a, b), c)[:, :2]).astype(np.int32).clip(0)
-    high = np.floor(np.maximum(np.maximum(a, b), c)[:, :2]).astype(np.int32).clip(None, size - 1)
-    extent = high - low + 1
-    facing = np.flatnonzero((area > 1e-9) & (extent > 0).all(1))
-    a, b, c, area = a[facing], b[facing], c[facing], area[facing]
-    width, count = extent[facing, 0], extent[facing].prod(1, dtype=np.int32)
+    x, y = (np.ascontiguousarray(column)[triangles] for column in points.T[:2])
+    area = (x[:, 2] - x[:, 0]) * (y[:, 1] - y[:, 0]) - (x[:, 1] - x[:, 0]) * (y[:, 2] - y[:, 0])
+    facing = np.flatnonzero(area > 1e-9)
+    x, y, area = x[facing], y[facing], area[facing]
+    left, width = _pixels(x, size)
+    top, height = _pixels(y, size)
+    count = width * height
+    some = np.flatnonzero(count)
+    facing, x, y, area = facing[some], x[some], y[some], area[some]
+    left, top, width, count = left[some], top[some], width[some], count[some]
 
     row = np.repeat(np.arange(len(facing), dtype=np.int32), count)
     nth = np.arange(len(row), dtype=np.int32) - np.repeat(np.cumsum(count, dtype=np.int32) - count, count)
     down = nth // width[row]
-    x = (low[facing, 0][row] + nth - down * width[row]).astype(np.float32)
-    y = (low[facing, 1][row] + down).astype(np.float32)
-    wb, wc = _weight(c, a, area, row, x, y), _weight(a, b, area, row, x, y)
+    px = left[row] + (nth - down * width[row])
+    py = top[row] + down
+    wb = _weight(x[:, 2], y[:, 2], x[:, 0], y[:, 0], area, row, px, py)
+    wc = _weight(x[:, 0], y[:, 0], x[:, 1], y[:, 1], area, row, px, py)
     hit = np.flatnonzero((wb >= -TOUCH) & (wc >= -TOUCH) & (wb + wc <= 1 + TOUCH))
-    row, wb, wc, at = row[hit], wb[hit], wc[hit], (y[hit] * size + x[hit]).astype(np.intp)
+    row, wb, wc, at = row[hit], wb[hit], wc[hit], (py[hit] * size + px[hit]).astype(np.intp)
 
-    depth = a[row, 2] + wb * (b[:, 2] - a[:, 2])[row] + wc * (c[:, 2] - a[:, 2])[row]
+    z = points[:, 2][triangles[facing]]
+    depth = z[row, 0] + wb * (z[:, 1] - z[:, 0])[row] + wc * (z[:, 2] - z[:, 0])[row]
     foremost = np.full(size * size, -np.inf, np.float32)
     np.maximum.at(foremost, at, depth)
     front = np.flatnonzero(depth == foremost[at])
@@ -105,10 +110,30 @@ def render(
     return pictures
 
 
-def _weight(p: Floats32, q: Floats32, area: Floats32, row: NDArray[np.int32], x: Floats32, y: Floats32) -> Floats32:
-    """Barycentric weight, 0 on the edge p-q of triangle `row`, at (x, y)."""
-    slope_x, slope_y = (q[:, 1] - p[:, 1]) / area, (p[:, 0] - q[:, 0]) / area
-    return np.asarray(slope_x[row] * (x - p[row, 0]) + slope_y[row] * (y - p[row, 1]))
+def _pixels(corners: Floats32, size: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """The first pixel and the number of pixels that each triangle's (m, 3) corners span along one axis."""
+    low = np.minimum(np.minimum(corners[:, 0], corners[:, 1]), corners[:, 2])
+    high = np.maximum(np.maximum(corners[:, 0], corners[:, 1]), corners[:, 2])
+    first = np.ceil(low).clip(0, size).astype(np.int32)
+    last = np.floor(high).clip(-1, size - 1).astype(np.int32)
+    return first, np.maximum(last - first + 1, 0)
+
+
+def _weight(
+    px: Floats32,
+    py: Floats32,
+    qx: Floats32,
+    qy: Floats32,
+    area: Floats32,
+    row: NDArray[np.int32],
+    x: NDArray[np.int32],
+    y: NDArray[np.int32],
+) -> Floats32:
+    """Barycentric weight, 0 on the edge p-q of triangle `row`, at pixel (x, y)."""
+    slope_x, slope_y = (qy - py) / area, (px - qx) / area
+    weight = slope_x[row] * (x.astype(np.float32) - px[row])
+    weight += slope_y[row] * (y.astype(np.float32) - py[row])
+    return weight
 
 
 def _lit(normals: Floats32) -> Floats32:
@@ -125,8 +150,6 @@ def _compose(colours: Floats32, at: NDArray[np.intp], samples: int) -> NDArray[n
     """Lay samples over the background and average them to pixels."""
     top, bottom = BACKGROUND
     fade = np.linspace(0, 1, samples, dtype=np.float32)[:, None, None]
-    picture = np.broadcast_to(top + (bottom - top) * fade, (samples, samples, 3)).copy()
-    picture.reshape(-1, 3)[at] = colours
-    size = samples // SUPERSAMPLING
-    blocks = picture.reshape(size, SUPERSAMPLING, size, SUPERSAMPLING, 3)
-    return np.asarray(np.rint(blocks.mean((1, 3))), np.uint8)
+    picture = np.broadcast_to(np.rint(top + (bottom - top) * fade).astype(np.uint8), (samples, samples, 3)).copy()
+    picture.reshape(-1, 3)[at] = np.rint(colours)
+    return np.asarray(Image.fromarray(picture).reduce(SUPERSAMPLING))

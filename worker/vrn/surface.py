@@ -48,8 +48,7 @@ def solidify(field: Field, detail: Detail = Detail.STANDARD) -> Field:
     """The smoothed field on the lattice of `detail`, cut to its largest solid and wrapped in an empty layer; level 0.
 
     A cubic B-spline of the coarser of the two lattices filters and interpolates in one step, so that terraces of the
-    network's lattice do not show and a coarser lattice is averaged, not skipped. Other solids and cavities are gone,
-    and no value is so close to the level that a triangle of the surface could degenerate.
+    network's lattice do not show and a coarser lattice is averaged, not skipped.
     """
     values = np.clip(field.values - np.float32(field.level), -SURE, SURE)
     _check(values)
@@ -57,7 +56,15 @@ def solidify(field: Field, detail: Detail = Detail.STANDARD) -> Field:
     values, grid = _resample(values, grid, STEPS_PX[detail])
     if not (values > 0).any():
         raise FieldError("The network's volume holds only specks: try a sharper or closer photo of the face.")
-    values, grid = _close(*_cut(values, grid, margin=1))
+    return closed(Field(values, grid, 0.0))
+
+
+def closed(field: Field) -> Field:
+    """The largest solid of a field of level 0, without cavities, in its box and wrapped in an empty layer.
+
+    No value is left so close to the level that a triangle of the surface could degenerate. Raises FieldError.
+    """
+    values, grid = _close(*_cut(field.values, field.grid, margin=1))
     least = NUDGE * np.float32(np.abs(values).max())
     values = np.where(_largest_solid(values > 0), np.maximum(values, least), np.minimum(values, -least))
     volume = np.count_nonzero(values > 0) * float(np.prod(grid.step))
