@@ -201,7 +201,9 @@ def _silhouette(from_pivot: Floats) -> Singles:
     return np.convolve(padded, kernel / kernel.sum(), "valid").astype(np.float32)
 
 
-def _background(image: Image, old_pivot: Floats, new_pivot: Floats, old: Singles, new: Singles, scale: float) -> Singles:
+def _background(
+    image: Image, old_pivot: Floats, new_pivot: Floats, old: Singles, new: Singles, scale: float
+) -> Singles:
     """(308, 308, 3) float32 - the photo's surroundings, moved from the old silhouette to the new one.
 
     old, new : (DIRECTIONS,) float32 - silhouettes in photo px and in view px; scale : view px per photo px
@@ -211,9 +213,7 @@ def _background(image: Image, old_pivot: Floats, new_pivot: Floats, old: Singles
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _rays(
-    old_pivot: Floats, new_pivot: Floats, old: Singles, new: Singles, scale: float
-) -> tuple[Singles, Singles]:
+def _rays(old_pivot: Floats, new_pivot: Floats, old: Singles, new: Singles, scale: float) -> tuple[Singles, Singles]:
     map_x = np.empty((VIEW_SIZE, VIEW_SIZE), np.float32)
     map_y = np.empty((VIEW_SIZE, VIEW_SIZE), np.float32)
     for j in range(VIEW_SIZE):
