@@ -12,6 +12,8 @@ Source: nn and cudnn.torch (classes, fields and how they read old versions of th
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,13 +21,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors.numpy import save_file
 
 from vrn.errors import WeightsError
 from vrn.frames import DEPTH_STEP
 from vrn.torch7 import Function, Object, Storage, Table, Tensor, Value, load
+from vrn.weights_store import record
 
-Arrays = dict[str, NDArray[np.floating]]
+Arrays = dict[str, NDArray[Any]]
 
+STATISTICS = ("batch", "running")
 TOP_BLOCKS = 3  # residual blocks of every full-resolution branch
 MAX_LEVELS = 4  # 48 x 48 can be halved four times
 MAX_CHILDREN = 64  # modules side by side
@@ -51,6 +56,23 @@ class OfficialWeights:
         return sum(array.size for name, array in self.tensors.items() if "running_" not in name)
 
 
+@dataclass(frozen=True)
+class Imported:
+    """A finished import.
+
+    Attributes
+    ----------
+    config : the network's configuration
+    parameters : number of learnt weights
+    path, sha256 : the file that was written
+    """
+
+    config: dict[str, Any]
+    parameters: int
+    path: Path
+    sha256: str
+
+
 def read_official(path: str | Path) -> OfficialWeights:
     """The network of a Torch7 file.
 
@@ -61,6 +83,45 @@ def read_official(path: str | Path) -> OfficialWeights:
         return _Walk().network(root)
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from error
+
+
+def import_official(source: str | Path, target: Path, *, bn: str = "batch", half: bool = False) -> Imported:
+    """Turn a Torch7 file into a weights file that `load_network` understands.
+
+    target : the .safetensors file; written whole or not at all, and noted in the manifest beside it
+    bn : what the normalisations use, `batch` as released or `running`
+    half : store the convolutions' weights as fp16; biases and statistics stay fp32
+
+    Raises WeightsError as :func:`read_official`, and where a number does not fit fp16.
+    """
+    if bn not in STATISTICS:
+        raise WeightsError(f"bn: expected {' or '.join(STATISTICS)}, found {bn!r}")
+    found = read_official(source)
+    if half:
+        _halve(found.tensors)
+    texts = {
+        "config": json.dumps(found.config | {"bn": bn}),
+        "metrics": json.dumps({"imported_from": Path(source).name, "parameters": found.parameters}),
+    }
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        save_file(found.tensors, part, texts)
+        part.replace(target)
+        return Imported(found.config | {"bn": bn}, found.parameters, target, record(target))
+    except OSError as error:
+        raise WeightsError(f"{target} cannot be written: {error.strerror or error}") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _halve(tensors: Arrays) -> None:
+    for name, array in tensors.items():
+        if array.ndim > 1:
+            with np.errstate(over="ignore"):
+                tensors[name] = array.astype(np.float16)
+            if not np.isfinite(tensors[name]).all():
+                raise WeightsError(f"{name}: {np.abs(array).max():g} does not fit fp16, import with full precision")
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from __future__ import annotations
 import mmap
 import struct
 import warnings
-from io import BufferedReader
+
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,7 +66,7 @@ class Encoding(Protocol):
 class _File:
     """The file, with bounds: nothing is read or allocated beyond its end."""
 
-    def __init__(self, path: Path, stream: BufferedReader) -> None:
+    def __init__(self, path: Path, stream: BinaryIO) -> None:
         self.path = path
         self.stream = stream
         self.size = path.stat().st_size
@@ -96,7 +96,7 @@ class _File:
 class BinaryEncoding:
     """The binary mode. long_size : 4 or 8 bytes, as on the machine that wrote the file."""
 
-    def __init__(self, path: Path, stream: BufferedReader, long_size: int) -> None:
+    def __init__(self, path: Path, stream: BinaryIO, long_size: int) -> None:
         self._file = _File(path, stream)
         self._long_size = long_size
 
@@ -133,7 +133,7 @@ class BinaryEncoding:
 class AsciiEncoding:
     """The ascii mode."""
 
-    def __init__(self, path: Path, stream: BufferedReader) -> None:
+    def __init__(self, path: Path, stream: BinaryIO) -> None:
         self._file = _File(path, stream)
 
     def place(self) -> str:
