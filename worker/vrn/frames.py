@@ -116,7 +116,7 @@ class Crop:
 
     def to_photo(self) -> Floats:
         """(4, 4) float64 - crop (x, y, depth, 1) to photo px."""
-        return np.linalg.inv(self.to_crop())
+        return np.asarray(np.linalg.inv(self.to_crop()), np.float64)
 
 
 def transform(matrix: Floats, points: NDArray[np.floating]) -> Floats:

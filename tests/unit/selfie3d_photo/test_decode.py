@@ -1,0 +1,209 @@
+"""Every kind of photo that is accepted comes out as the same upright sRGB picture; every other says what to do."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image, ImageCms
+from skimage import data as pictures
+
+from selfie3d_photo import Limits, PhotoError, PhotoReason, decode, inspect
+
+
+def picture() -> NDArray[np.uint8]:
+    """A part of the astronaut whose four corners differ: (96, 128, 3)."""
+    return np.ascontiguousarray(pictures.astronaut()[20:116, 150:278])
+
+
+def encode(image: Image.Image, name: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, name, **options)
+    return buffer.getvalue()
+
+
+def png(**options: Any) -> bytes:
+    return encode(Image.fromarray(picture()), "PNG", **options)
+
+
+def mean_difference(first: NDArray[Any], second: NDArray[Any]) -> float:
+    return float(np.abs(first.astype(float) - second.astype(float)).mean())
+
+
+def test_png_and_lossless_webp_come_out_exactly() -> None:
+    image = Image.fromarray(picture())
+    np.testing.assert_array_equal(decode(encode(image, "PNG")).rgb, picture())
+    np.testing.assert_array_equal(decode(encode(image, "WEBP", lossless=True)).rgb, picture())
+
+
+def test_jpeg_baseline_and_progressive_come_out_close() -> None:
+    for progressive in (False, True):
+        photo = decode(encode(Image.fromarray(picture()), "JPEG", quality=95, progressive=progressive))
+        assert mean_difference(photo.rgb, picture()) < 3
+        assert photo.info.media_type == "image/jpeg"
+
+
+@pytest.mark.parametrize("name", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_all_eight_exif_orientations_come_out_upright(name: str, orientation: int) -> None:
+    # What a camera stores for each orientation tag so that the viewer sees `picture` (EXIF 2.32, table 6).
+    upright = picture()
+    stored = {
+        1: upright,
+        2: upright[:, ::-1],
+        3: upright[::-1, ::-1],
+        4: upright[::-1],
+        5: upright.transpose(1, 0, 2),
+        6: np.rot90(upright, 1),
+        7: upright[::-1, ::-1].transpose(1, 0, 2),
+        8: np.rot90(upright, -1),
+    }[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encode(Image.fromarray(np.ascontiguousarray(stored)), name, exif=exif, quality=95, lossless=True)
+    rgb = decode(data).rgb
+    assert rgb.shape == upright.shape
+    assert mean_difference(rgb, upright) < 3
+
+
+def test_damaged_exif_does_not_hide_the_pixels() -> None:
+    data = png(exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff\x01\x12")
+    np.testing.assert_array_equal(decode(data).rgb, picture())
+
+
+def test_grey_becomes_three_equal_channels() -> None:
+    grey = Image.fromarray(picture()).convert("L")
+    rgb = decode(encode(grey, "PNG")).rgb
+    np.testing.assert_array_equal(rgb, np.repeat(np.asarray(grey)[..., None], 3, 2))
+
+
+def test_sixteen_bit_grey_keeps_its_brightness() -> None:
+    ramp = np.linspace(0, 65535, 64 * 64).reshape(64, 64).astype(np.uint16)
+    rgb = decode(encode(Image.fromarray(ramp), "PNG")).rgb
+    assert np.abs(rgb[..., 0].astype(float) - ramp / 257).max() <= 1
+
+
+def test_sixteen_bit_colour_keeps_its_brightness() -> None:
+    # Written by hand (PNG specification, 11.2.2: colour type 2, bit depth 16), since Pillow cannot write it.
+    wide = picture().astype(">u2") * 257
+    rows = b"".join(b"\0" + row.tobytes() for row in wide)
+    height, width = wide.shape[:2]
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
+    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    assert np.abs(decode(data).rgb.astype(int) - picture()).max() <= 1
+
+
+def test_palette_and_transparency_lie_over_white() -> None:
+    rgba = np.dstack([picture(), np.full(picture().shape[:2], 255, np.uint8)])
+    rgba[:48, :, 3] = 0
+    for image in (Image.fromarray(rgba), Image.fromarray(rgba).quantize(256)):
+        rgb = decode(encode(image, "PNG")).rgb
+        assert (rgb[:48] == 255).all()
+        assert mean_difference(rgb[48:], picture()[48:]) < 8
+    palette = Image.fromarray(picture()).quantize(256)
+    assert mean_difference(decode(encode(palette, "PNG")).rgb, picture()) < 8
+
+
+def test_cmyk_jpeg_is_not_inverted() -> None:
+    cmyk = Image.fromarray(picture()).convert("CMYK")
+    assert mean_difference(decode(encode(cmyk, "JPEG", quality=95)).rgb, picture()) < 4
+
+
+def test_the_icc_profile_is_applied() -> None:
+    # Linear light: grey 55 of 255 in the file is 128 in sRGB.
+    profile = _linear_profile()
+    flat = np.full((64, 64, 3), 55, np.uint8)
+    rgb = decode(encode(Image.fromarray(flat), "PNG", icc_profile=profile)).rgb
+    assert abs(int(rgb[0, 0, 0]) - 128) <= 2
+
+
+def test_a_useless_icc_profile_is_passed_over() -> None:
+    np.testing.assert_array_equal(decode(png(icc_profile=b"no profile")).rgb, picture())
+
+
+def _linear_profile() -> bytes:
+    """sRGB's primaries with a gamma of 1: the tone curves of Pillow's sRGB profile replaced (ICC.1:2022, 10.18)."""
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    count = struct.unpack_from(">I", profile, 128)[0]
+    for i in range(count):
+        tag, offset, size = struct.unpack_from(">4sII", profile, 132 + 12 * i)
+        if tag in (b"rTRC", b"gTRC", b"bTRC"):
+            curve = b"curv" + bytes(4) + struct.pack(">I", 0)
+            profile[offset : offset + size] = curve + bytes(size - len(curve))
+    return bytes(profile)
+
+
+def reason_of(data: bytes, limits: Limits | None = None) -> PhotoReason:
+    with pytest.raises(PhotoError) as error:
+        inspect(data, limits or Limits())
+    assert len(str(error.value)) > 20
+    return error.value.reason
+
+
+def test_empty_and_too_many_bytes_are_refused() -> None:
+    assert reason_of(b"") is PhotoReason.EMPTY
+    assert reason_of(png(), Limits(max_bytes=100)) is PhotoReason.TOO_LARGE
+
+
+def test_what_is_no_picture_or_no_accepted_one_is_refused_by_name() -> None:
+    assert reason_of(b"hello, this is text") is PhotoReason.UNSUPPORTED
+    gif = encode(Image.fromarray(picture()), "GIF")
+    with pytest.raises(PhotoError, match="GIF is not supported"):
+        inspect(gif)
+    assert reason_of(encode(Image.fromarray(picture()), "TIFF")) is PhotoReason.UNSUPPORTED
+
+
+def test_a_wrong_magic_before_good_data_is_refused() -> None:
+    assert reason_of(b"\xff\xd8\xff" + png()[3:]) is PhotoReason.CORRUPT
+
+
+@pytest.mark.parametrize("name", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("share", [0.01, 0.3, 0.8])
+def test_a_file_cut_short_is_refused(name: str, share: float) -> None:
+    data = encode(Image.fromarray(picture()), name)
+    assert reason_of(data[: int(len(data) * share)]) is PhotoReason.CORRUPT
+
+
+@pytest.mark.parametrize("name", ["PNG", "WEBP"])
+def test_an_animation_is_refused(name: str) -> None:
+    frames = [Image.fromarray(picture()), Image.fromarray(picture()[::-1].copy())]
+    data = encode(frames[0], name, save_all=True, append_images=frames[1:])
+    assert reason_of(data) is PhotoReason.ANIMATED
+
+
+def test_a_phones_jpeg_with_a_second_picture_is_a_photo() -> None:
+    frames = [Image.fromarray(picture()), Image.fromarray(picture()[::2, ::2].copy())]
+    data = encode(frames[0], "MPO", save_all=True, append_images=frames[1:])
+    assert inspect(data).format == "JPEG"
+    assert mean_difference(decode(data).rgb, picture()) < 6
+
+
+@pytest.mark.parametrize("side", [10_000, 40_000])
+def test_a_decompression_bomb_is_refused_before_it_is_decoded(side: int) -> None:
+    # A PNG whose header claims side x side pixels and whose data would unpack to as much.
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    body = zlib.compress(bytes(1 << 20), 9)
+    bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+    assert reason_of(bomb) is PhotoReason.TOO_MANY_PIXELS
+
+
+def test_a_jpeg_of_endless_scans_is_refused() -> None:
+    data = encode(Image.fromarray(picture()), "JPEG", progressive=True)
+    scan = data.index(b"\xff\xda")
+    assert reason_of(data[:-2] + data[scan : scan + 12] * 200 + data[-2:]) is PhotoReason.CORRUPT
+
+
+def test_a_photo_too_small_for_a_face_is_refused() -> None:
+    assert reason_of(encode(Image.fromarray(picture()[:20]), "PNG")) is PhotoReason.TOO_SMALL
