@@ -32,7 +32,7 @@ def create_app(config: JobsConfig, **settings: Any) -> Celery:
         result_accept_content=["json"],
         task_ignore_result=True,
         task_store_errors_even_if_ignored=False,
-        task_publish_retry=False,  # the reaper publishes again
+        task_publish_retry_policy={"max_retries": 2, "interval_start": 0, "interval_step": 0.1},  # then the reaper does
         worker_send_task_events=False,
         task_send_sent_event=False,
         **settings,

@@ -26,6 +26,10 @@ class JobsError(Exception):
 class JobNotFound(JobsError):  # noqa: N818 - named as the status it becomes
     """No such job."""
 
+    def __init__(self, job_id: str) -> None:
+        super().__init__()
+        self.job_id = job_id
+
 
 class RequestReused(JobsError):  # noqa: N818
     """The request id was used for another photo or other settings."""

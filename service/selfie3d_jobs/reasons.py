@@ -24,6 +24,7 @@ class Reason(Enum):
     PHOTO_TOO_SMALL = (rpc.INVALID_ARGUMENT, "The photo is too small to hold a face: send a larger one.")
     OPTION_UNKNOWN = (rpc.INVALID_ARGUMENT, "An option has a value that this service does not know.")
     OPTION_CONFLICT = (rpc.INVALID_ARGUMENT, "Two options do not go together.")
+    REQUEST_MALFORMED = (rpc.INVALID_ARGUMENT, "The request is not a message of this method.")
     REQUEST_ID_INVALID = (rpc.INVALID_ARGUMENT, "request_id must be 1 to 64 characters of [A-Za-z0-9_-].")
     TIMEOUT_INVALID = (rpc.INVALID_ARGUMENT, "timeout is outside what this service accepts.")
     JOB_ID_INVALID = (rpc.INVALID_ARGUMENT, "job_id is not a job's id: 32 characters of [0-9a-f].")

@@ -26,6 +26,7 @@ class Record:
     """A job as it stood in Redis. Times are seconds since the epoch by Redis's clock; 0: not yet."""
 
     id: str
+    serial: int  # grows from job to job
     owner: str
     state: State
     settings: pb.JobSettings
@@ -50,6 +51,7 @@ class Record:
         fields = pairs(reply)
         return cls(
             id=fields["id"].decode(),
+            serial=int(fields["serial"]),
             owner=fields["owner"].decode(),
             state=State(fields["state"].decode()),
             settings=pb.JobSettings.FromString(fields["settings"]),

@@ -61,11 +61,11 @@ class Store:
                 reply = self._client.execute_command(*call.words_with_source(self._prefix))
         return call.parse(reply)
 
-    def holds(self, key: str) -> bytes | None:
-        """The value of a plain key without the prefix: the fault tests' hook."""
+    def plain(self, key: str) -> str | None:
+        """The value of a key outside the prefix; for the fault tests' hook."""
         with _translated():
             value: bytes | None = self._client.execute_command("GET", key)
-        return value
+        return None if value is None else value.decode()
 
     def close(self) -> None:
         """Drop the connections."""

@@ -20,7 +20,7 @@ end
 local deadline = now + timeout
 local expiry = deadline + retention
 local serial = redis.call('INCR', P .. 'serial')
-set(id, 'id', id, 'owner', owner, 'state', 'QUEUED', 'queue', queue, 'request_id', request_id,
+set(id, 'id', id, 'serial', serial, 'owner', owner, 'state', 'QUEUED', 'queue', queue, 'request_id', request_id,
   'fingerprint', fingerprint, 'settings', ARGV[13], 'photo_sha256', ARGV[14], 'photo_bytes', size,
   'create_time', now, 'queue_time', now, 'deadline', deadline, 'expire_time', expiry, 'attempt', 0, 'losses', 0,
   'stage', '', 'progress', '0', 'last_event', 0, 'traceparent', ARGV[15])
