@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from celery.exceptions import SoftTimeLimitExceeded
 
 from selfie3d_jobs import JobLost, Reason, Record, Stage, Store, StoreFull, StoreUnavailable, attempt, logs, trace
 from selfie3d_worker.heart import Heart
+from selfie3d_worker.hold import Hold
 from selfie3d_worker.model import Reconstruct
 
 log = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ class Runner:
         heart: Heart,
         reconstruct: Reconstruct,
         lease_seconds: float,
-        hold: Callable[[Stage], None],
+        hold: Hold,
     ) -> None:
         self._name = name
         self._store = store
@@ -80,13 +81,13 @@ class Runner:
             stage = Stage(name)
             clock.start(stage)
             self._store.run(attempt.advance(job, stage, self._lease_seconds))
-            self._hold(stage)
+            self._hold(job, stage)
 
         photo = self._store.run(attempt.photo(job.id))
         with clock.running():
             output = self._reconstruct(photo, job.settings.options, on_stage)
         self._store.run(attempt.advance(job, Stage.STORE, self._lease_seconds))
-        self._hold(Stage.STORE)
+        self._hold(job, Stage.STORE)
         return attempt.Result(output.faces, output.files, clock.seconds)
 
     def _fail(self, job: Record, reason: Reason, message: str, clock: Clock) -> None:
