@@ -38,13 +38,19 @@ def texture(
     chart, places = _photo_chart(photo, crop, vertices[first])
     disc, disc_places = _disc_chart(vertices, rest, paint)
 
-    image = np.zeros((max(len(chart), len(disc)), chart.shape[1] + disc.shape[1], 3), np.uint8)
+    height, width = (_power_of_two(n) for n in (max(len(chart), len(disc)), chart.shape[1] + disc.shape[1]))
+    image = np.zeros((height, width, 3), np.uint8)
     image[: len(chart), : chart.shape[1]] = chart
-    image[: len(disc), chart.shape[1] :] = disc
+    image[: len(disc), chart.shape[1] : chart.shape[1] + disc.shape[1]] = disc
     px = np.concatenate([places, disc_places + np.array([chart.shape[1], 0])])
     uv = (px + 0.5) / image.shape[1::-1] * np.array([1, -1]) + np.array([0, 1])
     split = np.concatenate([at_first.reshape(-1, 3), at_rest.reshape(-1, 3) + len(first)])
     return Texture(image, uv.astype(np.float32), np.concatenate([first, rest]), split.astype(np.int32))
+
+
+def _power_of_two(n: int) -> int:
+    """The next power of two, which every renderer can make mipmaps of."""
+    return 1 << (n - 1).bit_length()
 
 
 def _photo_chart(

@@ -74,7 +74,7 @@ class Head:
         view = View.of(solidify(self.field()))
         y, x = np.mgrid[: self.size, : self.size].reshape(2, -1)
         points = transform(self.face.crop.to_crop(), np.stack([x, y, np.zeros_like(x)], 1))
-        inside = (points[:, :2] >= 0).all(1) & (points[:, :2] <= 191).all(1)
+        inside = (points[:, :2] >= -4).all(1) & (points[:, :2] <= 195).all(1)  # the head goes on beyond the crop
         depth = np.where(inside, view.front_at(points), -np.inf)
         shown = np.isfinite(depth)
         points[:, 2] = np.where(shown, depth, 0)
@@ -117,3 +117,9 @@ def textured(make_head: Callable[..., Head]) -> Mesh:
     from vrn.surface import Detail
 
     return make_head(yaw=35).mesh(Options(detail=Detail.FULL, textured=True))
+
+
+@pytest.fixture(scope="session")
+def colours_of() -> Callable[[Floats], Floats]:
+    """The true sRGB of places on the head, mm."""
+    return head_colours
