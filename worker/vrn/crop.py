@@ -32,13 +32,13 @@ def resample(image: NDArray[np.uint8], crop: Crop, size: int = CROP_SIZE) -> NDA
 def sample(image: NDArray[np.uint8], crop: Crop, size: int = CROP_SIZE) -> NDArray[np.float32]:
     """As `resample`, but not rounded to bytes: (size, size, 3) float32, 0..255."""
     step = CROP_SIZE / size / crop.scale
-    outwards = (np.arange(size) - (size - 1) / 2) * step
-    x, y = ((CROP_CENTRE - offset) / crop.scale + outwards for offset in crop.offset)
+    outwards = np.asarray((np.arange(size) - (size - 1) / 2) * step, np.float64)
+    x, y = ((CROP_CENTRE - offset) / crop.scale + outwards for offset in crop.offset)  # photo px
     height, width = image.shape[:2]
     rows, row_weights = _taps(y, step, height)
     columns, column_weights = _taps(x, step, width)
     (rows, top, bottom), (columns, left, right) = _within(rows), _within(columns)
-    part = torch.from_numpy(np.ascontiguousarray(image[top:bottom, left:right])).float()
+    part = torch.from_numpy(image[top:bottom, left:right].astype(np.float32))
     lines = _weighted_sums(part, rows, row_weights)  # (size, width, 3)
     square = _weighted_sums(lines.transpose(0, 1).contiguous(), columns, column_weights)
     return np.asarray(square.transpose(0, 1).numpy())
@@ -78,4 +78,4 @@ def _weighted_sums(lines: torch.Tensor, indices: NDArray[np.int64], weights: NDA
     sums = functional.embedding_bag(
         torch.from_numpy(indices), lines.flatten(1), per_sample_weights=torch.from_numpy(weights), mode="sum"
     )
-    return sums.unflatten(1, lines.shape[1:])
+    return sums.reshape(-1, *lines.shape[1:])

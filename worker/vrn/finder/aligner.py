@@ -101,8 +101,8 @@ def upright_view(landmarks: Tensor) -> View:
     upright = View(torch.zeros_like(flat[:, 0]), torch.ones_like(roll), -roll).to_patch(landmarks)[..., :2]
     low, high = upright.amin(1), upright.amax(1)
     middle = ((low + high) / 2)[:, None]
-    centre = View(torch.zeros_like(flat[:, 0]), torch.ones_like(roll), roll).to_patch(
-        functional.pad(middle, (0, 1))
-    )[:, 0, :2]
+    centre = View(torch.zeros_like(flat[:, 0]), torch.ones_like(roll), roll).to_patch(functional.pad(middle, (0, 1)))[
+        :, 0, :2
+    ]
     half = (high - low).prod(1).sqrt().clamp(0.1, 2.0) * LOOSENESS / 2
     return View(centre, half, roll)

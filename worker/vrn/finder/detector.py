@@ -25,6 +25,7 @@ MARGIN = 32  # px of grey around every level, for faces that leave the photo
 CELLS = 16  # px, the network halves the picture four times
 MEAN_BLOCK = 2  # levels are twice as coarse as the one before
 OVERLAP = 0.35  # intersection over union above which two boxes are one face
+INCLUDED = 0.7  # share of the smaller box above which it is a part of the larger one
 FACE_SIZES = (13.0, 56.0)  # px on a level: what the network can tell; other answers are left out
 
 
@@ -54,14 +55,14 @@ class Detector:
     @torch.inference_mode()
     def _search(self, image: NDArray[np.uint8], scale: float) -> list[Box]:
         """The boxes on a pyramid whose finest level is `scale` times the photo."""
-        level = _scaled(torch.from_numpy(image).to(self.device), scale)
+        level = _scaled(torch.tensor(image, device=self.device), scale)
         found = []
         while True:
             found.append(self._boxes_of_level(level) * _to_photo(image, level))
             if max(level.shape[2:]) < 2 * LEAST_SIDE:
                 break
             level = functional.avg_pool2d(level, MEAN_BLOCK, ceil_mode=True, count_include_pad=False)
-        rows = _strongest(torch.cat(found)).cpu().numpy()
+        rows = strongest(torch.cat(found)).cpu().numpy()
         boxes = [Box((float(x) - 0.5, float(y) - 0.5), float(size), float(score)) for score, x, y, size in rows]
         return sorted(boxes, key=lambda box: -box.size_px)
 
@@ -109,14 +110,15 @@ def _to_photo(image: NDArray[np.uint8], level: Tensor) -> Tensor:
     return torch.tensor([1.0, x, y, (x * y) ** 0.5], device=level.device)
 
 
-def _strongest(boxes: Tensor) -> Tensor:
+def strongest(boxes: Tensor) -> Tensor:
     """Non-maximum suppression of squares. boxes : (n, 4) - score, centre x, y, size."""
     order = boxes[:, 0].argsort(descending=True)
     boxes = boxes[order]
     low, high = boxes[:, 1:3] - boxes[:, 3:] / 2, boxes[:, 1:3] + boxes[:, 3:] / 2
     sides = (torch.minimum(high[:, None], high) - torch.maximum(low[:, None], low)).clamp(min=0)
     shared, areas = sides.prod(2), boxes[:, 3] ** 2
-    same = (shared / (areas[:, None] + areas - shared) > OVERLAP) | (shared / torch.minimum(areas[:, None], areas) > 0.7)
+    alike = shared / (areas[:, None] + areas - shared) > OVERLAP
+    same = alike | (shared / torch.minimum(areas[:, None], areas) > INCLUDED)
     kept: list[int] = []
     for candidate in range(len(boxes)):
         if not same[candidate, kept].any():

@@ -1,13 +1,18 @@
-"""The two networks of the bundled finder. Pictures go in as bytes' values 0..255, RGB; the networks normalise themselves."""
+"""The two networks of the bundled finder. Pictures go in as RGB, 0..255; the networks normalise themselves."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from vrn.errors import WeightsError
+
+DETECTOR, ALIGNER = "face-detector", "face-aligner"  # families of weights
 LANDMARKS = 68
 DETECTOR_STRIDE = 4  # picture px per cell of the detector's map
 DETECTOR_FACE_SIZE = 28.0  # px, the size of face that the detector's size output is relative to
@@ -21,14 +26,33 @@ class DetectorConfig:
 
     channels: tuple[int, int, int, int] = (16, 32, 64, 64)
 
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> DetectorConfig:
+        """From a weights file. Raises WeightsError."""
+        return cls(_four(_checked(config, DETECTOR, cls)["channels"]))
+
+    def as_dict(self) -> dict[str, Any]:
+        """For a weights file."""
+        return {"family": DETECTOR} | asdict(self)
+
 
 @dataclass(frozen=True)
 class AlignerConfig:
-    """size : px of the square picture; channels : of the features at 1/2, 1/4, 1/8 and 1/16; head : of the heat maps."""
+    """size : px of the square picture; channels : of the features at 1/2 to 1/16; head : before the heat maps."""
 
     size: int = 96
     channels: tuple[int, int, int, int] = (24, 48, 96, 128)
     head: int = 64
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> AlignerConfig:
+        """From a weights file. Raises WeightsError."""
+        fields = _checked(config, ALIGNER, cls)
+        return cls(int(fields["size"]), _four(fields["channels"]), int(fields["head"]))
+
+    def as_dict(self) -> dict[str, Any]:
+        """For a weights file."""
+        return {"family": ALIGNER} | asdict(self)
 
 
 def normalised(pictures: Tensor) -> Tensor:
@@ -39,7 +63,9 @@ def normalised(pictures: Tensor) -> Tensor:
 def convolution(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
     """Convolution, batch norm, ReLU."""
     return nn.Sequential(
-        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
+        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
     )
 
 
@@ -70,7 +96,10 @@ class DetectorNetwork(nn.Module):
             Residual(eighth),
         )
         self.deep = nn.Sequential(
-            convolution(eighth, sixteenth, 3, 2), Residual(sixteenth), Residual(sixteenth), convolution(sixteenth, eighth, 1)
+            convolution(eighth, sixteenth, 3, 2),
+            Residual(sixteenth),
+            Residual(sixteenth),
+            convolution(sixteenth, eighth, 1),
         )
         self.head = nn.Sequential(Residual(eighth), nn.Conv2d(eighth, DETECTOR_MAPS * 4, 1), nn.PixelShuffle(2))
         self._start_without_faces()
@@ -116,7 +145,11 @@ class AlignerNetwork(nn.Module):
         self.depth = nn.Conv2d(config.head, LANDMARKS, 1)
         cells = (config.size // 16) ** 2
         self.whole = nn.Sequential(
-            convolution(sixteenth, 16, 1), nn.Flatten(), nn.Linear(16 * cells, 128), nn.ReLU(), nn.Linear(128, LANDMARKS * 3 + 1)
+            convolution(sixteenth, 16, 1),
+            nn.Flatten(),
+            nn.Linear(16 * cells, 128),
+            nn.ReLU(),
+            nn.Linear(128, LANDMARKS * 3 + 1),
         )
         self._start_at_the_centre()
 
@@ -132,7 +165,7 @@ class AlignerNetwork(nn.Module):
         merged = self.merge(functional.relu(self.from_quarter(quarter) + _doubled(merged)))
         whole = self.whole(sixteenth).float()
         landmarks = _centres_of_mass(self.heat(merged).float(), self.depth(merged).float())
-        landmarks = landmarks + whole[:, 1:].unflatten(1, (LANDMARKS, 3))
+        landmarks = landmarks + whole[:, 1:].reshape(-1, LANDMARKS, 3)
         depth = landmarks[..., 2:]
         return torch.cat([landmarks[..., :2], depth - depth.mean(1, keepdim=True)], 2), whole[:, 0]
 
@@ -149,6 +182,23 @@ def _doubled(features: Tensor) -> Tensor:
 
 def _centres_of_mass(heat: Tensor, depth: Tensor) -> Tensor:
     """Heat logits and depths (n, 68, h, w) -> (n, 68, 3), x and y from -1 to 1 over the map."""
-    share = functional.softmax(heat.flatten(2), 2).unflatten(2, heat.shape[2:])
+    share = functional.softmax(heat.flatten(2), 2).reshape(heat.shape)
     x, y = (((torch.arange(n, device=heat.device) + 0.5) * 2 / n - 1) for n in (heat.shape[3], heat.shape[2]))
     return torch.stack([share.sum(2) @ x, share.sum(3) @ y, (share * depth).sum((2, 3))], 2)
+
+
+def _checked(config: Mapping[str, Any], family: str, kind: type[Any]) -> dict[str, Any]:
+    """The fields of `kind`, all of them and no others."""
+    fields = dict(config)
+    if fields.pop("family", None) != family:
+        raise WeightsError(f"expected weights of the family {family!r}, found {config.get('family')!r}")
+    if fields.keys() != kind.__dataclass_fields__.keys():
+        raise WeightsError(f"expected the fields {sorted(kind.__dataclass_fields__)}, found {sorted(fields)}")
+    return fields
+
+
+def _four(numbers: Any) -> tuple[int, int, int, int]:
+    if not isinstance(numbers, list | tuple) or len(numbers) != 4:
+        raise WeightsError(f"expected the channels of four stages, found {numbers!r}")
+    first, second, third, fourth = (int(number) for number in numbers)
+    return first, second, third, fourth
