@@ -64,7 +64,7 @@ class TrainConfig:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> TrainConfig:
-        """Defaults with `values` over them. Raises TrainingError naming a field that does not exist or has no such type."""
+        """Defaults with `values` over them. Raises TrainingError for an unknown or ill-typed one."""
         return cls().override(values)
 
     def override(self, values: Mapping[str, Any]) -> TrainConfig:

@@ -147,7 +147,7 @@ def draw_chances(yaw: Singles, config: TrainConfig) -> Floats:
     chances = np.ones(len(yaw))
     for limit, boost in zip(config.yaw_from, config.yaw_boost, strict=True):
         chances[np.abs(yaw) > limit] = boost
-    return chances / chances.sum()
+    return np.asarray(chances / chances.sum())
 
 
 def phase_of(config: TrainConfig, step: int) -> Phase:

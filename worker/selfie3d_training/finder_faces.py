@@ -97,7 +97,7 @@ def resized(picture: FacePicture, side: int) -> FacePicture:
 def mirrored(picture: FacePicture) -> FacePicture:
     """The picture as in a mirror, landmarks renamed accordingly."""
     landmarks = picture.landmarks[MIRROR] * [-1, 1, 1] + [len(picture.image) - 1, 0, 0]
-    return FacePicture(np.ascontiguousarray(picture.image[:, ::-1]), landmarks)
+    return FacePicture(np.asarray(cv2.flip(picture.image, 1), np.uint8), landmarks)
 
 
 def box_of(landmarks: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:

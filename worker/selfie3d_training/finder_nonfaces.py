@@ -50,7 +50,7 @@ class NonFaces:
             kinds += [(0.2, self.surroundings), (0.2, self.headless), (0.15, self.shuffled)]
         shares = np.array([share for share, _ in kinds])
         picture = kinds[int(rng.choice(len(kinds), p=shares / shares.sum()))][1](rng)
-        return np.ascontiguousarray(picture[:, ::-1]) if rng.random() < 0.5 else picture
+        return np.asarray(cv2.flip(picture, 1), np.uint8) if rng.random() < 0.5 else picture
 
     def shipped(self, rng: Rng) -> Image:
         """A turned piece of a shipped picture, sometimes in other colours."""

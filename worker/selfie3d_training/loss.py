@@ -66,7 +66,7 @@ class VolumeLoss(nn.Module):
         below = place.floor()
         part = (place - below)[:, None]
         index = below.long()[:, None]
-        at_front = logits.gather(1, index) * (1 - part) + logits.gather(1, index + 1) * part
+        at_front: Tensor = logits.gather(1, index) * (1 - part) + logits.gather(1, index + 1) * part
         return at_front[:, 0] / self._slope
 
 
@@ -79,4 +79,5 @@ def gaussian_matrix(depths: int, sigma: float) -> Tensor:
 
 
 def _mean(values: Tensor, where: Tensor) -> Tensor:
-    return (values * where).sum() / where.sum().clamp_min(1)
+    mean: Tensor = (values * where).sum() / where.sum().clamp_min(1)
+    return mean

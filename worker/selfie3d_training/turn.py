@@ -13,7 +13,7 @@ import cv2
 import numba
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
+from tqdm import tqdm  # type: ignore[import-untyped]
 
 from selfie3d_training.head import PIVOT_CM, Head, pose_matrix, yaw_degrees
 from selfie3d_training.photos import Ids, Image, Photos
@@ -143,7 +143,7 @@ def _visibility(
     return _erode(seen.astype(np.float32), *head.neighbours)
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True)
 def _erode(seen: Singles, starts: NDArray[np.int64], indices: NDArray[np.int64]) -> Singles:
     """Lower every vertex to the mean of its neighbours, three times: borders of the visible part fade."""
     for _ in range(3):
@@ -155,7 +155,7 @@ def _erode(seen: Singles, starts: NDArray[np.int64], indices: NDArray[np.int64])
     return seen
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True)
 def _fill_hidden(
     colour: Singles, known: NDArray[np.bool_], starts: NDArray[np.int64], indices: NDArray[np.int64]
 ) -> Singles:
@@ -212,7 +212,7 @@ def _background(
     return cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101).astype(np.float32)
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True)
 def _rays(old_pivot: Floats, new_pivot: Floats, old: Singles, new: Singles, scale: float) -> tuple[Singles, Singles]:
     map_x = np.empty((VIEW_SIZE, VIEW_SIZE), np.float32)
     map_y = np.empty((VIEW_SIZE, VIEW_SIZE), np.float32)
@@ -236,7 +236,7 @@ def _rays(old_pivot: Floats, new_pivot: Floats, old: Singles, new: Singles, scal
     return map_x, map_y
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True)
 def _paint(
     picture: Singles,
     image: Image,
@@ -266,7 +266,7 @@ def _paint(
                 picture[j, i, n] += alpha[j, i] * (colour - picture[j, i, n])
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True)
 def _sample(image: Image, x: float, y: float, channel: int) -> float:
     x, y = min(max(x, 0.0), image.shape[1] - 1.001), min(max(y, 0.0), image.shape[0] - 1.001)
     i, j = int(x), int(y)

@@ -38,7 +38,7 @@ def sample(image: NDArray[np.uint8], crop: Crop, size: int = CROP_SIZE) -> NDArr
     rows, row_weights = _taps(y, step, height)
     columns, column_weights = _taps(x, step, width)
     (rows, top, bottom), (columns, left, right) = _within(rows), _within(columns)
-    part = torch.from_numpy(np.ascontiguousarray(image[top:bottom, left:right])).float()
+    part = torch.from_numpy(image[top:bottom, left:right].astype(np.float32))
     lines = _weighted_sums(part, rows, row_weights)  # (size, width, 3)
     square = _weighted_sums(lines.transpose(0, 1).contiguous(), columns, column_weights)
     return np.asarray(square.transpose(0, 1).numpy())
