@@ -5,17 +5,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.integration.selfie3d_client.conftest import (
-    MATRIX,
-    MESH,
-    UNAVAILABLE,
-    Running,
-    Script,
-    ask,
-    collect,
-    make_ply,
-    succeeded,
-)
+from tests.integration.selfie3d_client.conftest import ask, collect
+from tests.scripted_service import MATRIX, MESH, UNAVAILABLE, Running, Script, make_ply, succeeded
 
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d_client import (
