@@ -15,10 +15,10 @@ from typing import Any, Self, TypeVar
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from selfie3d_cli.redis_server import RedisServer
 
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d.v1 import reconstruction_pb2_grpc as rpc
+from selfie3d_cli.redis_server import RedisServer
 
 BOUND = 90.0  # seconds after which a condition that has not come true is a failure, on a machine however slow
 Found = TypeVar("Found")

@@ -9,8 +9,6 @@ import uuid
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import grpc
-
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d_client.errors import InvalidArgument, NotFound, Selfie3dError, Unavailable, from_rpc_error
 from selfie3d_client.job_status import Face, JobState, JobStatus
@@ -18,7 +16,7 @@ from selfie3d_client.mesh import Mesh
 from selfie3d_client.options import JobOptions, job_settings
 from selfie3d_client.result import Result, ResultFace
 from selfie3d_client.retry import Deadline, Retry
-from selfie3d_client.steps import Call, Emit, Open, Read, Sleep, Step, Steps
+from selfie3d_client.steps import Call, Emit, Failure, Open, Read, Sleep, Step, Steps
 from selfie3d_client.transfers import STREAMED_PHOTO, Download, Transfer, Watch, upload_messages
 
 PAGE_SIZE = 100  # jobs a page; each carries its faces' landmarks, about 3 kB a face
@@ -63,7 +61,7 @@ class Conversation:
 
     def jobs(self, states: Iterable[JobState | str], timeout: float | None) -> Steps[None]:
         """Emits the caller's jobs, newest first, page by page; `timeout` is for each page."""
-        wanted = [pb.JobState.Value(f"JOB_STATE_{_state(state).name}") for state in states]
+        wanted = [f"JOB_STATE_{_state(state).name}" for state in states]
         token = ""
         while True:
             request = pb.ListJobsRequest(page_size=PAGE_SIZE, page_token=token, states=wanted)
@@ -180,8 +178,8 @@ class Conversation:
 def _ask(step: Step) -> Steps[Any]:
     """The answer to a step; a failed call raises its typed error."""
     answer = yield step
-    if isinstance(answer, grpc.RpcError):
-        raise from_rpc_error(answer) from answer
+    if isinstance(answer, Failure):
+        raise from_rpc_error(answer.error) from answer.error
     return answer
 
 

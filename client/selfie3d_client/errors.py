@@ -24,6 +24,8 @@ Selfie3dError
 `REASONS` (ErrorInfo.reason) and `CODES` (grpc status) are the whole translation: the reason decides, then the code.
 """
 
+# ruff: noqa: N818 - named after the grpc statuses and the job states that they stand for
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from selfie3d_client.job_status import JobStatus
 
 DETAILS_KEY = "grpc-status-details-bin"
+LOST_STATUS = "Internal error from Core"  # grpc.aio, when a send met a call that the service had ended already
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ class Selfie3dError(Exception):
         violations: tuple[Violation, ...] = (),
         retry_after: float | None = None,
     ) -> None:
-        self.message = message or " ".join((type(self).__doc__ or "").split())
+        self.message = message or " ".join((type(self).__doc__ or "").partition("\n\n")[0].split())
         self.reason = reason or (code.name if code else "")
         self.code = code
         self.violations = violations
@@ -187,14 +190,16 @@ CODES: dict[grpc.StatusCode, type[Selfie3dError]] = {
 
 def from_rpc_error(error: grpc.RpcError) -> Selfie3dError:
     """The typed error for a failed call, synchronous or asyncio."""
-    code: grpc.StatusCode = error.code()  # type: ignore[attr-defined]
+    code: grpc.StatusCode = error.code()
     details = _rich_details(error)
     reason = details.get(error_details_pb2.ErrorInfo)
     retry = details.get(error_details_pb2.RetryInfo)
     bad = details.get(error_details_pb2.BadRequest)
+    if error.details() == LOST_STATUS:
+        code = grpc.StatusCode.UNAVAILABLE  # the service's answer is lost; asking again brings it
     kind = REASONS.get(reason.reason if reason else "", CODES.get(code, ServiceError))
     return kind(
-        error.details() or None,  # type: ignore[attr-defined]
+        error.details() or None,
         reason=reason.reason if reason else "",
         code=code,
         violations=tuple(Violation(v.field, v.description) for v in bad.field_violations) if bad else (),
@@ -205,7 +210,7 @@ def from_rpc_error(error: grpc.RpcError) -> Selfie3dError:
 def _rich_details(error: grpc.RpcError) -> dict[type, Any]:
     """The google.rpc messages of the trailing metadata, by type; unknown ones are left out."""
     found: dict[type, Any] = {}
-    for key, value in error.trailing_metadata() or ():  # type: ignore[attr-defined]
+    for key, value in error.trailing_metadata() or ():
         if key != DETAILS_KEY:
             continue
         for packed in status_pb2.Status.FromString(value).details:

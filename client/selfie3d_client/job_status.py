@@ -66,7 +66,7 @@ class Event:
 
 @dataclass(frozen=True)
 class HeadPose:
-    """Degrees. Yaw: positive when the nose points to the right of the photo. Pitch: up. Roll: clockwise in the photo."""
+    """Degrees. Yaw: positive when the nose points to the photo's right. Pitch: up. Roll: clockwise in the photo."""
 
     yaw: float
     pitch: float

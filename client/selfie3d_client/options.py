@@ -75,14 +75,14 @@ def job_settings(request_id: str, options: JobOptions) -> pb.JobSettings:
     return pb.JobSettings(
         request_id=request_id,
         options=pb.Options(
-            format=pb.MeshFormat.Value(f"MESH_FORMAT_{_word(Format, 'format', options.get('format', 'ply'))}"),
-            detail=pb.Detail.Value(f"DETAIL_{_word(Detail, 'detail', options.get('detail', 'standard'))}"),
+            format=f"MESH_FORMAT_{_word(Format, 'format', options.get('format', 'ply'))}",
+            detail=f"DETAIL_{_word(Detail, 'detail', options.get('detail', 'standard'))}",
             all_faces=options.get("all_faces", False),
             scene=options.get("scene", False),
             textured=options.get("textured", False),
             printable=options.get("printable", False),
         ),
-        priority=pb.Priority.Value(f"PRIORITY_{_word(Priority, 'priority', options.get('priority', 'interactive'))}"),
+        priority=f"PRIORITY_{_word(Priority, 'priority', options.get('priority', 'interactive'))}",
         timeout=duration if timeout is not None else None,
     )
 

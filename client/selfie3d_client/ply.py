@@ -75,7 +75,7 @@ def _read_elements(lines: list[list[str]]) -> list[Element]:
     for words in lines:
         match words:
             case ["element", name, count]:
-                found.append((name, int(count), []))
+                found.append((name, _count(count), []))
             case ["property", "list", count_type, item_type, name]:
                 found[-1][2].extend([(f"{name}_count", TYPES[count_type]), (name, TYPES[item_type], (CORNERS,))])
             case ["property", type_name, name]:
@@ -88,3 +88,10 @@ def _check_triangles(records: NDArray[Any], element: Element) -> None:
         is_list = element.dtype[name].shape == (CORNERS,)
         if is_list and np.any(records[f"{name}_count"] != CORNERS):
             raise MeshUnreadable(f"The PLY file's {name} lists are not all triangles.")
+
+
+def _count(word: str) -> int:
+    count = int(word)
+    if count < 0:
+        raise ValueError(f"{word} records")
+    return count

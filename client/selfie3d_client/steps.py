@@ -1,7 +1,7 @@
 """What a conversation with the service consists of, apart from how it is carried.
 
 The core (`conversation.py`) is written once, as generators that yield the steps below and are sent what came of them:
-the answer, or the grpc.RpcError. `drive` and `iterate` carry the steps over a blocking channel, `drive_async` and
+the answer, or a Failure. `drive` and `iterate` carry the steps over a blocking channel, `drive_async` and
 `iterate_async` over an asyncio one; nothing else differs between `Client` and `AsyncClient`.
 """
 
@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import grpc
+
+from selfie3d.v1.reconstruction_pb2_grpc import ReconstructionServiceStub
 
 T = TypeVar("T")
 
@@ -59,19 +61,26 @@ class Emit:
     value: Any
 
 
+@dataclass(frozen=True)
+class Failure:
+    """What a step is answered with when its call failed; a class of its own because grpc's streams are RpcErrors."""
+
+    error: grpc.RpcError
+
+
 Step = Call | Open | Read | Sleep | Emit
 Steps = Generator[Step, Any, T]  # a conversation that ends in a T
 
 
 class Carrier:
-    """A stub and what is sent beside every message.
+    """A channel and what is sent beside every message.
 
-    stub : ReconstructionServiceStub over a grpc.Channel or a grpc.aio.Channel
+    channel : grpc.Channel or grpc.aio.Channel
     metadata : headers of every call, the token among them
     """
 
-    def __init__(self, stub: Any, metadata: tuple[tuple[str, str], ...]) -> None:
-        self._stub = stub
+    def __init__(self, channel: Any, metadata: tuple[tuple[str, str], ...]) -> None:
+        self._stub = ReconstructionServiceStub(channel)  # type: ignore[no-untyped-call]
         self._metadata = metadata
 
     def start(self, step: Call | Open) -> Any:
@@ -80,12 +89,10 @@ class Carrier:
 
     def _headers(self) -> tuple[tuple[str, str], ...]:
         """With the W3C trace context of the caller, when it uses OpenTelemetry."""
-        if "opentelemetry" not in sys.modules:
-            return self._metadata
-        from opentelemetry import propagate
-
+        propagate = sys.modules.get("opentelemetry.propagate")
         context: dict[str, str] = {}
-        propagate.inject(context)
+        if propagate is not None:
+            propagate.inject(context)
         return (*self._metadata, *context.items())
 
 
@@ -155,7 +162,7 @@ def _carry(step: Step, carrier: Carrier) -> Any:
             case Sleep(seconds):
                 time.sleep(seconds)
     except grpc.RpcError as error:
-        return error
+        return Failure(error)
     return None
 
 
@@ -172,5 +179,5 @@ async def _carry_async(step: Step, carrier: Carrier) -> Any:
             case Sleep(seconds):
                 await asyncio.sleep(seconds)
     except grpc.RpcError as error:
-        return error
+        return Failure(error)
     return None

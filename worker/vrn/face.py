@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -9,6 +10,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vrn.frames import Crop
+
+
+@dataclass(frozen=True)
+class Box:
+    """Where a face probably is, before its landmarks are known.
+
+    Attributes
+    ----------
+    centre_px : (x, y) of the centre of the box of the 68 landmarks, photo frame
+    size_px : sqrt(width * height) of that box, photo px
+    score : 0..1, how sure the detector is
+    """
+
+    centre_px: tuple[float, float]
+    size_px: float
+    score: float
+
+    @property
+    def crop(self) -> Crop:
+        """The crop by the detector's estimate."""
+        return Crop.around(self.centre_px, self.size_px)
 
 
 @dataclass(frozen=True)
@@ -37,10 +59,24 @@ class Face:
 
 
 class Finder(Protocol):
-    """Finds the faces of a photo. Implementations: `bundled` and `face-alignment`."""
+    """Finds the faces of a photo: first where they are, then their landmarks. Implementations: `vrn.finder`."""
+
+    def detect(self, image: NDArray[np.uint8]) -> list[Box]:
+        """Where faces probably are, by descending size.
+
+        image : (height, width, 3) uint8 - RGB, photo frame
+        """
+        ...
+
+    def align(self, image: NDArray[np.uint8], boxes: Sequence[Box]) -> list[Face]:
+        """The landmarks of those boxes that hold a face, by descending size of the landmarks' box.
+
+        image : (height, width, 3) uint8 - RGB, photo frame
+        """
+        ...
 
     def find(self, image: NDArray[np.uint8]) -> list[Face]:
-        """Faces by descending size of the box.
+        """The faces of the photo by descending size of the landmarks' box: `detect`, then `align`.
 
         image : (height, width, 3) uint8 - RGB, photo frame
         """

@@ -1,0 +1,61 @@
+"""The finder that comes with the package: a detector and an aligner, trained by `selfie3d_training`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vrn.face import Box, Face
+from vrn.finder.aligner import Aligner
+from vrn.finder.detector import Detector
+
+MIN_SCORE = 0.4  # of a face: the geometric mean of the detector's and the aligner's score
+SAME_FACE = 0.4  # distance of two faces' centres / size of the larger, under which they are one
+
+
+class BundledFinder:
+    """Finds faces of 40 px and more, rotated up to 45 degrees, from one profile to the other.
+
+    detector, aligner : share a device
+    min_score : 0..1, faces that score less are left out
+    """
+
+    def __init__(self, detector: Detector, aligner: Aligner, min_score: float = MIN_SCORE) -> None:
+        self.detector = detector
+        self.aligner = aligner
+        self.min_score = min_score
+
+    def detect(self, image: NDArray[np.uint8]) -> list[Box]:
+        """See `vrn.face.Finder`."""
+        return self.detector.detect(image)
+
+    def align(self, image: NDArray[np.uint8], boxes: Sequence[Box]) -> list[Face]:
+        """See `vrn.face.Finder`."""
+        faces = [self._face(image, box) for box in boxes]
+        sure = [face for face in faces if face.score >= self.min_score]
+        distinct: list[Face] = []
+        for face in sorted(sure, key=lambda face: -face.score):
+            if all(_apart(face, other) for other in distinct):
+                distinct.append(face)
+        return sorted(distinct, key=_size, reverse=True)
+
+    def find(self, image: NDArray[np.uint8]) -> list[Face]:
+        """See `vrn.face.Finder`."""
+        return self.align(image, self.detect(image))
+
+    def _face(self, image: NDArray[np.uint8], box: Box) -> Face:
+        face = self.aligner.align(image, box)
+        return replace(face, score=float(np.sqrt(box.score * face.score)))
+
+
+def _size(face: Face) -> float:
+    return float(np.sqrt(face.box_px[2] * face.box_px[3]))
+
+
+def _apart(first: Face, second: Face) -> bool:
+    centres = [np.add(face.box_px[:2], np.divide(face.box_px[2:], 2)) for face in (first, second)]
+    distance = float(np.linalg.norm(centres[0] - centres[1]))
+    return distance > SAME_FACE * max(_size(first), _size(second))

@@ -1,0 +1,204 @@
+"""The two networks of the bundled finder. Pictures go in as RGB, 0..255; the networks normalise themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from vrn.errors import WeightsError
+
+DETECTOR, ALIGNER = "face-detector", "face-aligner"  # families of weights
+LANDMARKS = 68
+DETECTOR_STRIDE = 4  # picture px per cell of the detector's map
+DETECTOR_FACE_SIZE = 28.0  # px, the size of face that the detector's size output is relative to
+DETECTOR_MAPS = 4  # score logit, centre x, centre y (in cells), log of size / 28 px
+HEATMAP_STRIDE = 4  # picture px per cell of the aligner's heat maps
+
+
+@dataclass(frozen=True)
+class DetectorConfig:
+    """channels : of the features at 1/2, 1/4, 1/8 and 1/16 of the picture."""
+
+    channels: tuple[int, int, int, int] = (16, 32, 64, 64)
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> DetectorConfig:
+        """From a weights file. Raises WeightsError."""
+        return cls(_four(_checked(config, DETECTOR, cls)["channels"]))
+
+    def as_dict(self) -> dict[str, Any]:
+        """For a weights file."""
+        return {"family": DETECTOR} | asdict(self)
+
+
+@dataclass(frozen=True)
+class AlignerConfig:
+    """size : px of the square picture; channels : of the features at 1/2 to 1/16; head : before the heat maps."""
+
+    size: int = 96
+    channels: tuple[int, int, int, int] = (24, 48, 96, 128)
+    head: int = 64
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> AlignerConfig:
+        """From a weights file. Raises WeightsError."""
+        fields = _checked(config, ALIGNER, cls)
+        return cls(int(fields["size"]), _four(fields["channels"]), int(fields["head"]))
+
+    def as_dict(self) -> dict[str, Any]:
+        """For a weights file."""
+        return {"family": ALIGNER} | asdict(self)
+
+
+def normalised(pictures: Tensor) -> Tensor:
+    """(n, 3, h, w) 0..255 -> about -2..2, mid-grey at 0, so that zero padding is mid-grey."""
+    return ((pictures.float() - 127.5) / 64.0).contiguous(memory_format=torch.channels_last)
+
+
+def convolution(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
+    """Convolution, batch norm, ReLU."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    )
+
+
+class Residual(nn.Module):
+    """Two 3x3 convolutions beside the identity."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = convolution(channels, channels)
+        self.second = nn.Sequential(nn.Conv2d(channels, channels, 3, 1, 1, bias=False), nn.BatchNorm2d(channels))
+
+    def forward(self, features: Tensor) -> Tensor:
+        return functional.relu(features + self.second(self.first(features)))
+
+
+class DetectorNetwork(nn.Module):
+    """Fully convolutional: for every 4th pixel, is it the centre of a face of 16 to 48 px, and where exactly."""
+
+    def __init__(self, config: DetectorConfig) -> None:
+        super().__init__()
+        self.config = config
+        half, quarter, eighth, sixteenth = config.channels
+        self.shallow = nn.Sequential(
+            convolution(3, half, 3, 2),
+            convolution(half, quarter, 3, 2),
+            convolution(quarter, quarter),
+            convolution(quarter, eighth, 3, 2),
+            Residual(eighth),
+        )
+        self.deep = nn.Sequential(
+            convolution(eighth, sixteenth, 3, 2),
+            Residual(sixteenth),
+            Residual(sixteenth),
+            convolution(sixteenth, eighth, 1),
+        )
+        self.head = nn.Sequential(Residual(eighth), nn.Conv2d(eighth, DETECTOR_MAPS * 4, 1), nn.PixelShuffle(2))
+        self._start_without_faces()
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """(n, 3, h, w) 0..255, h and w multiples of 16 -> (n, 4, h/4, w/4), see DETECTOR_MAPS."""
+        return self.maps(normalised(pictures))
+
+    def maps(self, pictures: Tensor) -> Tensor:
+        """As `forward`, for pictures that are normalised."""
+        shallow = self.shallow(pictures)
+        deep = functional.interpolate(self.deep(shallow), scale_factor=2.0, mode="bilinear", align_corners=False)
+        maps: Tensor = self.head(shallow + deep)
+        return maps
+
+    def _start_without_faces(self) -> None:
+        """Bias the score to 1 % so that training does not start with faces everywhere (Lin et al. 2017)."""
+        last = self.head[1]
+        if isinstance(last, nn.Conv2d) and last.bias is not None:
+            with torch.no_grad():
+                last.bias.zero_()[:4] = -4.6
+
+
+class AlignerNetwork(nn.Module):
+    """68 landmarks in a loose crop.
+
+    x and y are the centres of mass of heat maps (Sun et al. 2018, integral regression), depth the mean of a depth map
+    under the same heat; a small fully connected branch adds what the maps cannot say and judges whether it is a face.
+    """
+
+    def __init__(self, config: AlignerConfig) -> None:
+        super().__init__()
+        self.config = config
+        half, quarter, eighth, sixteenth = config.channels
+        self.quarter = nn.Sequential(convolution(3, half, 3, 2), convolution(half, quarter, 3, 2), Residual(quarter))
+        self.eighth = nn.Sequential(convolution(quarter, eighth, 3, 2), Residual(eighth), Residual(eighth))
+        self.sixteenth = nn.Sequential(convolution(eighth, sixteenth, 3, 2), Residual(sixteenth))
+        self.from_sixteenth = nn.Conv2d(sixteenth, config.head, 1)
+        self.from_eighth = nn.Conv2d(eighth, config.head, 1)
+        self.from_quarter = nn.Conv2d(quarter, config.head, 1)
+        self.merge = convolution(config.head, config.head)
+        self.heat = nn.Conv2d(config.head, LANDMARKS, 1)
+        self.depth = nn.Conv2d(config.head, LANDMARKS, 1)
+        cells = (config.size // 16) ** 2
+        self.whole = nn.Sequential(
+            convolution(sixteenth, 16, 1),
+            nn.Flatten(),
+            nn.Linear(16 * cells, 128),
+            nn.ReLU(),
+            nn.Linear(128, LANDMARKS * 3 + 1),
+        )
+        self._start_at_the_centre()
+
+    def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        """(n, 3, size, size) 0..255 -> landmarks (n, 68, 3), and logits (n,) of being a face.
+
+        Landmarks: x right, y down, depth to the viewer; 0 is the picture's centre, 1 half its side. Mean depth is 0.
+        """
+        quarter = self.quarter(normalised(pictures))
+        eighth = self.eighth(quarter)
+        sixteenth = self.sixteenth(eighth)
+        merged = self.from_eighth(eighth) + _doubled(self.from_sixteenth(sixteenth))
+        merged = self.merge(functional.relu(self.from_quarter(quarter) + _doubled(merged)))
+        whole = self.whole(sixteenth).float()
+        landmarks = _centres_of_mass(self.heat(merged).float(), self.depth(merged).float())
+        landmarks = landmarks + whole[:, 1:].reshape(-1, LANDMARKS, 3)
+        depth = landmarks[..., 2:]
+        return torch.cat([landmarks[..., :2], depth - depth.mean(1, keepdim=True)], 2), whole[:, 0]
+
+    def _start_at_the_centre(self) -> None:
+        last = self.whole[-1]
+        if isinstance(last, nn.Linear):
+            nn.init.normal_(last.weight, std=1e-3)
+            nn.init.zeros_(last.bias)
+
+
+def _doubled(features: Tensor) -> Tensor:
+    return functional.interpolate(features, scale_factor=2.0, mode="bilinear", align_corners=False)
+
+
+def _centres_of_mass(heat: Tensor, depth: Tensor) -> Tensor:
+    """Heat logits and depths (n, 68, h, w) -> (n, 68, 3), x and y from -1 to 1 over the map."""
+    share = functional.softmax(heat.flatten(2), 2).reshape(heat.shape)
+    x, y = (((torch.arange(n, device=heat.device) + 0.5) * 2 / n - 1) for n in (heat.shape[3], heat.shape[2]))
+    return torch.stack([share.sum(2) @ x, share.sum(3) @ y, (share * depth).sum((2, 3))], 2)
+
+
+def _checked(config: Mapping[str, Any], family: str, kind: type[Any]) -> dict[str, Any]:
+    """The fields of `kind`, all of them and no others."""
+    fields = dict(config)
+    if fields.pop("family", None) != family:
+        raise WeightsError(f"expected weights of the family {family!r}, found {config.get('family')!r}")
+    if fields.keys() != kind.__dataclass_fields__.keys():
+        raise WeightsError(f"expected the fields {sorted(kind.__dataclass_fields__)}, found {sorted(fields)}")
+    return fields
+
+
+def _four(numbers: Any) -> tuple[int, int, int, int]:
+    if not isinstance(numbers, list | tuple) or len(numbers) != 4:
+        raise WeightsError(f"expected the channels of four stages, found {numbers!r}")
+    first, second, third, fourth = (int(number) for number in numbers)
+    return first, second, third, fourth
