@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from selfie3d_cli.errors import CommandError
+from selfie3d_cli.errors import UsageError
 from selfie3d_cli.local_stack import LocalStack, StackConfig
 
 DEFAULT_LISTEN = "127.0.0.1:50051"
@@ -29,7 +29,7 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run until SIGTERM or Ctrl-C, then drain; a second one ends everything at once."""
     if args.workers < 1:
-        raise CommandError("--workers must be at least 1.")
+        raise UsageError("--workers must be at least 1.")
     config = StackConfig(
         data=args.data,
         listen=args.listen or os.environ.get("SELFIE3D_LISTEN") or DEFAULT_LISTEN,
