@@ -174,7 +174,7 @@ class Reconstructor:
     def _one(self, image: NDArray[np.uint8], face: Face, options: Options, clock: _Clock) -> FaceResult:
         field = clock.run(Stage.NETWORK, lambda: self._network.field(resample(image, face.crop)))
         surface = clock.run(Stage.SURFACE, lambda: FaceSurface.of(field, face, options))
-        mesh = clock.run(Stage.COLOUR, lambda: surface.coloured(image, face))
+        mesh = clock.run(Stage.COLOUR, lambda: surface.coloured(image, face, textured=options.textured))
         if options.scene:
             return FaceResult(face, mesh, None)
         return FaceResult(face, mesh, clock.run(Stage.ENCODE, lambda: encode(mesh, options)))
