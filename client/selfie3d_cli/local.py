@@ -17,9 +17,8 @@ from selfie3d_cli.outcome import Face, PhotoFailedError, Reconstruction
 from selfie3d_client import JobOptions
 
 if TYPE_CHECKING:
-    from vrn.pipeline import Network
-
     from vrn import FaceResult, Field, MeshFile, Options, Reconstructor
+    from vrn.pipeline import Network
 
 
 class LocalBackend:
@@ -67,11 +66,10 @@ class Recorder:
 def open_local(args: argparse.Namespace, options: JobOptions) -> LocalBackend:
     """Load the models of --model, --aligner and --device. Raises ExtraMissingError, CommandError."""
     try:
+        from vrn import Detail, Format, Options, Reconstructor, VrnError
         from vrn.finder import open_finder
         from vrn.network import load_network
         from vrn.pipeline import pick_device
-
-        from vrn import Detail, Format, Options, Reconstructor, VrnError
     except ModuleNotFoundError as error:
         raise ExtraMissingError.for_extra("worker", error.name) from error
     device = pick_device(args.device or os.environ.get("SELFIE3D_DEVICE") or "auto")
