@@ -46,9 +46,9 @@ class Tiny:
     weights_sha256 = "0" * 64
     device = "cpu"
 
-    def __call__(self, photo: bytes, options: pb.Options, on_stage: Callable[[str], None]) -> Output:
-        for stage in list(Stage)[:-1]:
-            on_stage(stage)
+    def __call__(self, photo: bytes, options: pb.Options, on_stage: Callable[[str, float], None]) -> Output:
+        for done, stage in enumerate(list(Stage)[:-1]):
+            on_stage(stage, done / len(Stage))
             if stage is Stage.NETWORK:
                 obey(Image.open(io.BytesIO(photo)).width)
         mesh = make_mesh(photo)
