@@ -14,12 +14,12 @@ import sys
 from collections.abc import Callable
 
 from PIL import Image
-from selfie3d_worker.main import run
 
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d_jobs import Stage
 from selfie3d_jobs.env import from_environment
 from selfie3d_worker import Output, WorkerConfig
+from selfie3d_worker.main import run
 from vrn.errors import NoFaceError
 
 NO_FACE, CRASH, KILL, LARGE = 61, 62, 63, 64
@@ -46,9 +46,9 @@ class Tiny:
     weights_sha256 = "0" * 64
     device = "cpu"
 
-    def __call__(self, photo: bytes, options: pb.Options, on_stage: Callable[[str], None]) -> Output:
-        for stage in list(Stage)[:-1]:
-            on_stage(stage)
+    def __call__(self, photo: bytes, options: pb.Options, on_stage: Callable[[str, float], None]) -> Output:
+        for done, stage in enumerate(list(Stage)[:-1]):
+            on_stage(stage, done / len(Stage))
             if stage is Stage.NETWORK:
                 obey(Image.open(io.BytesIO(photo)).width)
         mesh = make_mesh(photo)
