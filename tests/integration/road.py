@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from typing import Any
@@ -103,6 +104,11 @@ class Keys:
 
     def messages(self, queue: str = "interactive") -> int:
         return int(self.client.llen(self.prefix + queue))
+
+    def message(self, queue: str = "interactive") -> dict[str, Any]:
+        """The next message of the queue."""
+        message: dict[str, Any] = json.loads(self.client.lindex(self.prefix + queue, -1) or "{}")
+        return message
 
 
 def reap(store: Store, config: JobsConfig) -> upkeep.Reaped:

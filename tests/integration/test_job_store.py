@@ -5,6 +5,19 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from tests.integration.road import (
+    LEASE,
+    WIDE,
+    Keys,
+    claim,
+    finish,
+    get,
+    new_job,
+    reap,
+    result,
+    start,
+    submit,
+)
 
 from selfie3d_jobs import (
     JobLost,
@@ -26,19 +39,6 @@ from selfie3d_jobs import (
 )
 from selfie3d_jobs.broker import create_app, publish
 from selfie3d_jobs.upkeep import Message, WorkerReport
-from tests.integration.road import (
-    LEASE,
-    WIDE,
-    Keys,
-    claim,
-    finish,
-    get,
-    new_job,
-    reap,
-    result,
-    start,
-    submit,
-)
 
 
 def states(store: Store, job_id: str) -> list[State]:
@@ -216,9 +216,7 @@ def test_leases_do_not_count_until_one_lease_after_redis_was_away(
     assert get(store, job.id).state is State.QUEUED
 
 
-def test_only_jobs_whose_message_is_lost_are_published_again(
-    store: Store, jobs_config: JobsConfig, keys: Keys
-) -> None:
+def test_only_jobs_whose_message_is_lost_are_published_again(store: Store, jobs_config: JobsConfig, keys: Keys) -> None:
     app = create_app(jobs_config)
     lost, waiting, newest = (submit(store).id for _ in range(3))
     for age, job_id in ((30_000, lost), (20_000, waiting), (10_000, newest)):
