@@ -96,13 +96,17 @@ class Farm(Stack):
 
     def restore(self) -> None:
         """Everything runs, answers and is released."""
-        self.revive()
+        self.redis.start()
         self.release()
-        for address in self.addresses:
-            with grpc.insecure_channel(address) as channel:
-                eventually(lambda c=channel: is_serving(c), f"{address} is SERVING; logs in {self.folder}")
-        for worker in self.workers:
-            eventually(lambda w=worker: self.is_listening(w), f"{worker.log} has children that report in")
+
+        def is_well() -> bool:
+            self.revive()  # also what was still going down a moment ago
+            return all(map(is_serving, channels)) and all(map(self.is_listening, self.workers))
+
+        channels = [grpc.insecure_channel(address) for address in self.addresses]
+        eventually(is_well, f"services are SERVING and workers report in; logs in {self.folder}")
+        for channel in channels:
+            channel.close()
 
     def is_listening(self, worker: Process) -> bool:
         """Whether all children of the worker have reported."""

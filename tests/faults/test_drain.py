@@ -49,11 +49,12 @@ def test_a_service_sends_its_watchers_to_another_and_ends(farm: Farm) -> None:
 
         def reason_of_the_end() -> str:
             try:
-                for _ in watch(rpc.ReconstructionServiceStub(channel), job_id):
-                    begun.release()
+                events = watch(rpc.ReconstructionServiceStub(channel), job_id)
+                next(events)
+                begun.release()
+                return f"the job ended: {list(events)}"
             except grpc.RpcError as error:
                 return reason(error)
-            return "no error"
 
         answers = [pool.submit(reason_of_the_end) for _ in range(WATCHERS)]
         for _ in range(WATCHERS):

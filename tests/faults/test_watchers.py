@@ -102,7 +102,8 @@ def test_watchers_that_vanish_leave_nothing_behind(farm: Farm) -> None:
     with farm.client() as client:
         job_id = farm.submit(client, hold=Stage.NETWORK)
         farm.await_stage(job_id, Stage.NETWORK)
-        channels = [farm.channel(0) for _ in range(40)]
+        own = [("grpc.use_local_subchannel_pool", 1)]  # a connection each
+        channels = [grpc.insecure_channel(farm.addresses[0], own) for _ in range(40)]
         for channel in channels:
             next(rpc.ReconstructionServiceStub(channel).WatchJob(pb.WatchJobRequest(job_id=job_id)))
         assert farm.open_files(pid) >= before + 30
