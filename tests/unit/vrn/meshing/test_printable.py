@@ -33,7 +33,7 @@ def printable(make_head: Callable[..., Any], pose: tuple[float, float, float], d
 @pytest.mark.parametrize("detail", ["preview", "standard"])
 def test_a_printable_mesh_is_one_closed_solid(make_head: Callable[..., Any], pose: Any, detail: str) -> None:
     mesh = printable(make_head, pose, detail)
-    solid = trimesh.load(BytesIO(encode(mesh, Options(Format.STL)).data), file_type="stl")
+    solid = trimesh.load_mesh(BytesIO(encode(mesh, Options(Format.STL)).data), file_type="stl")
     assert solid.is_watertight
     assert solid.is_winding_consistent
     assert solid.is_volume

@@ -29,7 +29,7 @@ def solid(vertices: Any, triangles: Any) -> trimesh.Trimesh:
 def places(grid: Grid) -> Any:
     """(depth, height, width, 3) crop px of every sample."""
     k, j, i = np.meshgrid(*(np.arange(n) for n in grid.shape), indexing="ij")
-    return transform(grid.to_crop(), np.stack([i, j, k], -1).reshape(-1, 3)).reshape(*grid.shape, 3)
+    return transform(grid.to_crop(), np.stack([i, j, k], -1).reshape(-1, 3).astype(float)).reshape(*grid.shape, 3)
 
 
 @cache
