@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import trimesh
 from PIL import Image
-from tests.photos import astronaut, two_faces
-from tests.stack import await_end, download, watch
 
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d.v1 import reconstruction_pb2_grpc as rpc
+from tests.photos import astronaut, two_faces
+from tests.stack import await_end, download, watch
 from vrn import Options, Reconstructor
 
 Api = rpc.ReconstructionServiceStub

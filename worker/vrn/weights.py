@@ -1,6 +1,6 @@
 """Weights that know their network: safetensors with the configuration in the metadata and a SHA-256 beside them.
 
-A weights file holds the tensors (filters fp16 as shipped, computed with in fp32) and two strings of JSON: `config`, from
+A weights file holds the tensors (fp16 as shipped, computed with in fp32) and two strings of JSON: `config`, from
 which the network is built, and `metrics`, what was measured with it. `SHA256SUMS` in the same folder, in the format
 of ``sha256sum``, lists the files that must not change. Nothing is ever unpickled and nothing is fetched.
 """
@@ -111,12 +111,12 @@ def write(
 ) -> str:
     """Write a weights file and its line of the manifest; returns the SHA-256.
 
-    half : store floating-point tensors of two and more dimensions as fp16; vectors (biases, statistics of batch
-        normalisation, which may exceed fp16) are small and stay fp32
+    half : store convolution weights as fp16; vectors (biases, running variances, which may be very large or small)
+        and, without `half`, everything else that is floating point as fp32
     Raises WeightsError when a number is not finite in the stored precision.
     """
     stored = {
-        name: (tensor.to(_stored_type(tensor, half)) if tensor.is_floating_point() else tensor).contiguous().cpu()
+        name: _stored(tensor, half).contiguous().cpu()
         for name, tensor in tensors.items()
         if not name.endswith(COUNTERS)
     }
@@ -142,8 +142,10 @@ def fill(module: nn.Module, tensors: Mapping[str, torch.Tensor]) -> None:
     module.load_state_dict(dict(tensors), strict=False)
 
 
-def _stored_type(tensor: torch.Tensor, half: bool) -> torch.dtype:
-    return torch.float16 if half and tensor.dim() > 1 else torch.float32
+def _stored(tensor: torch.Tensor, half: bool) -> torch.Tensor:
+    if not tensor.is_floating_point():
+        return tensor
+    return tensor.to(torch.float16 if half and tensor.ndim > 1 else torch.float32)
 
 
 def _single(tensor: torch.Tensor) -> torch.Tensor:
