@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from selfie3d_training.errors import DataError
 
@@ -95,8 +96,6 @@ class Head:
     @cached_property
     def mirror(self) -> NDArray[np.int64]:
         """(v,) int64 - for each vertex the one at its place on the other side of the neutral head."""
-        from scipy.spatial import cKDTree
-
         return np.asarray(cKDTree(self.neutral).query(self.neutral * [-1, 1, 1])[1], np.int64)
 
     @cached_property

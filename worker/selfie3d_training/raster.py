@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 EMPTY = -1  # triangle index of a pixel that shows none
 
 
-@numba.njit(cache=True, fastmath=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, fastmath=True)
 def rasterise(
     vertices: NDArray[np.float64], triangles: NDArray[np.int64], height: int, width: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.float32]]:
@@ -46,7 +46,7 @@ def rasterise(
     return depth, shown, weights
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True)
 def vertex_normals(vertices: NDArray[np.float64], triangles: NDArray[np.int64]) -> NDArray[np.float64]:
     """(v, 3) float64 - unit normals, outwards for triangles that are counter-clockwise from outside (y up)."""
     normals = np.zeros((len(vertices), 3))

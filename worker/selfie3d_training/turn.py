@@ -143,7 +143,7 @@ def _visibility(
     return _erode(seen.astype(np.float32), *head.neighbours)
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True)
 def _erode(seen: Singles, starts: NDArray[np.int64], indices: NDArray[np.int64]) -> Singles:
     """Lower every vertex to the mean of its neighbours, three times: borders of the visible part fade."""
     for _ in range(3):
@@ -155,7 +155,7 @@ def _erode(seen: Singles, starts: NDArray[np.int64], indices: NDArray[np.int64])
     return seen
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True)
 def _fill_hidden(
     colour: Singles, known: NDArray[np.bool_], starts: NDArray[np.int64], indices: NDArray[np.int64]
 ) -> Singles:
@@ -201,7 +201,9 @@ def _silhouette(from_pivot: Floats) -> Singles:
     return np.convolve(padded, kernel / kernel.sum(), "valid").astype(np.float32)
 
 
-def _background(image: Image, old_pivot: Floats, new_pivot: Floats, old: Singles, new: Singles, scale: float) -> Singles:
+def _background(
+    image: Image, old_pivot: Floats, new_pivot: Floats, old: Singles, new: Singles, scale: float
+) -> Singles:
     """(308, 308, 3) float32 - the photo's surroundings, moved from the old silhouette to the new one.
 
     old, new : (DIRECTIONS,) float32 - silhouettes in photo px and in view px; scale : view px per photo px
@@ -210,10 +212,8 @@ def _background(image: Image, old_pivot: Floats, new_pivot: Floats, old: Singles
     return cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101).astype(np.float32)
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _rays(
-    old_pivot: Floats, new_pivot: Floats, old: Singles, new: Singles, scale: float
-) -> tuple[Singles, Singles]:
+@numba.njit(cache=True)
+def _rays(old_pivot: Floats, new_pivot: Floats, old: Singles, new: Singles, scale: float) -> tuple[Singles, Singles]:
     map_x = np.empty((VIEW_SIZE, VIEW_SIZE), np.float32)
     map_y = np.empty((VIEW_SIZE, VIEW_SIZE), np.float32)
     for j in range(VIEW_SIZE):
@@ -236,7 +236,7 @@ def _rays(
     return map_x, map_y
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True)
 def _paint(
     picture: Singles,
     image: Image,
@@ -266,7 +266,7 @@ def _paint(
                 picture[j, i, n] += alpha[j, i] * (colour - picture[j, i, n])
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True)
 def _sample(image: Image, x: float, y: float, channel: int) -> float:
     x, y = min(max(x, 0.0), image.shape[1] - 1.001), min(max(y, 0.0), image.shape[0] - 1.001)
     i, j = int(x), int(y)

@@ -99,7 +99,7 @@ class TurnedViews:
     @property
     def photos(self) -> NDArray[np.int64]:
         """(n,) int64 - the photo of every view."""
-        return np.concatenate([file.photo for file in self._files] or [np.zeros(0)]).astype(np.int64)
+        return np.concatenate([np.zeros(0, np.int64), *(file.photo.astype(np.int64) for file in self._files)])
 
 
 def write_views(folder: Path, views: Sequence[View]) -> Path:

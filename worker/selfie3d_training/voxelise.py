@@ -42,7 +42,7 @@ def voxelise(
     return volume, (front * step[2] + origin[2]).astype(np.float32)
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True)
 def _fill(
     fixed: NDArray[np.int64],
     depth: NDArray[np.float64],
@@ -93,9 +93,9 @@ def _fill(
     return volume, front
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True)
 def _kept(planes: NDArray[np.float64], x: float, y: float, z: float) -> bool:
-    for p in range(len(planes)):
+    for p in range(len(planes)):  # noqa: SIM110 - numba compiles no generators
         if planes[p, 0] * x + planes[p, 1] * y + planes[p, 2] * z + planes[p, 3] < 0:
             return False
     return True

@@ -1,1 +1,40 @@
 """One photo of a face in, a coloured 3D mesh out. Pure: no queue, no network, no environment."""
+
+from vrn.errors import BackendMissingError, FieldError, NoFaceError, VrnError, WeightsError
+from vrn.export import MeshFile
+from vrn.face import Box, Face, Finder
+from vrn.field import Field
+from vrn.frames import Crop, Grid
+from vrn.mesh import Mesh
+from vrn.options import Format, Options
+from vrn.pipeline import FaceResult, Reconstructor, Result, Stage
+from vrn.pose import Pose
+from vrn.preview import preview_sheet, turntable
+from vrn.surface import Detail, extract_surface
+
+__all__ = [
+    "BackendMissingError",
+    "Box",
+    "Crop",
+    "Detail",
+    "Face",
+    "FaceResult",
+    "Field",
+    "FieldError",
+    "Finder",
+    "Format",
+    "Grid",
+    "Mesh",
+    "MeshFile",
+    "NoFaceError",
+    "Options",
+    "Pose",
+    "Reconstructor",
+    "Result",
+    "Stage",
+    "VrnError",
+    "WeightsError",
+    "extract_surface",
+    "preview_sheet",
+    "turntable",
+]

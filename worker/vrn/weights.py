@@ -7,7 +7,6 @@ of ``sha256sum``, lists the files that must not change. Nothing is ever unpickle
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,10 +19,39 @@ from safetensors.torch import save_file
 from torch import nn
 
 from vrn.errors import WeightsError
+from vrn.weights_store import (
+    FOLDER,
+    MANIFEST,
+    SUFFIX,
+    bundled,
+    hash_of,
+    installed,
+    manifest,
+    record,
+    resolve,
+    verify,
+    verify_bundled,
+)
 
-FOLDER = Path(__file__).parent / "weights_data"
-SUFFIX = ".safetensors"
-MANIFEST = "SHA256SUMS"
+__all__ = [
+    "FOLDER",
+    "MANIFEST",
+    "SUFFIX",
+    "Weights",
+    "bundled",
+    "fill",
+    "hash_of",
+    "installed",
+    "load",
+    "manifest",
+    "read",
+    "record",
+    "resolve",
+    "verify",
+    "verify_bundled",
+    "write",
+]
+
 COUNTERS = "num_batches_tracked"  # of batch normalisation; plays no part in inference and is not stored
 
 Config = dict[str, Any]
@@ -46,25 +74,6 @@ class Weights:
     tensors: Tensors
     metrics: Config
     sha256: str
-
-
-def bundled(name: str) -> Path:
-    """The file of the weights that ship with the package, e.g. ``default``. Raises WeightsError for other names."""
-    path = FOLDER / f"{name}{SUFFIX}"
-    if not path.is_file():
-        names = ", ".join(sorted(p.stem for p in FOLDER.glob(f"*{SUFFIX}"))) or "none"
-        raise WeightsError(f"no weights called {name!r} ship with selfie3d (there are: {names})")
-    return path
-
-
-def resolve(name_or_path: str | Path) -> Path:
-    """A path to an existing file, or the name of bundled weights, as a path."""
-    path = Path(name_or_path)
-    if path.is_file():
-        return path
-    if isinstance(name_or_path, Path) or path.suffix or len(path.parts) > 1:
-        raise WeightsError(f"{path} does not exist: expected a {SUFFIX} file")
-    return bundled(str(name_or_path))
 
 
 def load(path: Path) -> Weights:
@@ -102,12 +111,12 @@ def write(
 ) -> str:
     """Write a weights file and its line of the manifest; returns the SHA-256.
 
-    half : store floating-point tensors as fp16, otherwise as fp32
+    half : store convolution weights as fp16; vectors (biases, running variances, which may be very large or small)
+        and, without `half`, everything else that is floating point as fp32
     Raises WeightsError when a number is not finite in the stored precision.
     """
-    dtype = torch.float16 if half else torch.float32
     stored = {
-        name: (tensor.to(dtype) if tensor.is_floating_point() else tensor).contiguous().cpu()
+        name: _stored(tensor, half).contiguous().cpu()
         for name, tensor in tensors.items()
         if not name.endswith(COUNTERS)
     }
@@ -115,31 +124,7 @@ def write(
     path.parent.mkdir(parents=True, exist_ok=True)
     texts = {"config": json.dumps(dict(config)), "metrics": json.dumps(dict(metrics or {}))}
     save_file(stored, path, texts)
-    digest = hash_of(path)
-    _write_manifest(path.parent, manifest(path.parent) | {path.name: digest})
-    return digest
-
-
-def verify(path: Path) -> str:
-    """The SHA-256 of a weights file, compared with the manifest beside it.
-
-    Raises WeightsError when the file is missing or differs, or is a bundled one that no manifest lists. A file of
-    the user's own without a manifest is taken as it is.
-    """
-    if not path.is_file():
-        raise WeightsError(f"{path} does not exist")
-    found = hash_of(path)
-    expected = manifest(path.parent).get(path.name)
-    if expected is None and path.parent == FOLDER:
-        raise WeightsError(f"{path.name} is not listed in {path.parent / MANIFEST}")
-    if expected is not None and expected != found:
-        raise WeightsError(f"{path} is damaged: expected SHA-256 {expected}, found {found}")
-    return found
-
-
-def verify_bundled() -> dict[str, str]:
-    """The SHA-256 of every bundled file by name. Raises WeightsError for one that is missing or differs."""
-    return {name: verify(FOLDER / name) for name in sorted(manifest(FOLDER))}
+    return record(path)
 
 
 def fill(module: nn.Module, tensors: Mapping[str, torch.Tensor]) -> None:
@@ -157,26 +142,10 @@ def fill(module: nn.Module, tensors: Mapping[str, torch.Tensor]) -> None:
     module.load_state_dict(dict(tensors), strict=False)
 
 
-def hash_of(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def manifest(folder: Path) -> dict[str, str]:
-    """File name to SHA-256 as SHA256SUMS in `folder` lists them; empty where there is none."""
-    path = folder / MANIFEST
-    if not path.is_file():
-        return {}
-    rows = [line.split(maxsplit=1) for line in path.read_text("utf-8").splitlines() if line.strip()]
-    if any(len(row) != 2 for row in rows):
-        raise WeightsError(f"{path} is damaged: expected lines of a SHA-256 and a file name")
-    return {name.lstrip("*").strip(): digest for digest, name in rows}
-
-
-def _write_manifest(folder: Path, digests: Mapping[str, str]) -> None:
-    lines = [f"{digest}  {name}\n" for name, digest in sorted(digests.items()) if (folder / name).is_file()]
-    (folder / MANIFEST).write_text("".join(lines), "utf-8")
+def _stored(tensor: torch.Tensor, half: bool) -> torch.Tensor:
+    if not tensor.is_floating_point():
+        return tensor
+    return tensor.to(torch.float16 if half and tensor.ndim > 1 else torch.float32)
 
 
 def _single(tensor: torch.Tensor) -> torch.Tensor:

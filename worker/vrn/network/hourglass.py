@@ -100,11 +100,12 @@ class Hourglass(nn.Module):
         """Where the samples of the output lie in the crop frame."""
         return self.config.grid
 
-    def forward(self, picture: Tensor, phase: tuple[int, int] | None = None) -> Tensor:
+    def forward(self, picture: Tensor, phase: tuple[int, int] | None = None, depth_stride: int = 1) -> Tensor:
         """Occupancy logits.
 
         picture : (n, 3, 192, 192) float32 - RGB in 0..1
         phase : with 96 columns, the 2 x 2 phase (row, column) of the columns to compute; None computes all
+        depth_stride : compute every so-manieth sample along depth, from the first on
 
         Returns (n, depths, columns, columns) float32, or half the columns when a phase is given.
         """
@@ -113,7 +114,7 @@ class Hourglass(nn.Module):
         x = self.head(x, fine, phase) if self.head is not None else F.relu(self.last_norm(x))
         spline = self.coefficients(x)
         with torch.autocast(spline.device.type, enabled=False):
-            return F.conv2d(spline.float(), self.basis[:, :, None, None])
+            return F.conv2d(spline.float(), self.basis[::depth_stride, :, None, None])
 
 
 def spline_basis(config: HourglassConfig) -> NDArray[np.float32]:

@@ -16,6 +16,8 @@ from vrn.field import Field
 from vrn.frames import CROP_SIZE, Grid
 from vrn.network.config import FAMILY, HourglassConfig
 from vrn.network.hourglass import Hourglass
+from vrn.network.official import FAMILY as OFFICIAL
+from vrn.network.official import Official, OfficialConfig
 
 DEFAULT = "default"
 
@@ -35,7 +37,11 @@ def _hourglass(config: Mapping[str, Any]) -> torch.nn.Module:
     return Hourglass(HourglassConfig.of(config))
 
 
-FAMILIES: dict[str, Callable[[Mapping[str, Any]], torch.nn.Module]] = {FAMILY: _hourglass}
+def _official(config: Mapping[str, Any]) -> torch.nn.Module:
+    return Official(OfficialConfig.of(config))
+
+
+FAMILIES: dict[str, Callable[[Mapping[str, Any]], torch.nn.Module]] = {FAMILY: _hourglass, OFFICIAL: _official}
 
 
 class Network:

@@ -1,0 +1,68 @@
+"""`selfie3d health`: one question, one exit code; for the health checks of containers."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+from typing import Any
+
+from selfie3d_cli.errors import ExtraMissingError
+
+ANSWER_SECONDS = 3.0
+
+
+def add_parser(subparsers: Any) -> None:
+    """Declare the command."""
+    parser = subparsers.add_parser("health", help="exit with 0 when the service, or this host's worker, is well")
+    parser.add_argument("--server", metavar="HOST:PORT", help="default: the port of SELFIE3D_LISTEN on this host")
+    parser.add_argument("--worker", action="store_true", help="ask Redis whether a worker of this host reports in")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print one line; 0 when well, else 1."""
+    try:
+        well, text = _worker() if args.worker else _service(args.server or _own_address())
+    except ModuleNotFoundError as error:
+        raise ExtraMissingError.for_extra("service", error.name) from error
+    print(text)
+    return 0 if well else 1
+
+
+def _own_address() -> str:
+    _, _, port = os.environ.get("SELFIE3D_LISTEN", "127.0.0.1:50051").rpartition(":")
+    return f"127.0.0.1:{port}"
+
+
+def _service(address: str) -> tuple[bool, str]:
+    """Whether the server accepts calls. That workers are there is readiness, which `doctor` and Health.Check tell."""
+    import grpc
+    from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+    with grpc.insecure_channel(address) as channel:
+        try:
+            answer = health_pb2_grpc.HealthStub(channel).Check(
+                health_pb2.HealthCheckRequest(), timeout=ANSWER_SECONDS, wait_for_ready=True
+            )
+        except grpc.RpcError as error:
+            return False, f"{address} does not answer: {error.code().name}"
+    name = health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
+    return True, f"{address} answers and is {name}"
+
+
+def _worker() -> tuple[bool, str]:
+    from selfie3d_jobs import JobsConfig, JobsError, Store, upkeep
+    from selfie3d_jobs.env import from_environment
+
+    host = socket.gethostname()
+    store = Store(from_environment(JobsConfig), tries=1)
+    try:
+        workers = store.run(upkeep.pulse()).workers
+    except JobsError as error:
+        return False, f"Redis does not answer: {error}"
+    finally:
+        store.close()
+    mine = [worker for worker in workers if worker.name.startswith(f"{host}:")]
+    well = any(worker.verified for worker in mine)
+    return well, f"{len(mine)} worker processes of {host} report in" + ("" if well else ", none is ready")

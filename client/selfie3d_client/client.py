@@ -1,0 +1,144 @@
+"""The blocking client: thin faces over `conversation.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Self, TypeVar, Unpack
+
+from selfie3d_client.connection import DEFAULT_ADDRESS, Connection, Pem, Tls
+from selfie3d_client.conversation import Conversation
+from selfie3d_client.job_status import Event, JobState, JobStatus
+from selfie3d_client.options import JobOptions
+from selfie3d_client.photo import Photo, photo_bytes
+from selfie3d_client.result import Result
+from selfie3d_client.retry import Retry
+from selfie3d_client.steps import Carrier, Steps, drive, iterate
+
+T = TypeVar("T")
+
+TIMEOUT = 300.0  # seconds for one logical call, retries, waiting and downloads included
+
+
+class Client:
+    """A connection to the service, for any number of threads.
+
+    ::
+
+        with Client("localhost:50051") as client:
+            result = client.reconstruct("me.jpg")
+            result.faces[0].mesh.save("me.ply")
+
+    address : host:port, or unix:/path
+    token : sent with every call; without TLS it travels readable
+    tls : False; True for gRPC's own list of authorities; a PEM file of authorities; or Tls(...) for mutual TLS
+    timeout : seconds for one logical call, retries included; math.inf: no end; each method can be given its own
+    retry : when failed calls are made again
+
+    Every method raises Selfie3dError (see errors.py).
+    """
+
+    def __init__(
+        self,
+        address: str = DEFAULT_ADDRESS,
+        *,
+        token: str | None = None,
+        tls: bool | Tls | Pem = False,
+        timeout: float = TIMEOUT,
+        retry: Retry | None = None,
+    ) -> None:
+        connection = Connection(address, tls, token)
+        self._channel = connection.channel()
+        self._carrier = Carrier(self._channel, connection.metadata)
+        self._talk = Conversation(retry or Retry(), timeout)
+
+    def reconstruct(
+        self,
+        photo: Photo,
+        *,
+        timeout: float | None = None,
+        on_event: Callable[[Event], None] | None = None,
+        **options: Unpack[JobOptions],
+    ) -> Result:
+        """Photo in, meshes out: submits, follows and downloads, and survives cuts on the way.
+
+        on_event : called with each event of the job
+        """
+        steps = self._talk.reconstruct(photo_bytes(photo), options, timeout)
+        return self._drive(steps, on_event)
+
+    def submit(self, photo: Photo, *, timeout: float | None = None, **options: Unpack[JobOptions]) -> Job:
+        """Queue a photo. Safe to repeat with the same request_id."""
+        status = self._drive(self._talk.submit(photo_bytes(photo), options, timeout))
+        return Job(self, status.id, status)
+
+    def job(self, job_id: str) -> Job:
+        """The handle of a job that was made before; asks nothing yet."""
+        return Job(self, job_id)
+
+    def jobs(self, *states: JobState | str, timeout: float | None = None) -> Iterator[JobStatus]:
+        """The caller's jobs, newest first, in these states or all; pages are fetched as needed."""
+        return iterate(self._talk.jobs(states, timeout), self._carrier)
+
+    def close(self) -> None:
+        """Close the connection; running calls end."""
+        self._channel.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def _drive(self, steps: Steps[T], on_event: Callable[[Event], None] | None = None) -> T:
+        return drive(steps, self._carrier, on_event)
+
+
+class Job:
+    """A handle of one job.
+
+    Attributes
+    ----------
+    id : what `client.job(id)` finds it with again
+    submitted : the job as `submit` left it; None for handles made by `client.job`
+    """
+
+    def __init__(self, client: Client, job_id: str, submitted: JobStatus | None = None) -> None:
+        self.id = job_id
+        self.submitted = submitted
+        self._client = client
+        self._talk = client._talk
+
+    def __repr__(self) -> str:
+        return f"<Job {self.id}>"
+
+    def status(self, *, timeout: float | None = None) -> JobStatus:
+        """The job as it is now."""
+        return self._client._drive(self._talk.status(self.id, timeout))
+
+    def watch(self, after_event: int = 0, *, timeout: float | None = None) -> Iterator[Event]:
+        """The events behind that number, each once, until the job has ended; goes on by itself after a cut."""
+        return iterate(self._talk.watch(self.id, after_event, timeout), self._client._carrier)
+
+    def wait(self, *, timeout: float | None = None) -> JobStatus:
+        """The job once it has ended, in whatever state; `JobStatus.error` says why there is no mesh."""
+        return self._client._drive(self._talk.watch(self.id, 0, timeout))
+
+    def result(self, *, timeout: float | None = None, on_event: Callable[[Event], None] | None = None) -> Result:
+        """Wait and download. Raises JobFailed, JobCancelled or JobExpired when there is no mesh.
+
+        on_event : called with each event of the job
+        """
+        return self._client._drive(self._talk.result(self.id, timeout), on_event)
+
+    def download(self, face_index: int = 0, *, timeout: float | None = None) -> bytes:
+        """One face's mesh file, checked against its size and SHA-256; goes on where it was after a cut."""
+        return self._client._drive(self._talk.download(self.id, face_index, timeout))
+
+    def cancel(self, *, timeout: float | None = None) -> JobStatus:
+        """Stop the job; one that has ended stays as it is."""
+        return self._client._drive(self._talk.cancel(self.id, timeout))
+
+    def delete(self, *, timeout: float | None = None) -> None:
+        """Remove the ended job, its photo and its meshes now."""
+        self._client._drive(self._talk.delete(self.id, timeout))

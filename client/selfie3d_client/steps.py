@@ -1,0 +1,183 @@
+"""What a conversation with the service consists of, apart from how it is carried.
+
+The core (`conversation.py`) is written once, as generators that yield the steps below and are sent what came of them:
+the answer, or a Failure. `drive` and `iterate` carry the steps over a blocking channel, `drive_async` and
+`iterate_async` over an asyncio one; nothing else differs between `Client` and `AsyncClient`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import grpc
+
+from selfie3d.v1.reconstruction_pb2_grpc import ReconstructionServiceStub
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Call:
+    """Make a call with one answer; answered with it. `request` makes the message or the stream of messages anew."""
+
+    rpc: str
+    request: Callable[[], Any]
+    timeout: float | None
+
+
+@dataclass(frozen=True)
+class Open:
+    """Make a call with a stream of answers; answered with the stream, which has `cancel()`."""
+
+    rpc: str
+    request: Callable[[], Any]
+    timeout: float | None
+
+
+@dataclass(frozen=True)
+class Read:
+    """Wait for the next message of a stream; answered with it, or None at the end."""
+
+    stream: Any
+
+
+@dataclass(frozen=True)
+class Sleep:
+    """Wait that many seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Emit:
+    """Hand a value to whoever iterates."""
+
+    value: Any
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What a step is answered with when its call failed; a class of its own because grpc's streams are RpcErrors."""
+
+    error: grpc.RpcError
+
+
+Step = Call | Open | Read | Sleep | Emit
+Steps = Generator[Step, Any, T]  # a conversation that ends in a T
+
+
+class Carrier:
+    """A channel and what is sent beside every message.
+
+    channel : grpc.Channel or grpc.aio.Channel
+    metadata : headers of every call, the token among them
+    """
+
+    def __init__(self, channel: Any, metadata: tuple[tuple[str, str], ...]) -> None:
+        self._stub = ReconstructionServiceStub(channel)  # type: ignore[no-untyped-call]
+        self._metadata = metadata
+
+    def start(self, step: Call | Open) -> Any:
+        """The call's answer, or the awaitable or stream that stands for it."""
+        return getattr(self._stub, step.rpc)(step.request(), timeout=step.timeout, metadata=self._headers())
+
+    def _headers(self) -> tuple[tuple[str, str], ...]:
+        """With the W3C trace context of the caller, when it uses OpenTelemetry."""
+        propagate = sys.modules.get("opentelemetry.propagate")
+        context: dict[str, str] = {}
+        if propagate is not None:
+            propagate.inject(context)
+        return (*self._metadata, *context.items())
+
+
+def drive(steps: Steps[T], carrier: Carrier, on_emit: Callable[[Any], None] | None = None) -> T:
+    """Carry a conversation to its end, blocking; what it emits goes to `on_emit`."""
+    answer = None
+    with closing(steps):
+        while True:
+            try:
+                step = steps.send(answer)
+            except StopIteration as end:
+                return end.value  # type: ignore[no-any-return]
+            if isinstance(step, Emit) and on_emit is not None:
+                on_emit(step.value)
+            answer = _carry(step, carrier)
+
+
+def iterate(steps: Steps[Any], carrier: Carrier) -> Generator[Any, None, None]:
+    """Carry a conversation, blocking, and hand out what it emits."""
+    answer = None
+    with closing(steps):
+        while True:
+            try:
+                step = steps.send(answer)
+            except StopIteration:
+                return
+            if isinstance(step, Emit):
+                yield step.value
+            answer = _carry(step, carrier)
+
+
+async def drive_async(steps: Steps[T], carrier: Carrier, on_emit: Callable[[Any], None] | None = None) -> T:
+    """Carry a conversation to its end on the running event loop; what it emits goes to `on_emit`."""
+    answer = None
+    with closing(steps):
+        while True:
+            try:
+                step = steps.send(answer)
+            except StopIteration as end:
+                return end.value  # type: ignore[no-any-return]
+            if isinstance(step, Emit) and on_emit is not None:
+                on_emit(step.value)
+            answer = await _carry_async(step, carrier)
+
+
+async def iterate_async(steps: Steps[Any], carrier: Carrier) -> AsyncGenerator[Any, None]:
+    """Carry a conversation on the running event loop and hand out what it emits."""
+    answer = None
+    with closing(steps):
+        while True:
+            try:
+                step = steps.send(answer)
+            except StopIteration:
+                return
+            if isinstance(step, Emit):
+                yield step.value
+            answer = await _carry_async(step, carrier)
+
+
+def _carry(step: Step, carrier: Carrier) -> Any:
+    try:
+        match step:
+            case Call() | Open():
+                return carrier.start(step)
+            case Read(stream):
+                return next(stream, None)
+            case Sleep(seconds):
+                time.sleep(seconds)
+    except grpc.RpcError as error:
+        return Failure(error)
+    return None
+
+
+async def _carry_async(step: Step, carrier: Carrier) -> Any:
+    try:
+        match step:
+            case Call():
+                return await carrier.start(step)
+            case Open():
+                return carrier.start(step)
+            case Read(stream):
+                message = await stream.read()
+                return None if message is grpc.aio.EOF else message
+            case Sleep(seconds):
+                await asyncio.sleep(seconds)
+    except grpc.RpcError as error:
+        return Failure(error)
+    return None

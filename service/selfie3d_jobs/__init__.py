@@ -1,0 +1,40 @@
+"""The job store: the only package that knows Redis keys, TTLs, Lua and job states."""
+
+from selfie3d_jobs.config import JobsConfig
+from selfie3d_jobs.errors import (
+    ConfigError,
+    JobLost,
+    JobNotEnded,
+    JobNotFound,
+    JobsError,
+    Refused,
+    RequestReused,
+    StoreFull,
+    StoreUnavailable,
+)
+from selfie3d_jobs.reasons import Reason
+from selfie3d_jobs.record import Event, JobError, Record
+from selfie3d_jobs.states import Priority, Stage, State
+from selfie3d_jobs.store import AsyncStore, Store
+
+__all__ = [
+    "AsyncStore",
+    "ConfigError",
+    "Event",
+    "JobError",
+    "JobLost",
+    "JobNotEnded",
+    "JobNotFound",
+    "JobsConfig",
+    "JobsError",
+    "Priority",
+    "Reason",
+    "Record",
+    "Refused",
+    "RequestReused",
+    "Stage",
+    "State",
+    "Store",
+    "StoreFull",
+    "StoreUnavailable",
+]

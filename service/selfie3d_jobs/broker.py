@@ -1,0 +1,73 @@
+"""Celery as service and worker share it: queues, transport, and publishing. A message is a job id and trace headers."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from celery import Celery
+from kombu.entity import Queue
+
+from selfie3d_jobs.config import JobsConfig
+from selfie3d_jobs.states import Priority
+from selfie3d_jobs.upkeep import Message
+
+TASK = "selfie3d.reconstruct"
+HARD_LIMIT_SECONDS = 15.0  # after the soft limit the child is killed
+VISIBILITY_SECONDS = 600.0  # kombu's own redelivery; leases are faster, this only clears what is left over
+
+
+def create_app(config: JobsConfig, **settings: Any) -> Celery:
+    """A Celery app on the job store's Redis; `settings` are the worker's own."""
+    app = Celery("selfie3d", set_as_current=False)
+    app.conf.update(
+        broker_url=broker_url(config.redis_url),
+        broker_transport_options=_transport(config),
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        task_queues=[Queue(priority.value) for priority in Priority],
+        task_default_queue=Priority.INTERACTIVE.value,
+        task_serializer="json",
+        accept_content=["json"],
+        result_accept_content=["json"],
+        task_ignore_result=True,
+        task_store_errors_even_if_ignored=False,
+        task_publish_retry_policy={"max_retries": 2, "interval_start": 0, "interval_step": 0.1},  # then the reaper does
+        worker_send_task_events=False,
+        task_send_sent_event=False,
+        **settings,
+    )
+    return app
+
+
+def publish(app: Celery, message: Message) -> None:
+    """Put the job into its queue. Blocks; raises kombu's errors, after which the reaper will do it."""
+    headers = {"traceparent": message.traceparent} if message.traceparent else {}
+    app.send_task(
+        TASK, args=(message.job_id,), task_id=message.job_id, queue=message.queue, headers=headers, ignore_result=True
+    )
+
+
+def broker_url(redis_url: str) -> str:
+    """kombu's spelling of a Redis URL: other names for Unix sockets, and TLS that always checks."""
+    parts = urlsplit(redis_url)
+    query = dict(parse_qsl(parts.query))
+    if parts.scheme == "unix":
+        credentials = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
+        return f"redis+socket://{credentials}{parts.path}?{urlencode({'virtual_host': query.get('db', '0')})}"
+    if parts.scheme == "rediss":
+        query.setdefault("ssl_cert_reqs", "required")
+    return parts._replace(query=urlencode(query)).geturl()
+
+
+def _transport(config: JobsConfig) -> dict[str, Any]:
+    return {
+        "global_keyprefix": config.prefix,
+        "queue_order_strategy": "priority",  # one BRPOP over both queues, interactive first
+        "priority_steps": [0],  # one list per queue
+        "visibility_timeout": max(VISIBILITY_SECONDS, 2 * (config.time_limit_seconds + HARD_LIMIT_SECONDS)),
+        "health_check_interval": 5,  # seconds; a half-open connection is noticed after about 11
+        "socket_timeout": 5.0,
+        "socket_connect_timeout": 1.0,
+        "socket_keepalive": True,
+    }

@@ -1,0 +1,42 @@
+"""What service and worker must agree on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from selfie3d_jobs.env import setting
+from selfie3d_jobs.errors import ConfigError
+
+SCHEMES = ("redis", "rediss", "unix")
+
+
+@dataclass(frozen=True)
+class JobsConfig:
+    """The job store. The same values in every process of a deployment."""
+
+    redis_url: str = field(
+        default="redis://127.0.0.1:6379/0",
+        repr=False,  # may hold a password
+        metadata={
+            "env": "SELFIE3D_REDIS_URL",
+            "text": "redis://, rediss:// (TLS; ?ssl_ca_certs=FILE) or unix:///path.sock, with user and password",
+        },
+    )
+    prefix: str = setting("SELFIE3D_REDIS_PREFIX", "selfie3d:", "in front of every Redis key, channel and queue")
+    lease_seconds: float = setting("SELFIE3D_LEASE_SECONDS", 6.0, "a worker silent for so long loses its job, s")
+    max_deliveries: int = setting("SELFIE3D_MAX_DELIVERIES", 3, "lost workers after which a job is POISON_INPUT")
+    time_limit_seconds: float = setting("SELFIE3D_TIME_LIMIT_SECONDS", 120.0, "a worker's time for one photo, s")
+
+    def __post_init__(self) -> None:
+        """Refuse what could not work. Raises ConfigError."""
+        scheme = urlsplit(self.redis_url).scheme
+        if scheme not in SCHEMES:
+            raise ConfigError(f"SELFIE3D_REDIS_URL must start with one of {', '.join(SCHEMES)}, not {scheme!r}")
+        if self.lease_seconds < 1 or self.max_deliveries < 1 or self.time_limit_seconds < 1:
+            raise ConfigError("lease, deliveries and time limit must be at least 1")
+
+    @property
+    def renew_seconds(self) -> float:
+        """How often a worker renews its lease."""
+        return self.lease_seconds / 4

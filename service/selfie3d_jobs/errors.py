@@ -1,0 +1,63 @@
+"""Everything selfie3d_jobs raises on purpose.
+
+JobsError
+├── JobNotFound        no such job, or not the caller's
+├── RequestReused      the request id belongs to a job with another photo or other settings
+├── Refused            admission says no for now; `reason` says which bound
+├── JobNotEnded        the job is still queued or running
+├── JobLost            this attempt does not own the job any more: stop working on it
+├── StoreUnavailable   Redis does not answer
+├── StoreFull          Redis has reached maxmemory
+└── ConfigError        a setting has a bad value
+"""
+
+from __future__ import annotations
+
+from selfie3d_jobs.reasons import Reason
+
+
+class JobsError(Exception):
+    """The job store could not do it."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or " ".join((type(self).__doc__ or "").split()))
+
+
+class JobNotFound(JobsError):  # noqa: N818 - named as the status it becomes
+    """No such job."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__()
+        self.job_id = job_id
+
+
+class RequestReused(JobsError):  # noqa: N818
+    """The request id was used for another photo or other settings."""
+
+
+class Refused(JobsError):  # noqa: N818
+    """The service is at its bound."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason.text)
+        self.reason = reason
+
+
+class JobNotEnded(JobsError):  # noqa: N818
+    """The job has not ended."""
+
+
+class JobLost(JobsError):  # noqa: N818
+    """The job ended or went to another worker."""
+
+
+class StoreUnavailable(JobsError):  # noqa: N818
+    """Redis does not answer: check that it runs and that SELFIE3D_REDIS_URL points to it."""
+
+
+class StoreFull(JobsError):  # noqa: N818
+    """Redis has no memory left: raise its maxmemory or shorten SELFIE3D_RETENTION_SECONDS."""
+
+
+class ConfigError(JobsError):
+    """A setting has a bad value."""

@@ -1,0 +1,33 @@
+"""Names of the keys that Python reads or writes itself, after the prefix. All others live in scripts/*.lua.
+
+job:ID          hash      the record
+photo:ID        string    the photo's bytes, until the job ends
+mesh:ID:FACE    string    a mesh file
+events:ID       stream    progress; entry N-0 is event number N
+request:OWNER:REQUEST_ID  string  id of the job it made
+owner:OWNER     zset      the owner's jobs by serial number
+active          hash      owner -> jobs that have not ended
+queued:QUEUE    zset      QUEUED jobs by the time they were last published, ms
+leases          zset      RUNNING jobs by the end of their lease, ms
+deadlines       zset      jobs that have not ended, by deadline, ms
+expiry          zset      all jobs by the time they are removed, ms
+workers, seen   hash, zset  reports of worker children; when each was last heard of
+counters        hash      what metrics show
+bytes, serial, pass, trust  numbers: stored bytes; newest serial; last reaper pass; when leases count again, ms
+QUEUE, unacked, ...       kombu's own
+"""
+
+from __future__ import annotations
+
+
+def photo(job_id: str) -> str:
+    """The photo's bytes."""
+    return f"photo:{job_id}"
+
+
+def mesh(job_id: str, face: int) -> str:
+    """A mesh file's bytes."""
+    return f"mesh:{job_id}:{face}"
+
+
+DOORBELL = "doorbell"  # pub/sub channel: each new event, see record.parse_ring

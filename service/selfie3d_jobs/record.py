@@ -1,0 +1,126 @@
+"""The job record and the job event: Redis fields to values. The only place that knows their encoding.
+
+Settings, faces and stage times are kept as messages of the public API: one schema, which evolves compatibly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from selfie3d.v1 import reconstruction_pb2 as pb
+from selfie3d_jobs.states import Stage, State
+
+
+@dataclass(frozen=True)
+class JobError:
+    """Why a job ended without a mesh. `code` is a google.rpc.Code, `reason` a name of `Reason`."""
+
+    code: int
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Record:
+    """A job as it stood in Redis. Times are seconds since the epoch by Redis's clock; 0: not yet."""
+
+    id: str
+    serial: int  # grows from job to job
+    owner: str
+    state: State
+    settings: pb.JobSettings
+    photo_sha256: str
+    create_time: float
+    start_time: float
+    end_time: float
+    deadline: float
+    expire_time: float
+    attempt: int
+    worker: str
+    stage: Stage | None
+    last_event: int
+    error: JobError | None
+    outcome: pb.Job  # faces and stage_times only
+    files: int  # mesh files stored
+    traceparent: str
+
+    @classmethod
+    def of(cls, reply: Sequence[bytes]) -> Record:
+        """Read the reply of HGETALL: field, value, field, value ..."""
+        fields = pairs(reply)
+        return cls(
+            id=fields["id"].decode(),
+            serial=int(fields["serial"]),
+            owner=fields["owner"].decode(),
+            state=State(fields["state"].decode()),
+            settings=pb.JobSettings.FromString(fields["settings"]),
+            photo_sha256=fields["photo_sha256"].decode(),
+            create_time=_seconds(fields, "create_time"),
+            start_time=_seconds(fields, "start_time"),
+            end_time=_seconds(fields, "end_time"),
+            deadline=_seconds(fields, "deadline"),
+            expire_time=_seconds(fields, "expire_time"),
+            attempt=int(fields["attempt"]),
+            worker=fields.get("worker", b"").decode(),
+            stage=_stage(fields["stage"]),
+            last_event=int(fields["last_event"]),
+            error=_error(fields),
+            outcome=pb.Job.FromString(fields.get("outcome", b"")),
+            files=int(fields.get("files", b"0")),
+            traceparent=fields["traceparent"].decode(),
+        )
+
+
+@dataclass(frozen=True)
+class Event:
+    """A step of a job. `time` as in Record; `progress` is 0 to 1."""
+
+    number: int
+    time: float
+    state: State
+    stage: Stage | None
+    attempt: int
+    progress: float
+
+    @classmethod
+    def of(cls, entry: tuple[bytes, Sequence[bytes]]) -> Event:
+        """Read an entry of XRANGE."""
+        return cls._of(int(entry[0].partition(b"-")[0]), pairs(entry[1]))
+
+    @classmethod
+    def _of(cls, number: int, fields: Mapping[str, bytes]) -> Event:
+        return cls(
+            number=number,
+            time=_seconds(fields, "time"),
+            state=State(fields["state"].decode()),
+            stage=_stage(fields["stage"]),
+            attempt=int(fields["attempt"]),
+            progress=float(fields["progress"]),
+        )
+
+
+def parse_ring(message: bytes) -> tuple[str, Event]:
+    """A message of the doorbell, `ID NUMBER FIELD VALUE FIELD VALUE ...`: the job's id and its new event."""
+    job_id, number, *fields = message.split(b" ")
+    return job_id.decode(), Event._of(int(number), pairs(fields))
+
+
+def pairs(reply: Sequence[bytes]) -> dict[str, bytes]:
+    """A flat list of fields and values as a mapping."""
+    return {field.decode(): value for field, value in zip(reply[::2], reply[1::2], strict=True)}
+
+
+def _seconds(fields: Mapping[str, bytes], name: str) -> float:
+    return int(fields.get(name, b"0")) / 1000
+
+
+def _stage(value: bytes) -> Stage | None:
+    return Stage(value.decode()) if value else None
+
+
+def _error(fields: Mapping[str, bytes]) -> JobError | None:
+    if "error_reason" not in fields:
+        return None
+    text = {name: fields[f"error_{name}"].decode() for name in ("code", "reason", "message")}
+    return JobError(int(text["code"]), text["reason"], text["message"])

@@ -1,0 +1,119 @@
+-- In front of every script. KEYS[1] is the prefix of all keys; times are Redis's own clock in ms.
+-- One Redis (or a primary with replicas), not a cluster: keys are built here, as in Celery's Redis transport.
+local P = KEYS[1]
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local QUEUES = {'interactive', 'bulk'}
+
+-- A write that needs no memory opens a script that must also work when Redis has reached maxmemory:
+-- Redis refuses only a script whose FIRST write wants memory.
+local function even_when_full() redis.call('DEL', P .. 'nothing') end
+
+local function job_key(id) return P .. 'job:' .. id end
+local function get(id, field) return redis.call('HGET', job_key(id), field) end
+local function number(id, field) return tonumber(get(id, field) or '0') end
+local function set(id, ...) redis.call('HSET', job_key(id), ...) end
+local function record(id) return redis.call('HGETALL', job_key(id)) end
+local function count(name, by) redis.call('HINCRBY', P .. 'counters', name, by or 1) end
+local function is_active(state) return state == 'QUEUED' or state == 'RUNNING' end
+
+-- Seconds into a histogram of the counters hash. The bounds are those of counters.py.
+local BOUNDS = {0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300}
+local function observe(name, seconds)
+  local bound = 'inf'
+  for _, b in ipairs(BOUNDS) do
+    if seconds <= b then bound = tostring(b) break end
+  end
+  count(name .. ':le:' .. bound)
+  redis.call('HINCRBYFLOAT', P .. 'counters', name .. ':sum', seconds)
+end
+
+-- Append the next event and ring the doorbell of the services: who is up to date need not read the stream.
+local function event(id, state, stage, attempt, progress)
+  local serial = redis.call('HINCRBY', job_key(id), 'last_event', 1)
+  local key = P .. 'events:' .. id
+  local fields = {'time', now, 'state', state, 'stage', stage, 'attempt', attempt, 'progress', progress}
+  redis.call('XADD', key, 'MAXLEN', '~', 256, serial .. '-0', unpack(fields))
+  if serial == 1 then redis.call('PEXPIREAT', key, number(id, 'expire_time')) end
+  redis.call('PUBLISH', P .. 'doorbell', table.concat({id, serial, unpack(fields)}, ' '))
+end
+
+local function forget_bytes(id, field)
+  local bytes = number(id, field)
+  if bytes > 0 then
+    redis.call('DECRBY', P .. 'bytes', bytes)
+    set(id, field, 0)
+  end
+end
+
+-- The only way into a final state. The caller has seen that the job is QUEUED or RUNNING.
+local function finish(id, state, code, reason, message)
+  local owner = get(id, 'owner')
+  set(id, 'state', state, 'end_time', now)
+  if reason ~= '' then set(id, 'error_code', code, 'error_reason', reason, 'error_message', message) end
+  local progress = get(id, 'progress') or '0'
+  if state == 'SUCCEEDED' then progress = '1' end
+  event(id, state, get(id, 'stage') or '', number(id, 'attempt'), progress)
+  for _, queue in ipairs(QUEUES) do redis.call('ZREM', P .. 'queued:' .. queue, id) end
+  redis.call('ZREM', P .. 'leases', id)
+  redis.call('ZREM', P .. 'deadlines', id)
+  if redis.call('HINCRBY', P .. 'active', owner, -1) <= 0 then redis.call('HDEL', P .. 'active', owner) end
+  redis.call('UNLINK', P .. 'photo:' .. id)
+  forget_bytes(id, 'photo_bytes')
+  count('ended:' .. state .. ':' .. reason)
+end
+
+local EXPIRED = {code = 4, reason = 'DEADLINE_PASSED', message = 'The job was not done before its deadline.'}
+local function expire(id) finish(id, 'EXPIRED', EXPIRED.code, EXPIRED.reason, EXPIRED.message) end
+
+-- The job ends EXPIRED when its deadline is over: true then.
+local function is_late(id)
+  if now < number(id, 'deadline') then return false end
+  expire(id)
+  return true
+end
+
+-- Back to the queue; a score of 0 makes the reaper publish it in its next pass.
+local function requeue(id)
+  set(id, 'state', 'QUEUED', 'queue_time', now)
+  redis.call('ZREM', P .. 'leases', id)
+  redis.call('ZADD', P .. 'queued:' .. get(id, 'queue'), 0, id)
+  event(id, 'QUEUED', '', number(id, 'attempt'), get(id, 'progress') or '0')
+end
+
+-- Remove everything of a job that has ended.
+local function purge(id)
+  local owner, request_id = get(id, 'owner'), get(id, 'request_id')
+  redis.call('ZREM', P .. 'expiry', id)
+  if not owner then return end
+  redis.call('ZREM', P .. 'owner:' .. owner, id)
+  if request_id ~= '' then redis.call('DEL', P .. 'request:' .. owner .. ':' .. request_id) end
+  forget_bytes(id, 'photo_bytes')
+  forget_bytes(id, 'mesh_bytes')
+  for face = 0, number(id, 'files') - 1 do redis.call('UNLINK', P .. 'mesh:' .. id .. ':' .. face) end
+  redis.call('UNLINK', P .. 'photo:' .. id, P .. 'events:' .. id, job_key(id))
+end
+
+-- Why a photo of `size` bytes, `missing` of which are not in Redis yet, cannot be taken now; or nil.
+-- Every accepted job keeps `reserve` bytes for its result, so that it can end also when Redis is full.
+local function refusal(owner, queue, size, missing, max_queued, max_active, max_bytes, reserve)
+  local waiting = math.max(redis.call('ZCARD', P .. 'queued:' .. queue), redis.call('LLEN', P .. queue))
+  if waiting >= max_queued then return 'QUEUE_FULL' end
+  if tonumber(redis.call('HGET', P .. 'active', owner) or '0') >= max_active then return 'QUOTA_EXCEEDED' end
+  local promised = (redis.call('ZCARD', P .. 'deadlines') + 1) * reserve
+  if tonumber(redis.call('GET', P .. 'bytes') or '0') + size + promised > max_bytes then return 'STORAGE_FULL' end
+  local memory = redis.call('INFO', 'memory')
+  local limit = tonumber(string.match(memory, 'maxmemory:(%d+)'))
+  local used = tonumber(string.match(memory, 'used_memory:(%d+)'))
+  if limit > 0 and used + missing + promised > limit * 0.95 then return 'STORAGE_FULL' end
+  return nil
+end
+
+-- The job that this request id made: {'EXISTING', record} or {'CONFLICT'}; nil when it made none.
+local function earlier(owner, request_id, fingerprint)
+  if request_id == '' then return nil end
+  local id = redis.call('GET', P .. 'request:' .. owner .. ':' .. request_id)
+  if not id or not get(id, 'state') then return nil end
+  if get(id, 'fingerprint') ~= fingerprint then return {'CONFLICT'} end
+  return {'EXISTING', record(id)}
+end

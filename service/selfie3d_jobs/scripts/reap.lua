@@ -1,0 +1,69 @@
+-- One pass of the reaper, a bounded number of jobs each. Any number of reapers may run.
+-- -> {jobs to publish: id, queue, traceparent, ...; {ended, requeued, purged}}
+-- ARGV: lease ms, grace ms, max losses, POISON_INPUT's code, reason and message
+even_when_full()
+local LIMIT = 200
+local lease, grace, max_losses = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local ended, requeued, purged = 0, 0, 0
+
+-- While Redis or every service was away no lease could be renewed or seen: trust them only a lease after such a gap.
+local last = tonumber(redis.call('GET', P .. 'pass') or '0')
+redis.call('SET', P .. 'pass', now)
+if now - last > grace then redis.call('SET', P .. 'trust', now + lease) end
+local trusted = now >= tonumber(redis.call('GET', P .. 'trust') or '0')
+
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. 'deadlines', '-inf', now, 'LIMIT', 0, LIMIT)) do
+  if is_active(get(id, 'state')) then
+    expire(id)
+    ended = ended + 1
+  else
+    redis.call('ZREM', P .. 'deadlines', id)
+  end
+end
+
+if trusted then
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. 'leases', '-inf', now, 'LIMIT', 0, LIMIT)) do
+    if get(id, 'state') ~= 'RUNNING' then
+      redis.call('ZREM', P .. 'leases', id)
+    elseif redis.call('HINCRBY', job_key(id), 'losses', 1) >= max_losses then
+      finish(id, 'FAILED', ARGV[4], ARGV[5], ARGV[6])
+      ended = ended + 1
+    else
+      requeue(id)
+      count('requeued:lost')
+      requeued = requeued + 1
+    end
+  end
+end
+
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. 'expiry', '-inf', now, 'LIMIT', 0, LIMIT)) do
+  purge(id)
+  purged = purged + 1
+end
+
+local silent = redis.call('ZRANGEBYSCORE', P .. 'seen', '-inf', now - 60000)
+for _, name in ipairs(silent) do
+  redis.call('HDEL', P .. 'workers', name)
+  redis.call('ZREM', P .. 'seen', name)
+end
+
+-- A queue is consumed from the list's tail in the order of publishing: a job published before the one at the tail,
+-- or any job when the list is empty, has no message any more (or a worker is just taking it: a second one is harmless).
+local publish = {}
+for _, queue in ipairs(QUEUES) do
+  local key = P .. 'queued:' .. queue
+  local head, before = redis.call('LINDEX', P .. queue, -1), now - grace
+  if head then
+    local ok, message = pcall(cjson.decode, head)
+    local published = ok and redis.call('ZSCORE', key, message['headers']['id'] or '')
+    before = math.min(before, published and tonumber(published) - 1 or 0)
+  end
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', key, '-inf', before, 'LIMIT', 0, LIMIT)) do
+    redis.call('ZADD', key, now, id)
+    count('republished')
+    publish[#publish + 1] = id
+    publish[#publish + 1] = queue
+    publish[#publish + 1] = get(id, 'traceparent') or ''
+  end
+end
+return {publish, {ended, requeued, purged}}

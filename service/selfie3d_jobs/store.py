@@ -1,0 +1,129 @@
+"""Two thin faces of the same calls: `Store` for workers, `AsyncStore` for the service."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import redis
+import redis.asyncio as aioredis
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import ExponentialBackoff, NoBackoff
+from redis.exceptions import (
+    ConnectionError as RedisConnectionError,
+)
+from redis.exceptions import (
+    NoScriptError,
+    OutOfMemoryError,
+    ResponseError,
+)
+from redis.exceptions import (
+    TimeoutError as RedisTimeoutError,
+)
+from redis.retry import Retry
+
+from selfie3d_jobs.call import Call
+from selfie3d_jobs.config import JobsConfig
+from selfie3d_jobs.errors import StoreFull, StoreUnavailable
+
+T = TypeVar("T")
+
+ANSWER_SECONDS = 0.8  # the service answers UNAVAILABLE when Redis has not answered by then
+BULKY_SECONDS = 5.0  # the same for a photo or a mesh
+POOL_SIZE = 64  # connections of one service process
+WORKER_TRIES = 60  # about a minute, growing to a second between two: a worker keeps a finished result for so long
+WORKER_ANSWER_SECONDS = 5.0
+
+
+class Store:
+    """Blocking; outlasts an absence of Redis of about a minute, because every call may be repeated."""
+
+    def __init__(self, config: JobsConfig, tries: int = WORKER_TRIES) -> None:
+        """Connect lazily."""
+        self._prefix = config.prefix
+        self._client = redis.Redis.from_url(
+            config.redis_url,
+            protocol=2,
+            socket_timeout=WORKER_ANSWER_SECONDS,
+            socket_connect_timeout=1.0,
+            retry=Retry(ExponentialBackoff(cap=1.0, base=0.05), tries),
+            retry_on_error=[RedisConnectionError, RedisTimeoutError],
+        )
+
+    def run(self, call: Call[T]) -> T:
+        """Send it and read the reply. Raises StoreUnavailable, StoreFull and what the call's parse raises."""
+        with _translated():
+            try:
+                reply = self._client.execute_command(*call.words(self._prefix))
+            except NoScriptError:
+                reply = self._client.execute_command(*call.words_with_source(self._prefix))
+        return call.parse(reply)
+
+    def plain(self, key: str) -> str | None:
+        """The value of a key outside the prefix; for the fault tests' hook."""
+        with _translated():
+            value: bytes | None = self._client.execute_command("GET", key)
+        return None if value is None else value.decode()
+
+    def close(self) -> None:
+        """Drop the connections."""
+        self._client.close()
+
+
+class AsyncStore:
+    """For asyncio; gives up within a second, because a caller waits."""
+
+    def __init__(self, config: JobsConfig) -> None:
+        """Connect lazily."""
+        self._prefix = config.prefix
+        pool = aioredis.BlockingConnectionPool.from_url(
+            config.redis_url,
+            max_connections=POOL_SIZE,
+            timeout=ANSWER_SECONDS,
+            protocol=2,
+            socket_timeout=None,  # `run` bounds every call as a whole
+            socket_connect_timeout=ANSWER_SECONDS,
+            retry=AsyncRetry(NoBackoff(), 1),  # a connection that died with the old Redis
+        )
+        self._client = aioredis.Redis.from_pool(pool)
+
+    async def run(self, call: Call[T]) -> T:
+        """Send it and read the reply. Raises StoreUnavailable, StoreFull and what the call's parse raises."""
+        with _translated():
+            async with asyncio.timeout(BULKY_SECONDS if call.bulky else ANSWER_SECONDS):
+                reply = await self._execute(call)
+        return call.parse(reply)
+
+    async def _execute(self, call: Call[Any]) -> Any:
+        try:
+            return await self._client.execute_command(*call.words(self._prefix))
+        except NoScriptError:
+            return await self._client.execute_command(*call.words_with_source(self._prefix))
+
+    def doorbell(self, channel: str) -> tuple[aioredis.client.PubSub, str]:
+        """A subscription of its own connection, and the channel's full name."""
+        return self._client.pubsub(ignore_subscribe_messages=True), f"{self._prefix}{channel}"
+
+    async def close(self) -> None:
+        """Drop the connections."""
+        await self._client.aclose()
+        await self._client.connection_pool.disconnect()
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Redis's errors to ours, once."""
+    try:
+        yield
+    except (RedisConnectionError, RedisTimeoutError, TimeoutError, OSError) as error:
+        raise StoreUnavailable from error
+    except OutOfMemoryError as error:
+        raise StoreFull from error
+    except ResponseError as error:
+        if "OOM" in str(error):
+            raise StoreFull from error
+        if any(word in str(error) for word in ("LOADING", "READONLY", "MASTERDOWN", "MISCONF")):
+            raise StoreUnavailable from error
+        raise

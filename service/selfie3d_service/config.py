@@ -1,0 +1,77 @@
+"""The service's settings."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from selfie3d_jobs import ConfigError, JobsConfig
+from selfie3d_jobs.env import setting
+from selfie3d_jobs.intake import Limits
+
+
+@dataclass(frozen=True)
+class ServiceConfig:
+    """One service process."""
+
+    jobs: JobsConfig = field(default_factory=JobsConfig)
+    limits: Limits = field(default_factory=Limits)
+    listen: str = setting("SELFIE3D_LISTEN", "127.0.0.1:50051", "HOST:PORT of the API; unix:/path.sock works too")
+    allow_insecure_bind: str = setting(
+        "SELFIE3D_ALLOW_INSECURE_BIND", "", "host that may be bound without TLS although it is not loopback"
+    )
+    tls_certificate: Path | None = setting("SELFIE3D_TLS_CERT", None, "PEM file with the server's certificate chain")
+    tls_key: Path | None = setting("SELFIE3D_TLS_KEY", None, "PEM file with its key")
+    tls_client_ca: Path | None = setting("SELFIE3D_TLS_CLIENT_CA", None, "PEM file; clients must show a certificate")
+    tokens: Path | None = setting("SELFIE3D_TOKENS", None, "TOML file with hashed tokens; without it all are anonymous")
+    reflection: bool = setting("SELFIE3D_REFLECTION", True, "whether the server describes its API")
+    listing: bool = setting("SELFIE3D_LIST_JOBS", True, "whether ListJobs is answered")
+    timeout_seconds: float = setting("SELFIE3D_JOB_TIMEOUT_SECONDS", 300.0, "deadline of a job that names none, s")
+    max_timeout_seconds: float = setting("SELFIE3D_MAX_JOB_TIMEOUT_SECONDS", 3600.0, "longest deadline accepted, s")
+    retention_seconds: float = setting(
+        "SELFIE3D_RETENTION_SECONDS", 3600.0, "a job is kept so long after its deadline, s"
+    )
+    max_uploads: int = setting("SELFIE3D_MAX_UPLOADS", 16, "photos on their way at once, 20 MiB each at most")
+    max_streams: int = setting("SELFIE3D_MAX_STREAMS", 2000, "open watches, downloads and reconstructions")
+    upload_seconds: float = setting("SELFIE3D_UPLOAD_SECONDS", 30.0, "wait for the next piece of a photo, s")
+    drain_seconds: float = setting("SELFIE3D_DRAIN_SECONDS", 10.0, "calls may end for so long after SIGTERM, s")
+    metrics_listen: str = setting("SELFIE3D_METRICS_LISTEN", "", "HOST:PORT of Prometheus metrics; empty: off")
+    otlp_endpoint: str = setting("OTEL_EXPORTER_OTLP_ENDPOINT", "", "where spans go, with the extra otel; empty: nowhere")
+    log_level: str = setting("SELFIE3D_LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR")
+    log_format: str = setting("SELFIE3D_LOG_FORMAT", "json", "json or text")
+
+    def __post_init__(self) -> None:
+        """Refuse what could not work or would be open to the world by accident. Raises ConfigError."""
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ConfigError("SELFIE3D_TLS_CERT and SELFIE3D_TLS_KEY go together: set both or none.")
+        if self.tls_client_ca and not self.tls_certificate:
+            raise ConfigError("SELFIE3D_TLS_CLIENT_CA needs SELFIE3D_TLS_CERT and SELFIE3D_TLS_KEY.")
+        if self.log_format not in ("json", "text"):
+            raise ConfigError(f"SELFIE3D_LOG_FORMAT={self.log_format!r}: json or text wanted")
+        host = self.host
+        if not (self.tls_certificate or is_local(host) or self.allow_insecure_bind == host):
+            raise ConfigError(
+                f"SELFIE3D_LISTEN={self.listen}: without TLS only loopback is bound. Set SELFIE3D_TLS_CERT and "
+                f"SELFIE3D_TLS_KEY, or SELFIE3D_ALLOW_INSECURE_BIND={host} if something else protects the port."
+            )
+
+    @property
+    def host(self) -> str:
+        """The host of `listen`, without brackets."""
+        if self.listen.startswith("unix:"):
+            return "unix"
+        host, colon, port = self.listen.rpartition(":")
+        if not colon or not port.isdigit():
+            raise ConfigError(f"SELFIE3D_LISTEN={self.listen!r}: HOST:PORT wanted")
+        return host.strip("[]")
+
+
+def is_local(host: str) -> bool:
+    """Whether only processes of this machine can reach an address on `host`."""
+    if host in ("localhost", "unix"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,161 @@
+"""The interceptor in front of every method: identity, scope, bounds, trace, and errors to statuses.
+
+All of it happens before the request is read: methods with one request message are served as if they streamed it
+(the same bytes on the wire), so that a refused caller's 20 MiB never reach memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import grpc
+
+from selfie3d_jobs import Reason, logs, trace
+from selfie3d_service.config import ServiceConfig
+from selfie3d_service.errors import ServiceError, abort, translate
+from selfie3d_service.gate import NO_TICKET, Gate, Ticket
+from selfie3d_service.metrics import Metrics
+from selfie3d_service.tokens import ANONYMOUS, Caller, Scope, TokenFile
+from selfie3d_service.visit import VISIT, Visit
+
+HEALTH = "/grpc.health.v1.Health/"
+SERVICE = "/selfie3d.v1.ReconstructionService/"
+BEARER = "bearer "
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What a method needs."""
+
+    scope: Scope | None
+    upload: bool = False
+    stream: bool = False
+
+
+POLICIES: Mapping[str, Policy] = {
+    "CreateJob": Policy(Scope.SUBMIT, upload=True),
+    "UploadJob": Policy(Scope.SUBMIT, upload=True),
+    "Reconstruct": Policy(Scope.SUBMIT, upload=True, stream=True),
+    "CancelJob": Policy(Scope.SUBMIT),
+    "DeleteJob": Policy(Scope.SUBMIT),
+    "GetJob": Policy(Scope.READ),
+    "ListJobs": Policy(Scope.READ),
+    "WatchJob": Policy(Scope.READ, stream=True),
+    "DownloadMesh": Policy(Scope.READ, stream=True),
+}
+ANY_CALLER = Policy(None)  # reflection
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call, before its request is read."""
+
+    name: str
+    policy: Policy
+    metadata: Mapping[str, str]
+
+
+class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
+    """Wraps every handler but health's."""
+
+    def __init__(self, config: ServiceConfig, metrics: Metrics) -> None:
+        """Raises ConfigError when the token file cannot be read."""
+        self._config = config
+        self._metrics = metrics
+        self._tokens = TokenFile(config.tokens) if config.tokens else None
+        self._uploads = Gate(config.max_uploads, Reason.UPLOADS_BUSY)
+        self._streams = Gate(config.max_streams, Reason.STREAMS_BUSY)
+
+    async def intercept_service(
+        self, continuation: Callable[[Any], Awaitable[Any]], details: grpc.HandlerCallDetails
+    ) -> Any:
+        """The handler that guards the found one."""
+        handler = await continuation(details)
+        if handler is None or details.method.startswith(HEALTH):
+            return handler
+        name = details.method.rpartition("/")[2]
+        policy = POLICIES[name] if details.method.startswith(SERVICE) else ANY_CALLER
+        metadata = {key: value for key, value in details.invocation_metadata if isinstance(value, str)}
+        return self._guarded(handler, Call(name, policy, metadata))
+
+    def _guarded(self, handler: Any, call: Call) -> Any:
+        codec = (handler.request_deserializer, handler.response_serializer)
+        if handler.response_streaming:
+            behaviour = handler.stream_stream or handler.unary_stream
+
+            async def answer_many(messages: Any, context: Any) -> None:  # no generator: a vanished caller ends it here
+                async with self._answering(call, context):
+                    request = messages if handler.request_streaming else await self._only(messages)
+                    async with aclosing(behaviour(request, context)) as responses:
+                        async for response in responses:
+                            await context.write(response)
+
+            return grpc.stream_stream_rpc_method_handler(answer_many, *codec)
+        behaviour = handler.stream_unary or handler.unary_unary
+
+        async def answer_one(messages: Any, context: Any) -> Any:
+            async with self._answering(call, context):
+                request = messages if handler.request_streaming else await self._only(messages)
+                return await behaviour(request, context)
+
+        return grpc.stream_unary_rpc_method_handler(answer_one, *codec)
+
+    @asynccontextmanager
+    async def _answering(self, call: Call, context: grpc.aio.ServicerContext) -> AsyncIterator[None]:
+        started, outcome, tickets = time.monotonic(), "OK", list[Ticket]()
+        try:
+            visit = self._admit(call, context, tickets)
+            with trace.span(call.name, visit.traceparent) as traceparent:
+                VISIT.set(replace(visit, traceparent=traceparent))
+                with logs.bound(trace_id=trace.trace_id(traceparent), caller=visit.caller.name):
+                    yield
+        except grpc.aio.AbortError:
+            raise
+        except Exception as error:
+            refusal = translate(error)
+            outcome = refusal.reason.name
+            await abort(context, refusal)
+        except BaseException:
+            outcome = "CANCELLED"
+            raise
+        finally:
+            for ticket in tickets:
+                ticket.give_back()
+            self._metrics.observe_call(call.name, outcome, time.monotonic() - started)
+
+    def _admit(self, call: Call, context: grpc.aio.ServicerContext, tickets: list[Ticket]) -> Visit:
+        caller = self._identify(call, context)
+        if call.policy.scope and not caller.may(call.policy.scope):
+            raise ServiceError(Reason.SCOPE_MISSING, f"{call.name} needs a token with scope {call.policy.scope}.")
+        if call.policy.stream:
+            tickets.append(self._streams.enter())
+        upload = self._uploads.enter() if call.policy.upload else NO_TICKET
+        tickets.append(upload)
+        return Visit(caller, trace.accept(call.metadata.get("traceparent")), upload)
+
+    def _identify(self, call: Call, context: grpc.aio.ServicerContext) -> Caller:
+        if self._tokens:
+            authorization = call.metadata.get("authorization", "")
+            if not authorization.lower().startswith(BEARER):
+                raise ServiceError(Reason.TOKEN_MISSING)
+            caller = self._tokens.find(authorization[len(BEARER) :].strip())
+            if caller is None:
+                raise ServiceError(Reason.TOKEN_INVALID)
+            return caller
+        names = context.auth_context().get("x509_common_name") if self._config.tls_client_ca else None
+        return replace(ANONYMOUS, name=f"cert:{next(iter(names)).decode()}") if names else ANONYMOUS
+
+    async def _only(self, messages: AsyncIterator[Any]) -> Any:
+        """The request of a method that has one."""
+        try:
+            async with asyncio.timeout(self._config.upload_seconds):
+                return await anext(aiter(messages))
+        except TimeoutError as error:
+            raise ServiceError(Reason.UPLOAD_STALLED) from error
+        except StopAsyncIteration as error:
+            raise ServiceError(Reason.REQUEST_MALFORMED) from error

@@ -1,0 +1,165 @@
+"""Events of many jobs to many watchers with one subscription a process.
+
+Redis rings a doorbell (pub/sub) with each event. A feed, one for all watchers of a job, takes the event when it is the
+next one, and reads the job's stream when it is not. A lost ring costs POLL_SECONDS at most. Slow watchers hold nothing
+back: each has its own place in the feed's list.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import suppress
+
+from redis.exceptions import RedisError
+
+from selfie3d_jobs import AsyncStore, Event, Reason
+from selfie3d_jobs.keys import DOORBELL
+from selfie3d_jobs.lookup import events
+from selfie3d_jobs.record import parse_ring
+from selfie3d_service.errors import ServiceError
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 2.0  # also how long a broken subscription can stay unnoticed
+RECONNECT_SECONDS = 0.2
+
+
+class Feed:
+    """The events of one job that somebody watches."""
+
+    def __init__(self, store: AsyncStore, job_id: str) -> None:
+        self._store = store
+        self._job_id = job_id
+        self._events: list[Event] = []
+        self._error: Exception | None = None
+        self._bell = asyncio.Event()
+        self._changed = asyncio.Event()
+        self.watchers = 0
+        self.pump = asyncio.create_task(self._pump())
+
+    def ring(self, event: Event | None = None) -> None:
+        """There is something new: this event, or nobody knows what."""
+        if event and self._events and event.number == self._events[-1].number + 1:
+            self._add([event])
+        elif event is None or event.number > self._last:
+            self._bell.set()
+
+    def fail(self, error: Exception) -> None:
+        """Let every watcher raise the error."""
+        self._error = error
+        self._changed.set()
+
+    async def after(self, number: int) -> list[Event]:
+        """The known events with a larger number, at least one; waits for it. Raises what reading raised."""
+        while True:
+            if self._error:
+                raise self._error
+            if self._events and self._events[-1].number > number:
+                return [event for event in self._events if event.number > number]
+            await self._changed.wait()
+
+    async def _pump(self) -> None:
+        try:
+            while not self._ended:
+                self._bell.clear()
+                await self._read()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._bell.wait(), POLL_SECONDS)
+        except Exception as error:
+            self.fail(error)
+
+    async def _read(self) -> None:
+        fresh = await self._store.run(events(self._job_id, self._last))
+        self._add([event for event in fresh if event.number > self._last])  # rings may have come meanwhile
+
+    def _add(self, fresh: list[Event]) -> None:
+        if fresh:
+            self._events += fresh
+            self._changed.set()
+            self._changed = asyncio.Event()
+        if self._ended:
+            self._bell.set()
+
+    @property
+    def _last(self) -> int:
+        return self._events[-1].number if self._events else 0
+
+    @property
+    def _ended(self) -> bool:
+        return bool(self._events) and self._events[-1].state.ended
+
+
+class Hub:
+    """All feeds of the process."""
+
+    def __init__(self, store: AsyncStore) -> None:
+        self._store = store
+        self._feeds: dict[str, Feed] = {}
+        self._closed = False
+
+    async def follow(self, job_id: str, after: int) -> AsyncIterator[Event]:
+        """The job's events with a number above `after`, until it has ended.
+
+        Raises JobNotFound, StoreUnavailable, ServiceError when the process goes down.
+        """
+        feed = self._enter(job_id)
+        try:
+            while True:
+                for event in await feed.after(after):
+                    yield event
+                    after = event.number
+                    if event.state.ended:
+                        return
+        finally:
+            self._leave(job_id, feed)
+
+    async def listen(self) -> None:
+        """Serve the doorbell until cancelled."""
+        listening = False
+        while True:
+            bell, channel = self._store.doorbell(DOORBELL)
+            try:
+                await bell.subscribe(channel)
+                listening = True
+                for feed in self._feeds.values():
+                    feed.ring()
+                await self._serve(bell)
+            except (RedisError, OSError):
+                if listening:
+                    log.warning("The event subscription broke; connecting again.", extra={"action": "subscribe"})
+                listening = False
+                await asyncio.sleep(RECONNECT_SECONDS)
+            finally:
+                await bell.aclose()
+
+    def close(self) -> None:
+        """Send every watcher to another server."""
+        self._closed = True
+        for feed in self._feeds.values():
+            feed.fail(ServiceError(Reason.SHUTTING_DOWN))
+
+    async def _serve(self, bell: object) -> None:
+        while True:
+            message = await bell.get_message(timeout=None)  # type: ignore[attr-defined]
+            if message:
+                job_id, event = parse_ring(message["data"])
+                if feed := self._feeds.get(job_id):
+                    feed.ring(event)
+
+    def _enter(self, job_id: str) -> Feed:
+        if self._closed:
+            raise ServiceError(Reason.SHUTTING_DOWN)
+        feed = self._feeds.get(job_id)
+        if feed is None or feed.pump.done():
+            feed = self._feeds[job_id] = Feed(self._store, job_id)
+        feed.watchers += 1
+        return feed
+
+    def _leave(self, job_id: str, feed: Feed) -> None:
+        feed.watchers -= 1
+        if feed.watchers == 0:
+            feed.pump.cancel()
+            if self._feeds.get(job_id) is feed:
+                del self._feeds[job_id]

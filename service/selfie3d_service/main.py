@@ -1,0 +1,43 @@
+"""The service as a process: `run(config)`, or `python -m selfie3d_service.main` with settings from the environment."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+
+from selfie3d_jobs import ConfigError, logs, trace
+from selfie3d_jobs.env import from_environment
+from selfie3d_service.config import ServiceConfig
+from selfie3d_service.server import Server
+
+
+def run(config: ServiceConfig) -> int:
+    """Serve until SIGTERM or SIGINT, then drain. The process's exit code."""
+    logs.configure(config.log_level, config.log_format)
+    trace.export(config.otlp_endpoint, "selfie3d-service")
+    asyncio.run(serve(config))
+    return 0
+
+
+async def serve(config: ServiceConfig) -> None:
+    """Serve until SIGTERM or SIGINT, then drain. Raises ConfigError."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with Server(config):
+        await stop.wait()
+
+
+def main() -> int:
+    """Settings from the environment; a bad one is told and ends with code 2."""
+    try:
+        return run(from_environment(ServiceConfig))
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

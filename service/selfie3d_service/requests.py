@@ -1,0 +1,103 @@
+"""Requests checked by field: what comes out is fit for the store."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+
+from selfie3d.v1 import reconstruction_pb2 as pb
+from selfie3d_jobs import Priority, Reason, State
+from selfie3d_service.config import ServiceConfig
+from selfie3d_service.errors import ServiceError
+
+JOB_ID = re.compile(r"[0-9a-f]{32}")
+REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+TEXTURED_FORMATS = (pb.MESH_FORMAT_OBJ, pb.MESH_FORMAT_GLB)
+MIN_TIMEOUT_SECONDS = 0.1
+DEFAULT_PAGE, MAX_PAGE = 50, 1000  # jobs
+
+
+def check_job_id(job_id: str) -> str:
+    """The id, when it has an id's shape. Raises ServiceError."""
+    if not JOB_ID.fullmatch(job_id):
+        raise ServiceError(Reason.JOB_ID_INVALID, field="job_id")
+    return job_id
+
+
+def check_settings(settings: pb.JobSettings) -> None:
+    """Raises ServiceError for what is unknown or does not go together."""
+    if settings.request_id and not REQUEST_ID.fullmatch(settings.request_id):
+        raise ServiceError(Reason.REQUEST_ID_INVALID, field="settings.request_id")
+    options = settings.options
+    _known(pb.MeshFormat, options.format, "settings.options.format")
+    _known(pb.Detail, options.detail, "settings.options.detail")
+    _known(pb.Priority, settings.priority, "settings.priority")
+    if options.scene and not options.all_faces:
+        raise ServiceError(Reason.OPTION_CONFLICT, "scene needs all_faces.", field="settings.options.scene")
+    if options.textured and options.format not in TEXTURED_FORMATS:
+        raise ServiceError(
+            Reason.OPTION_CONFLICT, "textured needs format OBJ or GLB.", field="settings.options.textured"
+        )
+
+
+def timeout_seconds(settings: pb.JobSettings, config: ServiceConfig) -> float:
+    """How long the job may take. Raises ServiceError."""
+    if not settings.HasField("timeout"):
+        return config.timeout_seconds
+    seconds = settings.timeout.seconds + settings.timeout.nanos / 1e9
+    if not MIN_TIMEOUT_SECONDS <= seconds <= config.max_timeout_seconds:
+        text = f"timeout must be {MIN_TIMEOUT_SECONDS:g} to {config.max_timeout_seconds:g} s, not {seconds:g} s."
+        raise ServiceError(Reason.TIMEOUT_INVALID, text, field="settings.timeout")
+    return seconds
+
+
+def priority(settings: pb.JobSettings) -> Priority:
+    """The queue."""
+    return Priority.BULK if settings.priority == pb.PRIORITY_BULK else Priority.INTERACTIVE
+
+
+def page_size(request: pb.ListJobsRequest) -> int:
+    """Jobs a page. Raises ServiceError."""
+    if request.page_size > MAX_PAGE:
+        raise ServiceError(Reason.PAGE_SIZE_INVALID, field="page_size")
+    return request.page_size or DEFAULT_PAGE
+
+
+def page_states(request: pb.ListJobsRequest) -> list[State]:
+    """The wanted states. Raises ServiceError."""
+    for state in request.states:
+        _known(pb.JobState, state, "states")
+        if state == pb.JOB_STATE_UNSPECIFIED:
+            raise ServiceError(Reason.OPTION_UNKNOWN, "states must not hold JOB_STATE_UNSPECIFIED.", field="states")
+    return [State(pb.JobState.Name(state).removeprefix("JOB_STATE_")) for state in request.states]
+
+
+def page_token(below: int | None, states: list[State]) -> str:
+    """Where the next page begins; empty after the last."""
+    if below is None:
+        return ""
+    return base64.urlsafe_b64encode(f"{below} {_states(states)}".encode()).decode()
+
+
+def page_start(request: pb.ListJobsRequest, states: list[State]) -> int | None:
+    """Where this page begins; None: at the newest. Raises ServiceError for a token of another list."""
+    if not request.page_token:
+        return None
+    try:
+        text = base64.b64decode(request.page_token, altchars=b"-_", validate=True).decode()
+        below, _, wanted = text.partition(" ")
+        if wanted == _states(states) and below.isascii() and below.isdigit() and len(below) < 19:
+            return int(below)
+    except (binascii.Error, UnicodeDecodeError, ValueError):
+        pass
+    raise ServiceError(Reason.PAGE_TOKEN_INVALID, field="page_token")
+
+
+def _states(states: list[State]) -> str:
+    return ",".join(sorted(states))
+
+
+def _known(enum: type, value: int, field: str) -> None:
+    if value not in enum.values():  # type: ignore[attr-defined]
+        raise ServiceError(Reason.OPTION_UNKNOWN, f"{field} has the unknown value {value}.", field=field)

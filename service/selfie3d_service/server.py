@@ -1,0 +1,114 @@
+"""The whole service in one object: what it is made of, how it starts and how it goes down."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import Self
+
+import grpc
+from grpc_health.v1 import health_pb2_grpc
+from grpc_health.v1.health import aio
+from grpc_reflection.v1alpha import reflection
+
+from selfie3d.v1 import reconstruction_pb2_grpc as rpc
+from selfie3d_jobs import AsyncStore, ConfigError
+from selfie3d_service.config import ServiceConfig
+from selfie3d_service.guard import Guard
+from selfie3d_service.hub import Hub
+from selfie3d_service.keeper import NOT_SERVING, SERVICES, Keeper
+from selfie3d_service.metrics import Metrics
+from selfie3d_service.publisher import Publisher
+from selfie3d_service.servicer import PHOTO_LIMITS, ReconstructionServicer
+
+log = logging.getLogger(__name__)
+
+REFLECTED = ("selfie3d.v1.ReconstructionService", "grpc.health.v1.Health", reflection.SERVICE_NAME)
+OPTIONS = (
+    ("grpc.max_receive_message_length", PHOTO_LIMITS.max_bytes + 1024 * 1024),  # a little more, for a clear refusal
+    ("grpc.so_reuseport", 0),  # a second server on the port is an error, not a silent partner
+    ("grpc.keepalive_time_ms", 30_000),  # find callers that vanished
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),  # callers may look for us as often
+    ("grpc.keepalive_permit_without_calls", 1),
+)
+
+
+class Server:
+    """One service process. `async with Server(config) as server: ...` serves until the block ends."""
+
+    def __init__(self, config: ServiceConfig) -> None:
+        """Nothing is opened yet. Raises ConfigError."""
+        self._config = config
+        self.metrics = Metrics()
+        self._store = AsyncStore(config.jobs)
+        self._hub = Hub(self._store)
+        self._publisher = Publisher(config.jobs)
+        self._health = aio.HealthServicer()
+        self._servicer = ReconstructionServicer(config, self._store, self._hub, self._publisher)
+        self._keeper = Keeper(config.jobs, self._store, self._publisher, self._health, self.metrics)
+        self._guard = Guard(config, self.metrics)
+        self._tasks: list[asyncio.Task[None]] = []
+        self.port = 0
+
+    async def __aenter__(self) -> Self:
+        """Bind and serve. Raises ConfigError when the address cannot be bound."""
+        for name in SERVICES:
+            await self._health.set(name, NOT_SERVING)
+        self._server = grpc.aio.server(interceptors=[self._guard], options=OPTIONS)
+        rpc.add_ReconstructionServiceServicer_to_server(self._servicer, self._server)  # type: ignore[no-untyped-call]
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        if self._config.reflection:
+            reflection.enable_server_reflection(REFLECTED, self._server)
+        self.port = self._bind()
+        if self._config.metrics_listen:
+            self.metrics.serve(self._config.metrics_listen)
+        await self._server.start()
+        work = (self._keeper.reap(), self._keeper.look(), self._hub.listen())
+        self._tasks = [asyncio.create_task(coroutine) for coroutine in work]
+        log.info("Serving.", extra={"action": "start", "listen": self._config.listen, "tls": self._is_secure})
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Drain: health says no, watchers go elsewhere, the other calls may end."""
+        log.info("Going down.", extra={"action": "stop"})
+        await self._health.enter_graceful_shutdown()
+        self._hub.close()
+        await self._server.stop(self._config.drain_seconds)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._servicer.close()
+        await self._publisher.close()
+        await self._store.close()
+
+    @property
+    def _is_secure(self) -> bool:
+        return self._config.tls_certificate is not None
+
+    def _bind(self) -> int:
+        try:
+            if self._is_secure:
+                port: int = self._server.add_secure_port(self._config.listen, self._credentials())
+            else:
+                port = self._server.add_insecure_port(self._config.listen)
+        except RuntimeError as error:
+            text = f"SELFIE3D_LISTEN={self._config.listen}: cannot be bound; is another server running there?"
+            raise ConfigError(text) from error
+        return port
+
+    def _credentials(self) -> grpc.ServerCredentials:
+        authority = self._config.tls_client_ca
+        return grpc.ssl_server_credentials(
+            [(_read(self._config.tls_key), _read(self._config.tls_certificate))],
+            root_certificates=_read(authority) if authority else None,
+            require_client_auth=authority is not None,
+        )
+
+
+def _read(path: Path | None) -> bytes:
+    try:
+        return path.read_bytes() if path else b""
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error

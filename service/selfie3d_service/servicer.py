@@ -1,0 +1,245 @@
+"""selfie3d.v1.ReconstructionService. Errors are raised here and become statuses in guard.py."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+from selfie3d.v1 import reconstruction_pb2 as pb
+from selfie3d.v1 import reconstruction_pb2_grpc as rpc
+from selfie3d_jobs import AsyncStore, Reason, Record, State, intake, lookup
+from selfie3d_photo import Limits as PhotoLimits
+from selfie3d_photo import PhotoError, PhotoReason, inspect
+from selfie3d_service import answers, requests
+from selfie3d_service.config import ServiceConfig
+from selfie3d_service.errors import ServiceError
+from selfie3d_service.hub import Hub
+from selfie3d_service.publisher import Publisher
+from selfie3d_service.visit import VISIT
+
+log = logging.getLogger(__name__)
+
+CHUNK_BYTES = 256 * 1024  # of a download
+MAX_PART_BYTES = 1024 * 1024  # of an upload
+MAX_PAGE_BYTES = 3 * 1024 * 1024  # of a list, below the 4 MiB that clients receive by default
+INSPECTORS = 2  # photos decoded at once for checking
+PHOTO_LIMITS = PhotoLimits()
+
+
+class ReconstructionServicer(rpc.ReconstructionServiceServicer):
+    """The nine methods."""
+
+    def __init__(self, config: ServiceConfig, store: AsyncStore, hub: Hub, publisher: Publisher) -> None:
+        self._config = config
+        self._store = store
+        self._hub = hub
+        self._publisher = publisher
+        self._inspectors = ThreadPoolExecutor(INSPECTORS, "inspector")
+
+    async def CreateJob(self, request: pb.CreateJobRequest, context: Any) -> pb.CreateJobResponse:  # noqa: N802
+        """A photo in one message."""
+        del context
+        return pb.CreateJobResponse(job=answers.job(await self._create(request.settings, request.photo)))
+
+    async def UploadJob(self, messages: AsyncIterator[pb.UploadJobRequest], context: Any) -> pb.UploadJobResponse:  # noqa: N802
+        """A photo in parts."""
+        del context
+        settings, photo = await self._receive(messages)
+        return pb.UploadJobResponse(job=answers.job(await self._create(settings, photo)))
+
+    async def GetJob(self, request: pb.GetJobRequest, context: Any) -> pb.GetJobResponse:  # noqa: N802
+        """The job as it is now."""
+        del context
+        return pb.GetJobResponse(job=answers.job(await self._get(request.job_id)))
+
+    async def WatchJob(self, request: pb.WatchJobRequest, context: Any) -> AsyncIterator[pb.WatchJobResponse]:  # noqa: N802
+        """Events, and the job with the last of them."""
+        del context
+        record = await self._get(request.job_id)
+        if record.state.ended and request.after_event >= record.last_event:
+            yield pb.WatchJobResponse(job=answers.job(record))
+            return
+        async for event in self._hub.follow(record.id, min(request.after_event, record.last_event)):
+            response = pb.WatchJobResponse(event=answers.event(event))
+            if event.state.ended:
+                response.job.CopyFrom(answers.job(await self._get(record.id)))
+            yield response
+
+    async def DownloadMesh(  # noqa: N802
+        self, request: pb.DownloadMeshRequest, context: Any
+    ) -> AsyncIterator[pb.DownloadMeshResponse]:
+        """A mesh file from an offset."""
+        del context
+        record = await self._get(request.job_id)
+        async for chunk in self._chunks(record, request.face_index, request.offset):
+            yield pb.DownloadMeshResponse(chunk=chunk)
+
+    async def Reconstruct(  # noqa: N802
+        self, request: pb.ReconstructRequest, context: Any
+    ) -> AsyncIterator[pb.ReconstructResponse]:
+        """Create, watch and download in one call."""
+        del context
+        record = await self._create(request.settings, request.photo)
+        request.Clear()  # the photo need not stay in memory for as long as the job runs
+        yield pb.ReconstructResponse(job=answers.job(record))
+        async for event in self._hub.follow(record.id, 0):
+            yield pb.ReconstructResponse(event=answers.event(event))
+        record = await self._get(record.id)
+        yield pb.ReconstructResponse(job=answers.job(record))
+        for face in range(record.files):
+            async for chunk in self._chunks(record, face, 0):
+                yield pb.ReconstructResponse(chunk=chunk)
+
+    async def CancelJob(self, request: pb.CancelJobRequest, context: Any) -> pb.CancelJobResponse:  # noqa: N802
+        """End it now; its worker stops at the next stage."""
+        del context
+        call = lookup.cancel(requests.check_job_id(request.job_id), VISIT.get().reach)
+        return pb.CancelJobResponse(job=answers.job(await self._store.run(call)))
+
+    async def DeleteJob(self, request: pb.DeleteJobRequest, context: Any) -> pb.DeleteJobResponse:  # noqa: N802
+        """Remove an ended job."""
+        del context
+        await self._store.run(lookup.delete(requests.check_job_id(request.job_id), VISIT.get().reach))
+        return pb.DeleteJobResponse()
+
+    async def ListJobs(self, request: pb.ListJobsRequest, context: Any) -> pb.ListJobsResponse:  # noqa: N802
+        """The caller's jobs, newest first."""
+        del context
+        if not self._config.listing:
+            raise ServiceError(Reason.LIST_DISABLED)
+        states, size = requests.page_states(request), requests.page_size(request)
+        below = requests.page_start(request, states)
+        records, following = await self._store.run(lookup.page(VISIT.get().caller.name, below, size, states))
+        response = pb.ListJobsResponse()
+        room = MAX_PAGE_BYTES
+        for record in records:
+            job = answers.job(record)
+            room -= job.ByteSize()
+            if room < 0 and response.jobs:
+                break
+            response.jobs.append(job)
+            below = record.serial
+        complete = len(response.jobs) == len(records)
+        response.next_page_token = requests.page_token(following if complete else below, states)
+        return response
+
+    async def close(self) -> None:
+        """Stop checking photos."""
+        await asyncio.to_thread(self._inspectors.shutdown)
+
+    async def _get(self, job_id: str) -> Record:
+        return await self._store.run(lookup.get(requests.check_job_id(job_id), VISIT.get().reach))
+
+    async def _create(self, settings: pb.JobSettings, photo: bytes) -> Record:
+        requests.check_settings(settings)
+        timeout = requests.timeout_seconds(settings, self._config)
+        _check_size(len(photo))
+        sha256 = await self._off_loop(_sha256, photo)
+        visit = VISIT.get()
+        job = intake.NewJob(
+            id=intake.new_id(),
+            owner=visit.caller.name,
+            settings=settings,
+            priority=requests.priority(settings),
+            photo_bytes=len(photo),
+            photo_sha256=sha256,
+            timeout_seconds=timeout,
+            retention_seconds=self._config.retention_seconds,
+            traceparent=visit.traceparent,
+        )
+        record = await self._store.run(intake.admit(job, self._limits()))
+        if record is None:
+            await self._off_loop(inspect, photo)
+            record = await self._accept(job, photo)
+        visit.upload.give_back()
+        return record
+
+    async def _accept(self, job: intake.NewJob, photo: bytes) -> Record:
+        await self._store.run(intake.put_photo(job.id, photo))
+        record, is_new = await self._store.run(intake.create(job, self._limits()))
+        if is_new:
+            self._publisher.send_job(record)
+            extra = {"action": "accept", "job_id": record.id, "bytes": job.photo_bytes, "queue": job.priority}
+            log.info("A job was accepted.", extra=extra)
+        return record
+
+    def _limits(self) -> intake.Limits:
+        limits, own = self._config.limits, VISIT.get().caller.max_active
+        return limits if own is None else replace(limits, max_active=min(own, limits.max_active))
+
+    async def _receive(self, messages: AsyncIterator[pb.UploadJobRequest]) -> tuple[pb.JobSettings, bytes]:
+        settings: pb.JobSettings | None = None
+        photo = bytearray()
+        async for message in _each_within(messages, self._config.upload_seconds):
+            part = message.WhichOneof("part")
+            if (part == "settings") != (settings is None):
+                raise ServiceError(Reason.UPLOAD_INVALID, "First the settings, once, then the chunks.", field="part")
+            if part == "settings":
+                settings = message.settings
+                requests.check_settings(settings)
+                continue
+            if len(message.chunk) > MAX_PART_BYTES:
+                raise ServiceError(Reason.UPLOAD_INVALID, "A chunk has at most 1 MiB.", field="chunk")
+            photo += message.chunk
+            _check_size(len(photo), so_far=True)
+        if settings is None:
+            raise ServiceError(Reason.UPLOAD_INVALID, "No message came.", field="part")
+        return settings, bytes(photo)
+
+    async def _chunks(self, record: Record, face: int, offset: int) -> AsyncIterator[pb.MeshChunk]:
+        file = _file(record, face)
+        if offset > file.size_bytes:
+            text = f"offset {offset} lies behind the end of the file, which has {file.size_bytes} bytes."
+            raise ServiceError(Reason.OFFSET_OUT_OF_RANGE, text, field="offset")
+        while offset < file.size_bytes:
+            data = await self._store.run(lookup.mesh(record.id, face, offset, CHUNK_BYTES))
+            if not data:  # its time was over meanwhile
+                raise ServiceError(Reason.JOB_NOT_FOUND, resource=("selfie3d.v1.Job", record.id))
+            yield pb.MeshChunk(face_index=face, offset=offset, data=data, file=file)
+            offset += len(data)
+
+    async def _off_loop(self, work: Any, photo: bytes) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._inspectors, work, photo)
+
+
+def _check_size(size: int, *, so_far: bool = False) -> None:
+    if size == 0 and not so_far:
+        raise PhotoError(PhotoReason.EMPTY, Reason.PHOTO_EMPTY.text)
+    if size > PHOTO_LIMITS.max_bytes:
+        raise PhotoError(PhotoReason.TOO_LARGE, Reason.PHOTO_TOO_LARGE.text)
+
+
+def _sha256(photo: bytes) -> str:
+    return hashlib.sha256(photo).hexdigest()
+
+
+def _file(record: Record, face: int) -> pb.MeshFile:
+    """What is known of a mesh file. Raises ServiceError when there is none."""
+    if record.state is not State.SUCCEEDED:
+        if record.error:
+            text = f"The job has no mesh: {record.error.message}"
+            raise ServiceError(Reason.of(record.error.reason), text, code=Reason.JOB_NOT_SUCCEEDED.code)
+        raise ServiceError(Reason.JOB_NOT_SUCCEEDED, f"The job has no mesh: it is {record.state}.")
+    if face >= record.files:
+        text = f"The job has {record.files} mesh files, counted from 0."
+        raise ServiceError(Reason.FACE_NOT_FOUND, text, resource=("selfie3d.v1.Face", f"{record.id}/{face}"))
+    return record.outcome.faces[face].file
+
+
+async def _each_within(messages: AsyncIterator[Any], seconds: float) -> AsyncIterator[Any]:
+    """The messages, as long as each comes in time. Raises ServiceError."""
+    source = aiter(messages)
+    while True:
+        try:
+            async with asyncio.timeout(seconds):
+                message = await anext(source)
+        except StopAsyncIteration:
+            return
+        except TimeoutError as error:
+            raise ServiceError(Reason.UPLOAD_STALLED) from error
+        yield message

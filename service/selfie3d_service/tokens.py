@@ -1,0 +1,146 @@
+"""Bearer tokens: who calls and what they may. Only salted hashes are kept on disk.
+
+The file (TOML), read again when it changes:
+
+    [[tokens]]
+    caller = "billing"          # owner of the jobs it creates
+    salt = "5f0c..."            # hex
+    sha256 = "9b1d..."          # hex of SHA-256(salt + token)
+    scopes = ["submit", "read"] # submit: create, cancel, delete; read: the rest; admin: both, for every job by id
+    max_active = 50             # optional: jobs that have not ended
+
+`python -m selfie3d_service.tokens CALLER SCOPE...` prints a new token (to stderr, once) and its entry.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import logging
+import secrets
+import sys
+import time
+import tomllib
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from selfie3d_jobs import ConfigError
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 1.0  # how often the file's time of change is looked at
+
+
+class Scope(StrEnum):
+    """What a token allows."""
+
+    SUBMIT = "submit"
+    READ = "read"
+    ADMIN = "admin"
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Whose call it is."""
+
+    name: str
+    scopes: frozenset[Scope]
+    max_active: int | None = None
+
+    def may(self, scope: Scope) -> bool:
+        """Whether the scope, or admin, was given."""
+        return scope in self.scopes or Scope.ADMIN in self.scopes
+
+
+ANONYMOUS = Caller("anonymous", frozenset({Scope.SUBMIT, Scope.READ}))
+
+
+@dataclass(frozen=True)
+class _Entry:
+    caller: Caller
+    salt: bytes
+    digest: bytes
+
+
+class TokenFile:
+    """The tokens of a file."""
+
+    def __init__(self, path: Path) -> None:
+        """Read it. Raises ConfigError."""
+        self._path = path
+        self._stamp = self._stat()
+        self._entries = _read(path)
+        self._looked = time.monotonic()
+
+    def find(self, token: str) -> Caller | None:
+        """The caller of a token. Every entry is compared, in constant time."""
+        self._refresh()
+        found = None
+        for entry in self._entries:
+            if hmac.compare_digest(digest(entry.salt, token), entry.digest):
+                found = entry.caller
+        return found
+
+    def _refresh(self) -> None:
+        now = time.monotonic()
+        if now - self._looked < LOOK_SECONDS:
+            return
+        self._looked = now
+        try:
+            stamp = self._stat()
+            if stamp != self._stamp:
+                self._entries, self._stamp = _read(self._path), stamp
+                log.info("Tokens were read again.", extra={"action": "tokens", "tokens": len(self._entries)})
+        except ConfigError as error:
+            log.error(
+                "The changed token file is not usable; the tokens before it stay valid.", extra={"why": str(error)}
+            )
+
+    def _stat(self) -> tuple[int, int, int]:
+        try:
+            status = self._path.stat()
+        except OSError as error:
+            raise ConfigError(f"SELFIE3D_TOKENS: cannot read {self._path}: {error.strerror}") from error
+        return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+def digest(salt: bytes, token: str) -> bytes:
+    """What the file keeps. A token has 256 random bits, so one round is enough."""
+    return hashlib.sha256(salt + token.encode()).digest()
+
+
+def new_token(caller: str, scopes: list[str]) -> tuple[str, str]:
+    """A new token and its entry for the file."""
+    token, salt = f"s3d_{secrets.token_urlsafe(32)}", secrets.token_bytes(16)
+    names = ", ".join(f'"{Scope(scope)}"' for scope in scopes)
+    entry = (
+        f'[[tokens]]\ncaller = "{caller}"\nsalt = "{salt.hex()}"\n'
+        f'sha256 = "{digest(salt, token).hex()}"\nscopes = [{names}]\n'
+    )
+    return token, entry
+
+
+def _read(path: Path) -> tuple[_Entry, ...]:
+    try:
+        tables = tomllib.loads(path.read_text()).get("tokens", [])
+        return tuple(_entry(table) for table in tables)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ConfigError(f"SELFIE3D_TOKENS: {path} is not a token file: {type(error).__name__}: {error}") from error
+
+
+def _entry(table: dict[str, Any]) -> _Entry:
+    scopes = frozenset(Scope(scope) for scope in table["scopes"])
+    limit = table.get("max_active")
+    caller = Caller(str(table["caller"]), scopes, None if limit is None else int(limit))
+    digest_bytes = bytes.fromhex(table["sha256"])
+    if len(digest_bytes) != hashlib.sha256().digest_size or not caller.name:
+        raise ValueError(f"entry of caller {caller.name!r}")
+    return _Entry(caller, bytes.fromhex(table["salt"]), digest_bytes)
+
+
+if __name__ == "__main__":
+    made, lines = new_token(sys.argv[1], sys.argv[2:])
+    print(f"token: {made}", file=sys.stderr)
+    print(lines)

@@ -1,0 +1,152 @@
+"""No bytes crash, hang or bloat the photo decoder: it answers with a photo or a PhotoError (issue 5, point 4)."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image, PngImagePlugin
+from skimage import data as pictures
+from tests.faults.mutation import EDITS, SLOWEST_MS, Edits, bounded_memory, mutate
+
+from selfie3d_photo import PhotoError, PhotoReason, decode, inspect
+
+QUICK, SOAK = 3_000, 100_000  # mutated files
+
+
+def encode(image: Image.Image, name: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, name, **options)
+    return buffer.getvalue()
+
+
+def seed_files() -> list[bytes]:
+    colour = Image.fromarray(np.ascontiguousarray(pictures.astronaut()[20:84, 150:214]))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    transparent = colour.convert("RGBA")
+    return [
+        encode(colour, "JPEG", exif=exif),
+        encode(colour, "JPEG", progressive=True),
+        encode(colour.convert("CMYK"), "JPEG"),
+        encode(colour, "PNG", exif=exif),
+        encode(colour.quantize(16), "PNG", transparency=0),
+        encode(colour.convert("I;16"), "PNG"),
+        encode(transparent, "PNG"),
+        encode(colour, "WEBP"),
+        encode(transparent, "WEBP", lossless=True, exif=exif),
+        encode(colour, "PNG", save_all=True, append_images=[colour.rotate(90)]),
+    ]
+
+
+SEEDS = seed_files()
+
+
+def answer(data: bytes) -> PhotoReason | None:
+    """None for a photo, else the reason; anything else is the bug that is looked for."""
+    try:
+        inspect(data)
+        rgb = decode(data).rgb
+    except PhotoError as error:
+        return error.reason
+    assert rgb.ndim == 3
+    assert rgb.shape[2] == 3
+    assert rgb.dtype == np.uint8
+    return None
+
+
+@pytest.fixture(name="bounded_memory")
+def own_memory_is_bounded() -> Iterator[None]:
+    with bounded_memory():
+        yield
+
+
+def fuzz(examples: int) -> None:
+    @settings(max_examples=examples, deadline=SLOWEST_MS, database=None, suppress_health_check=list(HealthCheck))
+    @given(st.sampled_from(SEEDS), EDITS)
+    def run(seed: bytes, edits: Edits) -> None:
+        answer(mutate(seed, edits))
+
+    run()
+
+
+@pytest.mark.filterwarnings("ignore")  # Pillow warns of what it finds in damaged metadata
+@pytest.mark.usefixtures("bounded_memory")
+def test_damaged_files_get_an_answer() -> None:
+    fuzz(QUICK)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.usefixtures("bounded_memory")
+def test_a_hundred_thousand_damaged_files_get_an_answer() -> None:
+    fuzz(SOAK)
+
+
+def png(side: int, body: bytes, extra: bytes = b"") -> bytes:
+    def chunk(kind: bytes, payload: bytes) -> bytes:
+        return struct.pack(">I", len(payload)) + kind + payload + struct.pack(">I", zlib.crc32(kind + payload))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0))
+    more = chunk(b"zTXt", extra) if extra else b""
+    return b"\x89PNG\r\n\x1a\n" + header + more + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+
+
+def jpeg_claiming(width: int, height: int) -> bytes:
+    data = bytearray(SEEDS[2])
+    frame = data.index(b"\xff\xc0")
+    data[frame + 5 : frame + 9] = struct.pack(">HH", height, width)
+    return bytes(data)
+
+
+def webp_claiming(side: int) -> bytes:
+    """An extended WebP header (RFC 9649, 2.7) over a small picture."""
+    small = SEEDS[7][12:]
+    canvas = (side - 1).to_bytes(3, "little") * 2
+    body = b"WEBPVP8X" + struct.pack("<I", 10) + bytes(4) + canvas + small
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+@pytest.mark.parametrize(
+    "bomb",
+    [png(30_000, zlib.compress(bytes(1 << 22))), jpeg_claiming(65_500, 65_500), webp_claiming(16_384)],
+    ids=["PNG", "JPEG", "WebP"],
+)
+@pytest.mark.usefixtures("bounded_memory")
+def test_a_bomb_of_each_format_is_refused_by_its_header(bomb: bytes) -> None:
+    assert answer(bomb) in {PhotoReason.TOO_MANY_PIXELS, PhotoReason.CORRUPT}
+
+
+@pytest.mark.usefixtures("bounded_memory")
+def test_compressed_text_that_unpacks_to_gigabytes_is_refused() -> None:
+    text = b"Comment\0\0" + zlib.compress(bytes(1 << 28), 9)
+    assert answer(png(64, zlib.compress(bytes(64 * (1 + 3 * 64))), text)) is PhotoReason.CORRUPT
+
+
+def test_a_picture_with_another_file_behind_or_inside_it_is_only_a_picture() -> None:
+    archive = b"PK\x03\x04" + bytes(64) + b"<script>alert(1)</script>"
+    plain = decode(SEEDS[3]).rgb
+    np.testing.assert_array_equal(decode(SEEDS[3] + archive).rgb, plain)
+    info = PngImagePlugin.PngInfo()
+    info.add_text("Comment", "<?php system('id') ?>")
+    hidden = encode(Image.fromarray(plain), "PNG", pnginfo=info)
+    np.testing.assert_array_equal(decode(hidden).rgb, plain)
+
+
+def test_text_that_only_begins_like_a_picture_is_refused() -> None:
+    for magic in (b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"RIFF\x10\0\0\0WEBP"):
+        assert answer(magic + b"%!PS-Adobe-3.0 (polyglot)" * 40) is PhotoReason.CORRUPT
+
+
+@pytest.mark.parametrize("bits", [b"\xff\xc4\x00\x02", b"\xff\xdb\x00\x01", b"\xff\xe1\x00\x00"])
+def test_jpeg_segments_of_impossible_length_are_refused_or_skipped(bits: bytes) -> None:
+    data = SEEDS[0]
+    assert answer(data[:2] + bits + data[2:]) in {None, PhotoReason.CORRUPT}

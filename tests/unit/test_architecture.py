@@ -1,0 +1,76 @@
+"""The import arrows: client -> stubs <- service -> jobs <- worker shell -> vrn <- training."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+HOMES = {
+    "selfie3d": "protos",
+    "selfie3d_client": "client",
+    "selfie3d_cli": "client",
+    "selfie3d_photo": "service",
+    "selfie3d_jobs": "service",
+    "selfie3d_service": "service",
+    "vrn": "worker",
+    "selfie3d_worker": "worker",
+    "selfie3d_training": "worker",
+}
+ALLOWED = {
+    "selfie3d": set(),
+    "selfie3d_client": {"selfie3d"},
+    "selfie3d_cli": set(HOMES) - {"selfie3d_training"},  # the composition root
+    "selfie3d_photo": set(),
+    "selfie3d_jobs": {"selfie3d"},
+    "selfie3d_service": {"selfie3d", "selfie3d_jobs", "selfie3d_photo"},
+    "vrn": {"selfie3d_photo"},
+    "selfie3d_worker": {"selfie3d", "selfie3d_jobs", "selfie3d_photo", "vrn"},
+    "selfie3d_training": {"vrn", "selfie3d_photo"},
+}
+
+
+def imported_packages(package: str) -> set[str]:
+    found: set[str] = set()
+    for path in (ROOT / HOMES[package] / package).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+                found.add(node.module.partition(".")[0])
+    return found
+
+
+@pytest.mark.parametrize("package", HOMES)
+def test_a_package_imports_only_what_its_arrow_allows(package: str) -> None:
+    ours = imported_packages(package) & set(HOMES)
+    assert ours - {package} <= ALLOWED[package]
+
+
+def test_every_package_of_the_tree_is_in_the_table() -> None:
+    folders = {home: ROOT / home for home in set(HOMES.values())}
+    there = {path.name for folder in folders.values() for path in folder.iterdir() if list(path.glob("**/*.py"))}
+    assert there == set(HOMES)
+
+
+@pytest.mark.parametrize(
+    ("module", "forbidden"),
+    [
+        ("selfie3d_client", ["torch", "celery", "redis", "PIL", "skimage", "trimesh", "vrn"]),
+        ("selfie3d_cli.main", ["torch", "celery", "redis", "vrn", "selfie3d_service"]),
+        ("selfie3d_service", ["torch", "vrn", "skimage"]),
+        ("selfie3d_service.main", ["torch", "vrn", "skimage"]),
+        ("vrn", ["celery", "redis", "grpc", "face_alignment", "cv2", "numba"]),
+    ],
+)
+def test_importing_it_leaves_these_alone(module: str, forbidden: list[str]) -> None:
+    code = f"import sys, {module}; print([name for name in {forbidden} if name in sys.modules])"
+    path = ":".join(str(ROOT / home) for home in ("protos", "client", "service", "worker"))
+    answer = subprocess.run(
+        [sys.executable, "-c", code], env={"PYTHONPATH": path}, capture_output=True, text=True, check=True
+    )
+    assert answer.stdout.strip() == "[]"

@@ -1,0 +1,107 @@
+"""docker-compose.yml and the Dockerfiles name only commands, variables, ports and paths that exist."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from selfie3d_cli.main import make_parser
+from selfie3d_jobs.env import from_environment, settings_of
+from selfie3d_service.config import ServiceConfig
+from selfie3d_worker.config import WorkerConfig
+
+ROOT = Path(__file__).parents[2]
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+CONFIGS = {"service": ServiceConfig, "worker": WorkerConfig}
+OURS = {name: service for name, service in COMPOSE["services"].items() if "build" in service}
+
+
+def dockerfile(name: str) -> str:
+    return (ROOT / OURS[name]["build"]["dockerfile"]).read_text()
+
+
+def command_of(name: str, instruction: str) -> list[str]:
+    """The exec form of CMD, or of HEALTHCHECK's CMD."""
+    pattern = r"^CMD (\[.*\])" if instruction == "CMD" else r"^HEALTHCHECK .*CMD (\[.*\])"
+    found = re.search(pattern, dockerfile(name), re.MULTILINE)
+    assert found, f"{name} has no {instruction}"
+    command: list[str] = json.loads(found[1])
+    return command
+
+
+@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("instruction", ["CMD", "HEALTHCHECK"])
+def test_every_command_is_one_of_ours(name: str, instruction: str) -> None:
+    program, *arguments = command_of(name, instruction)
+    assert program in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    make_parser().parse_args(arguments)  # exits when the command or an option is unknown
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_every_variable_is_read_and_its_value_is_good(name: str) -> None:
+    config = CONFIGS[name.partition("-")[0]]
+    known = {variable for variable, _, _ in settings_of(config)}
+    environment = OURS[name]["environment"]
+    assert set(environment) <= known
+    from_environment(config, environment)
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_every_copied_path_exists_and_no_container_runs_as_root(name: str) -> None:
+    text = dockerfile(name)
+    for sources in re.findall(r"^COPY (.+) \S+$", text, re.MULTILINE):
+        for source in sources.split():
+            assert (ROOT / source).exists(), source
+    users = re.findall(r"^USER (\S+)", text, re.MULTILINE)
+    assert users == ["selfie3d"]
+    assert text.index("USER selfie3d") < text.index("\nCMD")
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_every_installed_extra_is_declared(name: str) -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    for wanted in re.findall(r"'\.\[([\w,-]+)\]'", dockerfile(name)):
+        assert set(wanted.split(",")) <= set(extras)
+
+
+def test_the_published_port_is_the_one_the_service_listens_on() -> None:
+    service = OURS["service"]
+    host, _, inside = service["ports"][0].rpartition(":")
+    assert service["environment"]["SELFIE3D_LISTEN"].endswith(f":{inside}")
+    assert f"EXPOSE {inside}" in dockerfile("service")
+    assert host.startswith("127.0.0.1:"), "without TLS the port is published on loopback only"
+
+
+def test_redis_keeps_what_it_accepts() -> None:
+    command = " ".join(COMPOSE["services"]["redis"]["command"])
+    assert "--appendonly yes" in command
+    assert "--maxmemory-policy noeviction" in command
+
+
+def test_workers_come_in_a_cpu_and_a_gpu_profile() -> None:
+    assert OURS["worker"]["profiles"] == ["cpu"]
+    assert OURS["worker-gpu"]["profiles"] == ["gpu"]
+    device = OURS["worker-gpu"]["deploy"]["resources"]["reservations"]["devices"][0]
+    assert (device["driver"], device["capabilities"]) == ("nvidia", ["gpu"])
+
+
+def test_a_stopped_container_has_time_to_drain() -> None:
+    limits = {"service": ServiceConfig().drain_seconds, "worker": WorkerConfig().jobs.time_limit_seconds}
+    for name in OURS:
+        grace = OURS[name]["stop_grace_period"]
+        seconds = int(grace[:-1]) * {"s": 1, "m": 60}[grace[-1]]
+        assert seconds > limits[name.partition("-")[0]]
+
+
+def test_the_readme_lists_every_variable() -> None:
+    readme = (ROOT / "README.md").read_text()
+    for config in CONFIGS.values():
+        for variable, _, _ in settings_of(config):
+            if "TEST" not in variable:
+                assert f"`{variable}`" in readme, variable

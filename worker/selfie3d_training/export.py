@@ -1,0 +1,21 @@
+"""From a run's checkpoint to a weights file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from selfie3d_training.train import config_of, read_checkpoint
+from vrn import weights
+
+
+def export(run: Path, path: Path, metrics: Mapping[str, Any] | None = None) -> str:
+    """Write the running mean of a run's weights to `path`, with their configuration; returns the SHA-256.
+
+    metrics : what was measured with them; the number of samples they have seen is added
+    """
+    state = read_checkpoint(run)
+    config = config_of(state)
+    seen = {"samples": state["samples"]}
+    return weights.write(path, config.network.to_dict(), state["average"], {**seen, **(metrics or {})})

@@ -1,0 +1,62 @@
+"""A pool child's life: load the model once, report, run jobs, leave."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+
+from selfie3d_jobs import JobsError, Store, logs, trace, upkeep
+from selfie3d_jobs.upkeep import WorkerReport
+from selfie3d_worker.config import WorkerConfig
+from selfie3d_worker.heart import Heart
+from selfie3d_worker.hold import open_hold
+from selfie3d_worker.model import Reconstruct, load
+from selfie3d_worker.runner import Runner
+
+log = logging.getLogger(__name__)
+
+HEART_TRIES = 1  # repeats of a lost beat; the next beat comes soon
+
+
+class Child:
+    """What lives as long as the process."""
+
+    def __init__(self, config: WorkerConfig) -> None:
+        """Load and verify the model, then report. Raises whatever the model raises."""
+        logs.configure(config.log_level, config.log_format)
+        trace.export(config.otlp_endpoint, "selfie3d-worker")
+        self.name = f"{socket.gethostname()}:{os.getppid()}:{os.getpid()}"
+        self._config = config
+        self._pulse_store = Store(config.jobs, tries=HEART_TRIES)
+        try:
+            reconstruct = load(config)
+        except Exception as error:
+            self._give_up(error)
+            raise
+        self._heart = Heart(self._pulse_store, self._report(reconstruct), config.jobs.lease_seconds)
+        self._store = Store(config.jobs)
+        hold = open_hold(config.hold_stage, self._store)
+        self.runner = Runner(self.name, self._store, self._heart, reconstruct, config.jobs.lease_seconds, hold)
+        self._heart.start()
+        log.info("Ready.", extra={"action": "ready", "worker": self.name, "model": reconstruct.name})
+
+    def close(self) -> None:
+        """Take the report back and drop the connections."""
+        self._heart.end()
+        self._store.close()
+        self._pulse_store.close()
+
+    def _report(self, model: Reconstruct) -> WorkerReport:
+        return WorkerReport(self.name, True, model.name, model.weights_sha256, model.device)
+
+    def _give_up(self, error: Exception) -> None:
+        """A model that cannot be loaded will not load the next time either: tell why and end the whole worker."""
+        log.critical("The model cannot be loaded.", exc_info=error)
+        try:
+            text = f"{type(error).__name__}: {error}"
+            self._pulse_store.run(upkeep.report(WorkerReport(self.name, False, self._config.model, error=text)))
+        except JobsError:
+            log.warning("The failure could not be reported.")
+        os.kill(os.getppid(), signal.SIGTERM)

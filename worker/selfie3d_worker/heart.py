@@ -1,0 +1,61 @@
+"""A thread of the child that says that it lives and renews the lease of its job."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from selfie3d_jobs import JobsError, Record, Store, attempt, upkeep
+from selfie3d_jobs.upkeep import WorkerReport
+
+log = logging.getLogger(__name__)
+
+
+class Heart(threading.Thread):
+    """Beats four times a lease. The store it gets should give up quickly, so that no beat delays the next for long."""
+
+    def __init__(self, store: Store, report: WorkerReport, lease_seconds: float) -> None:
+        super().__init__(name="heart", daemon=True)
+        self._store = store
+        self._report = report
+        self._lease_seconds = lease_seconds
+        self._job: Record | None = None
+        self._ended = threading.Event()
+
+    @contextmanager
+    def holding(self, job: Record) -> Iterator[None]:
+        """Renew the job's lease meanwhile."""
+        self._job = job
+        try:
+            yield
+        finally:
+            self._job = None
+
+    def run(self) -> None:
+        """Beat until `end`."""
+        while True:
+            self._beat()
+            if self._ended.wait(self._lease_seconds / 4):
+                return
+
+    def end(self) -> None:
+        """Stop, and take the report back."""
+        self._ended.set()
+        self.join()
+        try:
+            self._store.run(upkeep.leave(self._report.name))
+        except JobsError:
+            log.debug("The report stays until it is too old.")
+
+    def _beat(self) -> None:
+        job = self._job
+        try:
+            self._store.run(upkeep.report(self._report))
+            if job and not self._store.run(attempt.renew(job, self._lease_seconds)):
+                log.info("The lease could not be renewed: the job ended or went elsewhere.", extra={"job_id": job.id})
+        except JobsError as error:
+            log.warning("A heartbeat was lost.", extra={"action": "heartbeat", "why": type(error).__name__})
+        except Exception:
+            log.exception("A heartbeat failed.")

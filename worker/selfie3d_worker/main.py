@@ -1,0 +1,65 @@
+"""The worker as a process: `run(config)`, or `python -m selfie3d_worker.main` with settings from the environment."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from typing import Any
+
+from selfie3d_jobs import ConfigError, logs
+from selfie3d_jobs.broker import HARD_LIMIT_SECONDS, create_app
+from selfie3d_jobs.env import from_environment
+from selfie3d_worker.config import WorkerConfig
+
+
+def run(config: WorkerConfig) -> int:
+    """Work until SIGTERM, then finish the running jobs. The process's exit code."""
+    logs.configure(config.log_level, config.log_format)
+    app = create_app(config.jobs, **celery_settings(config))
+    worker = app.Worker(
+        hostname=f"selfie3d-{os.getpid()}@{socket.gethostname()}",
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+        quiet=True,
+    )
+    worker.start()
+    return int(worker.exitcode or 0)
+
+
+def celery_settings(config: WorkerConfig) -> dict[str, Any]:
+    """How Celery moves the work. See docs/adr/0003-celery.md."""
+    soft = config.jobs.time_limit_seconds
+    return {
+        "selfie3d": config,  # travels to the children with the app
+        "imports": ("selfie3d_worker.tasks",),
+        "worker_pool": "prefork",
+        "worker_consumer": "selfie3d_worker.consumer:QuickConsumer",
+        "worker_pool_start_method": "spawn",  # neither CUDA nor gRPC survives a fork
+        "worker_concurrency": config.concurrency,
+        "worker_prefetch_multiplier": 1,
+        "worker_proc_alive_timeout": config.start_seconds,
+        "task_acks_late": True,
+        "task_reject_on_worker_lost": False,  # the reaper redelivers, and counts
+        "task_soft_time_limit": soft,
+        "task_time_limit": soft + HARD_LIMIT_SECONDS,
+        "worker_soft_shutdown_timeout": soft,
+        "worker_cancel_long_running_tasks_on_connection_loss": False,  # the result is still wanted
+        "worker_enable_remote_control": False,
+        "worker_hijack_root_logger": False,
+        "worker_redirect_stdouts": False,
+    }
+
+
+def main() -> int:
+    """Settings from the environment; a bad one is told and ends with code 2."""
+    try:
+        return run(from_environment(WorkerConfig))
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

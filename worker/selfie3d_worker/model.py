@@ -1,0 +1,38 @@
+"""What a child computes with: photo bytes and options in, faces and mesh files out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Protocol
+
+from selfie3d.v1 import reconstruction_pb2 as pb
+from selfie3d_worker.config import WorkerConfig
+
+
+@dataclass(frozen=True)
+class Output:
+    """Faces by descending size and their mesh files in the same order; fewer files than faces for a scene."""
+
+    faces: list[pb.Face]
+    files: list[bytes]
+
+
+class Reconstruct(Protocol):
+    """A loaded model."""
+
+    name: str
+    weights_sha256: str  # verified
+    device: str
+
+    def __call__(self, photo: bytes, options: pb.Options, on_stage: Callable[[str, float], None]) -> Output:
+        """Reconstruct a photo; `on_stage` is called before each stage with the progress, 0 to 1, and may raise."""
+        ...
+
+
+def load(config: WorkerConfig) -> Reconstruct:
+    """The model that the configuration names."""
+    module, _, function = config.reconstructor.partition(":")
+    opened: Reconstruct = getattr(import_module(module), function)(config)
+    return opened

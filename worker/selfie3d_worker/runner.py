@@ -1,0 +1,133 @@
+"""One delivered job: claim, reconstruct, store. Everything that can become of it is decided here."""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import ExitStack
+
+from celery.exceptions import SoftTimeLimitExceeded
+
+from selfie3d_jobs import JobLost, Reason, Record, Stage, Store, StoreFull, StoreUnavailable, attempt, logs, trace
+from selfie3d_worker.heart import Heart
+from selfie3d_worker.hold import Hold
+from selfie3d_worker.model import Reconstruct
+
+log = logging.getLogger(__name__)
+
+STORE_PROGRESS = 0.98  # what is left when the meshes are made
+
+
+class Runner:
+    """Runs jobs in this child, one after the other.
+
+    store : outlasts a short absence of Redis
+    hold : called before each stage, for fault tests
+    """
+
+    def __init__(
+        self,
+        name: str,
+        store: Store,
+        heart: Heart,
+        reconstruct: Reconstruct,
+        lease_seconds: float,
+        hold: Hold,
+    ) -> None:
+        self._name = name
+        self._store = store
+        self._heart = heart
+        self._reconstruct = reconstruct
+        self._lease_seconds = lease_seconds
+        self._hold = hold
+
+    def run(self, job_id: str, traceparent: str = "") -> None:
+        """Take the job, unless the delivery is a late or second one, and end it.
+
+        Returns in every case but one: when Redis stays away the job is left to the reaper.
+        """
+        with logs.bound(job_id=job_id, trace_id=trace.trace_id(traceparent)):
+            try:
+                job = self._store.run(attempt.claim(job_id, self._name, uuid.uuid4().hex, self._lease_seconds))
+                if job is None:
+                    log.info("A late or second delivery was dropped.", extra={"action": "drop"})
+                    return
+                with self._heart.holding(job), trace.span("attempt", traceparent, attempt=job.attempt):
+                    self._attempt(job)
+            except JobLost as lost:
+                log.info("The job is not ours any more.", extra={"action": "lost", "why": str(lost)})
+            except (StoreUnavailable, StoreFull) as error:
+                log.error("The store stayed away; the reaper will see to the job.", extra={"why": type(error).__name__})
+
+    def _attempt(self, job: Record) -> None:
+        clock = Clock()
+        try:
+            result = self._work(job, clock)
+            self._store.run(attempt.succeed(job, result))
+        except (JobLost, StoreUnavailable, StoreFull):
+            raise
+        except SoftTimeLimitExceeded:
+            self._fail(job, Reason.TIME_LIMIT, Reason.TIME_LIMIT.text, clock)
+        except Exception as error:
+            reason = reason_of(error)
+            if reason is Reason.INTERNAL:
+                log.exception("The job failed in an unexpected way.")
+            self._fail(job, reason, reason.text if reason is Reason.INTERNAL else str(error), clock)
+        else:
+            log.info("The job succeeded.", extra={"action": "succeed", **_summary(job, clock)})
+
+    def _work(self, job: Record, clock: Clock) -> attempt.Result:
+        def on_stage(name: str, progress: float) -> None:
+            clock.stop()
+            self._begin(job, Stage(name), progress)
+            clock.start(Stage(name))
+
+        photo = self._store.run(attempt.photo(job.id))
+        try:
+            output = self._reconstruct(photo, job.settings.options, on_stage)
+        finally:
+            clock.stop()
+        self._begin(job, Stage.STORE, STORE_PROGRESS)
+        return attempt.Result(output.faces, output.files, clock.seconds)
+
+    def _begin(self, job: Record, stage: Stage, progress: float) -> None:
+        """Tell the watchers, learn whether the job is still wanted, renew the lease. Raises JobLost."""
+        self._store.run(attempt.advance(job, stage, progress, self._lease_seconds))
+        self._hold(job, stage)
+
+    def _fail(self, job: Record, reason: Reason, message: str, clock: Clock) -> None:
+        self._store.run(attempt.fail(job, reason, message, clock.seconds))
+        log.info("The job failed.", extra={"action": "fail", "reason": reason.name, **_summary(job, clock)})
+
+
+class Clock:
+    """Seconds by stage; a stage that comes again, as for a second face, adds up."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._stage: Stage | None = None
+        self._since = 0.0
+        self._span = ExitStack()
+
+    def start(self, stage: Stage) -> None:
+        """A stage begins; the one before was stopped."""
+        self._stage, self._since = stage, time.perf_counter()
+        self._span.enter_context(trace.span(stage))
+
+    def stop(self) -> None:
+        """The stage, if any, is over."""
+        if self._stage:
+            self.seconds[self._stage] = self.seconds.get(self._stage, 0.0) + time.perf_counter() - self._since
+            self._stage = None
+        self._span.close()
+
+
+def reason_of(error: Exception) -> Reason:
+    """The reason that vrn's and selfie3d_photo's errors carry; INTERNAL for any other."""
+    return Reason.of(str(getattr(error, "reason", "")))
+
+
+def _summary(job: Record, clock: Clock) -> dict[str, object]:
+    return {"attempt": job.attempt, "seconds": {stage: round(t, 4) for stage, t in clock.seconds.items()}}

@@ -1,0 +1,20 @@
+"""Normals of a triangle mesh."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def vertex_normals(vertices: NDArray[np.floating], triangles: NDArray[np.integer]) -> NDArray[np.float32]:
+    """Unit normals, each the area-weighted mean of the triangles around a vertex.
+
+    vertices : (n, 3) float; triangles : (m, 3) int, counter-clockwise seen from outside. Returns (n, 3) float32.
+    """
+    a, b, c = (vertices[triangles[:, k]] for k in range(3))
+    (ux, uy, uz), (vx, vy, vz) = (b - a).T, (c - a).T
+    faces = (uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx)
+    corners = triangles.ravel()
+    normals = np.stack([np.bincount(corners, np.repeat(face, 3), len(vertices)) for face in faces], 1)
+    lengths = np.sqrt(np.einsum("ij,ij->i", normals, normals))[:, None]
+    return np.asarray(normals / np.where(lengths > 0, lengths, 1), np.float32)
