@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Callable
 from contextlib import ExitStack
 
 from celery.exceptions import SoftTimeLimitExceeded
 
 from selfie3d_jobs import JobLost, Reason, Record, Stage, Store, StoreFull, StoreUnavailable, attempt, logs, trace
 from selfie3d_worker.heart import Heart
+from selfie3d_worker.hold import Hold
 from selfie3d_worker.model import Reconstruct
 
 log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ class Runner:
         heart: Heart,
         reconstruct: Reconstruct,
         lease_seconds: float,
-        hold: Callable[[Stage], None],
+        hold: Hold,
     ) -> None:
         self._name = name
         self._store = store
@@ -94,7 +94,7 @@ class Runner:
     def _begin(self, job: Record, stage: Stage, progress: float) -> None:
         """Tell the watchers, learn whether the job is still wanted, renew the lease. Raises JobLost."""
         self._store.run(attempt.advance(job, stage, progress, self._lease_seconds))
-        self._hold(stage)
+        self._hold(job, stage)
 
     def _fail(self, job: Record, reason: Reason, message: str, clock: Clock) -> None:
         self._store.run(attempt.fail(job, reason, message, clock.seconds))

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 from google.rpc import code_pb2, error_details_pb2
-from tests.scripted_service import MATRIX, MESH, Running, Script, make_ply, rich_error, succeeded
 
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d_cli.main import main
+from tests.scripted_service import MATRIX, MESH, Running, Script, make_ply, rich_error, succeeded
 
 KEYS = ["photo", "status", "error", "faces", "seconds"]
 FACE_KEYS = ["mesh", "vertices", "triangles", "box", "score", "mesh_to_photo"]

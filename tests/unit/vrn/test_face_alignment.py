@@ -242,11 +242,20 @@ def test_blazeface_finds_faces_in_square_pictures_of_every_size(folder: Path, tm
         assert all(0.5 < box.score <= 1 for box in found)
 
 
-@pytest.mark.parametrize("detector", DETECTORS)
+@pytest.mark.parametrize("detector", [name for name in DETECTORS if name != "retinaface"])
 def test_every_detector_names_its_files_and_where_they_come_from(detector: str) -> None:
     files = required_files("3d", detector)
     assert {FAN_3D, DEPTH} < {file.name for file in files}
     assert all(file.url.startswith("https://") and "?" not in file.name for file in files)
+
+
+def test_a_detector_that_needs_another_package_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if "retinaface" in name]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "torchvision", None)
+    monkeypatch.setitem(sys.modules, "torchvision.models", None)
+    with pytest.raises(BackendMissingError, match="pip install 'torchvision'"):
+        required_files("2d", "retinaface")
 
 
 @pytest.mark.parametrize(("argument", "value"), [("landmarks", "4d"), ("detector", "dlib")])

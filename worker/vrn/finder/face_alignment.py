@@ -28,6 +28,7 @@ from vrn.face import Box, Face
 from vrn.weights_store import aligner_folder, verify
 
 EXTRA = "selfie3d[face-alignment]"
+DETECTOR_PACKAGES = ("torchvision", "onnxruntime")  # wanted by retinaface and scrfd, not by the package itself
 LANDMARKS = ("2d", "3d")
 LONGEST_PX = 1024  # longest side of the picture that the detector sees; S3FD on 12 MP would take gigabytes
 MIN_SCORE = 0.5  # of a face, the package's default
@@ -184,10 +185,17 @@ def _import(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise BackendMissingError(
-            f"the face-alignment finder needs a package that cannot be imported ({error}): "
-            f"run `pip install '{EXTRA}'`, or use the bundled finder"
-        ) from error
+        raise _missing(error) from error
+
+
+def _missing(error: ImportError) -> BackendMissingError:
+    """What to install: the extra, or what one of the detectors wants beside it."""
+    package = (error.name or "face_alignment").split(".")[0]
+    wanted = package if package in DETECTOR_PACKAGES else EXTRA
+    return BackendMissingError(
+        f"the face-alignment finder needs a package that cannot be imported ({error}): "
+        f"run `pip install '{wanted}'`, or use the bundled finder"
+    )
 
 
 def _file(url: str) -> WeightsFile:
@@ -224,7 +232,7 @@ def _open(folder: Path, landmarks: str, **options: Any) -> Any:
     try:
         alignment = Alignment(kind, **options)
     except ImportError as error:  # of a detector that needs more than the package itself
-        raise BackendMissingError(f"the detector cannot be imported: {error}") from error
+        raise _missing(error.__cause__ if isinstance(error.__cause__, ImportError) else error) from error
     except WeightsError:
         raise
     except Exception as error:  # whatever pickle, torch, numpy or OpenCV say about a file that is not theirs
