@@ -356,7 +356,7 @@ def test_hard_non_faces_are_shown_as_non_faces(source: FaceSource) -> None:
     rng = np.random.default_rng(0)
     shown = [task.nonface(rng) for _ in range(100)]
     assert all(image.shape == (32, 32, 3) for image in shown)
-    assert 40 < sum(bool((image == [250, 0, 0]).all()) for image in shown) < 80
+    assert 20 < sum(bool((image == [250, 0, 0]).all()) for image in shown) < 60
 
 
 def test_exported_weights_keep_their_numbers_and_carry_what_was_measured(source: FaceSource, tmp_path: Path) -> None:
