@@ -3,6 +3,7 @@
 CommandError
 ├── UsageError           the arguments contradict each other
 ├── ExtraMissingError    an optional part of selfie3d is not installed
+├── StackError           Redis, service and workers do not run together
 └── RedisServerError     the embedded Redis cannot run
     ├── RedisBinaryMissingError
     ├── RedisInUseError
@@ -41,6 +42,10 @@ class ExtraMissingError(CommandError):
         """The message for `extra`, given the module that could not be imported."""
         what = f"{missing} is not installed" if missing else f"the {extra} part is not installed"
         return cls(f"{what}: run `pip install 'selfie3d[{extra}]'`.")
+
+
+class StackError(CommandError):
+    """Redis, service and workers do not run together: their last lines say why."""
 
 
 class RedisServerError(CommandError):

@@ -15,6 +15,8 @@ CHANNEL_OPTIONS: list[tuple[str, Any]] = [
     ("grpc.initial_reconnect_backoff_ms", 200),  # gRPC's own 1 s would outlast our first retries
     ("grpc.min_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 3000),
+    ("grpc.keepalive_time_ms", 30_000),  # while a call runs: a service that vanished is UNAVAILABLE, not silence
+    ("grpc.keepalive_timeout_ms", 10_000),
 ]
 
 Pem = str | PathLike[str] | bytes  # a file's path, or PEM text as bytes

@@ -70,9 +70,9 @@ class Mesh:
         return self._vertex_columns("red green blue", np.uint8)
 
     @cached_property
-    def confidence(self) -> NDArray[np.float32]:
-        """(n,) float32 - how each vertex got its colour: 1 seen in the photo, less when mirrored or filled."""
-        return self._vertex_columns("confidence", np.float32)[:, 0]
+    def confidence(self) -> NDArray[np.uint8]:
+        """(n,) uint8 - where each colour comes from: 2 seen in the photo, 1 mirrored from the other side, 0 filled."""
+        return self._vertex_columns("confidence", np.uint8)[:, 0]
 
     def save(self, path: str | PathLike[str]) -> Path:
         """Write the file as it came; returns the path. Missing folders are made."""

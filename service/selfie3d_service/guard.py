@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -88,11 +88,12 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         if handler.response_streaming:
             behaviour = handler.stream_stream or handler.unary_stream
 
-            async def answer_many(messages: Any, context: Any) -> AsyncIterator[Any]:
+            async def answer_many(messages: Any, context: Any) -> None:  # no generator: a vanished caller ends it here
                 async with self._answering(call, context):
                     request = messages if handler.request_streaming else await self._only(messages)
-                    async for response in behaviour(request, context):
-                        yield response
+                    async with aclosing(behaviour(request, context)) as responses:
+                        async for response in responses:
+                            await context.write(response)
 
             return grpc.stream_stream_rpc_method_handler(answer_many, *codec)
         behaviour = handler.stream_unary or handler.unary_unary

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import io
-import re
 import struct
 import zlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,12 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 from skimage import data as pictures
+from tests.faults.mutation import EDITS, SLOWEST_MS, Edits, bounded_memory, mutate
 
 from selfie3d_photo import PhotoError, PhotoReason, decode, inspect
 
 QUICK, SOAK = 3_000, 100_000  # mutated files
-SLOWEST_MS = 2_000
-MOST_MEMORY = 512 << 20  # bytes above what the process had before
 
 
 def encode(image: Image.Image, name: str, **options: Any) -> bytes:
@@ -50,27 +47,6 @@ def seed_files() -> list[bytes]:
 
 
 SEEDS = seed_files()
-EDITS = st.lists(
-    st.tuples(
-        st.sampled_from(["set", "insert", "delete", "repeat"]), st.floats(0, 1), st.binary(min_size=1, max_size=8)
-    ),
-    max_size=6,
-)
-
-
-def mutate(seed: bytes, edits: list[tuple[str, float, bytes]]) -> bytes:
-    data = bytearray(seed)
-    for kind, where, piece in edits:
-        at = int(where * len(data))
-        if kind == "set":
-            data[at : at + len(piece)] = piece
-        elif kind == "insert":
-            data[at:at] = piece
-        elif kind == "delete":
-            del data[at : at + piece[0] * 4]
-        else:
-            data[at:at] = data[at : at + piece[0] * 4]
-    return bytes(data)
 
 
 def answer(data: bytes) -> PhotoReason | None:
@@ -86,22 +62,16 @@ def answer(data: bytes) -> PhotoReason | None:
     return None
 
 
-def high_water_bytes() -> int:
-    return int(re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[0]) << 10
-
-
-@pytest.fixture
-def bounded_memory() -> Iterator[None]:
-    Path("/proc/self/clear_refs").write_text("5")  # sets VmHWM back to the present (proc_pid_clear_refs(5))
-    before = high_water_bytes()
-    yield
-    assert high_water_bytes() - before < MOST_MEMORY
+@pytest.fixture(name="bounded_memory")
+def own_memory_is_bounded() -> Iterator[None]:
+    with bounded_memory():
+        yield
 
 
 def fuzz(examples: int) -> None:
     @settings(max_examples=examples, deadline=SLOWEST_MS, database=None, suppress_health_check=list(HealthCheck))
     @given(st.sampled_from(SEEDS), EDITS)
-    def run(seed: bytes, edits: list[tuple[str, float, bytes]]) -> None:
+    def run(seed: bytes, edits: Edits) -> None:
         answer(mutate(seed, edits))
 
     run()

@@ -35,6 +35,7 @@ def celery_settings(config: WorkerConfig) -> dict[str, Any]:
         "selfie3d": config,  # travels to the children with the app
         "imports": ("selfie3d_worker.tasks",),
         "worker_pool": "prefork",
+        "worker_consumer": "selfie3d_worker.consumer:QuickConsumer",
         "worker_pool_start_method": "spawn",  # neither CUDA nor gRPC survives a fork
         "worker_concurrency": config.concurrency,
         "worker_prefetch_multiplier": 1,

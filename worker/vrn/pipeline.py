@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, Protocol, TypeVar
+from pathlib import Path
+from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +19,11 @@ from vrn.export import MeshFile, encode, encode_scene
 from vrn.face import Box, Face, Finder
 from vrn.face_surface import FaceSurface
 from vrn.field import Field
+from vrn.finder import open_finder
 from vrn.mesh import Mesh
+from vrn.network import load_network
 from vrn.options import Options
+from vrn.scene import placed
 
 
 class Stage(StrEnum):
@@ -44,6 +48,8 @@ SHARES = {  # of the time of a job with one face, for the progress
     Stage.ENCODE: 0.05,
 }
 ONCE = (Stage.DECODE, Stage.DETECT, Stage.ALIGN)
+MOST_BOXES = 64  # of a photo, the largest; each costs an alignment
+SURE = 0.7  # of the best score: a face that scores less is not taken for the photo's subject, however large
 
 T = TypeVar("T")
 OnStage = Callable[[Stage, float], None]  # called before each stage with the progress 0..1; may raise to stop the job
@@ -64,7 +70,7 @@ class FaceResult:
     Attributes
     ----------
     face : where it was found
-    mesh : its mesh
+    mesh : its mesh; in a scene in the scene's frame, which is that of the first face
     file : the encoded mesh; None where all faces lie in the scene's file
     """
 
@@ -122,6 +128,21 @@ class Result:
         }
 
 
+def pick_device(name: str) -> str:
+    """ "auto" becomes "cuda" or "cpu", by what is there."""
+    if name != "auto":
+        return name
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _main_face(faces: Sequence[Face]) -> Face:
+    """The largest of those that are surely faces; `faces` come by descending size."""
+    best = max(face.score for face in faces)
+    return next(face for face in faces if face.score >= SURE * best)
+
+
 def _box(box: Box) -> dict[str, Any]:
     (x, y), size = box.centre_px, box.size_px
     return {"box": [x - size / 2, y - size / 2, size, size], "score": box.score}
@@ -132,6 +153,29 @@ class Reconstructor:
 
     def __init__(self, network: Network, finder: Finder) -> None:
         self._network, self._finder = network, finder
+
+    @classmethod
+    def open(cls, model: str | Path = "default", finder: str = "bundled", device: str = "cpu") -> Self:
+        """With a bundled network, or one in a file, and a finder by its name.
+
+        Raises WeightsError, BackendMissingError, ValueError for an unknown finder.
+        """
+        return cls(load_network(model, device), open_finder(finder, device=device))
+
+    @classmethod
+    def open(cls, model: str | Path = "default", finder: str = "bundled", device: str = "auto") -> Reconstructor:
+        """With the weights and the finder of these names.
+
+        model : name of bundled or imported weights, or their file
+        device : of torch; "auto" is the first GPU, else the CPU
+
+        Raises WeightsError, BackendMissingError, and ValueError for a finder that there is not.
+        """
+        from vrn.finder import open_finder  # here, because torch takes its time
+        from vrn.network import load_network
+
+        place = pick_device(device)
+        return cls(load_network(model, place), open_finder(finder, device=place))
 
     def reconstruct(self, photo: bytes, options: Options | None = None, on_stage: OnStage | None = None) -> Result:
         """The mesh of the largest face, or of every face.
@@ -148,13 +192,18 @@ class Reconstructor:
         boxes = clock.run(Stage.DETECT, lambda: self._finder.detect(image))
         if not boxes:
             raise NoFaceError
-        wanted = boxes if options.all_faces else boxes[:1]
-        found = clock.run(Stage.ALIGN, lambda: self._finder.align(image, wanted))
+        found = clock.run(Stage.ALIGN, lambda: self._finder.align(image, boxes[:MOST_BOXES]))
+        if not found:
+            raise NoFaceError
+        if not options.all_faces:
+            found = [_main_face(found)]
         clock.faces = len(found)
         results = self._each(image, found, options, clock)
         scene = None
         if options.scene:
-            scene = clock.run(Stage.ENCODE, lambda: encode_scene([result.mesh for result in results], options))
+            meshes = placed([result.mesh for result in results])
+            results = [replace(result, mesh=mesh) for result, mesh in zip(results, meshes, strict=True)]
+            scene = clock.run(Stage.ENCODE, lambda: encode_scene(meshes, options))
         return Result(tuple(results), scene, tuple(boxes), clock.seconds)
 
     def _each(

@@ -1,0 +1,69 @@
+"""`selfie3d doctor`: is this machine fit to run selfie3d, and what is to be done where it is not."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from selfie3d_cli import doctor_checks as checks
+from selfie3d_cli.doctor_checks import Finding, Level
+from selfie3d_cli.up import DEFAULT_LISTEN, default_data
+
+STYLES = {Level.OK: "", Level.WARNING: "yellow", Level.FAILURE: "red"}
+
+
+def add_parser(subparsers: Any) -> None:
+    """Declare the command."""
+    parser = subparsers.add_parser("doctor", help="check this machine and say what to do")
+    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print one finding a line; 1 when one is a failure."""
+    findings = [finding for check in _checks() for finding in _safely(check)]
+    if args.json:
+        print(json.dumps([finding.as_json() for finding in findings], indent=2))
+    else:
+        Console(highlight=False).print(table(findings))
+    return 1 if any(finding.level is Level.FAILURE for finding in findings) else 0
+
+
+def _checks() -> list[Callable[[], Iterator[Finding]]]:
+    listen = os.environ.get("SELFIE3D_LISTEN") or DEFAULT_LISTEN
+    data = default_data()
+    return [
+        checks.check_packages,
+        checks.check_settings,
+        lambda: checks.check_redis(os.environ.get("SELFIE3D_REDIS_URL", ""), data),
+        lambda: checks.check_listen(listen),
+        checks.check_device,
+        checks.check_weights,
+        checks.check_memory,
+        lambda: checks.check_disk(data),
+    ]
+
+
+def _safely(check: Callable[[], Iterator[Finding]]) -> list[Finding]:
+    """The findings of a check; a check that breaks is a finding too."""
+    try:
+        return list(check())
+    except Exception as error:
+        name = getattr(check, "__name__", "check").removeprefix("check_")
+        return [Finding(name, Level.FAILURE, f"{type(error).__name__}: {error}", "Please report this as a bug.")]
+
+
+def table(findings: list[Finding]) -> Table:
+    """A line for each finding."""
+    lines = Table("", "check", "finding", "what to do", box=None, pad_edge=False)
+    for finding in findings:
+        words = (finding.level, finding.check, finding.text, finding.remedy)
+        lines.add_row(*(Text(word) for word in words), style=STYLES[finding.level])
+    return lines

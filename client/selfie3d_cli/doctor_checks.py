@@ -1,0 +1,215 @@
+"""The checks of `selfie3d doctor`: each yields what it found and what to do about it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from selfie3d_cli.errors import CommandError
+from selfie3d_cli.local_stack import is_ready, reachable
+from selfie3d_cli.redis_server import find_binary
+from selfie3d_cli.version import installed
+
+EXTRAS = {
+    "service": ("celery", "redis", "grpcio-health-checking", "grpcio-reflection", "pillow"),
+    "worker": ("celery", "redis", "pillow", "safetensors", "scikit-image", "torch", "trimesh"),
+}
+OLDEST_REDIS = (6, 2)
+REDIS_TIMEOUT = 2.0  # seconds
+WORKER_MEMORY = 1.5  # GiB, one worker with the bundled network
+LEAST_DISK = 1.0  # GiB, for photos and meshes that wait to be fetched
+GIB = 1 << 30
+
+
+class Level(StrEnum):
+    """How bad it is."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILURE = "failure"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check found, and the remedy; empty where all is well."""
+
+    check: str
+    level: Level
+    text: str
+    remedy: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """For --json."""
+        return {"check": self.check, "status": str(self.level), "finding": self.text, "remedy": self.remedy}
+
+
+def check_packages() -> Iterator[Finding]:
+    """Whether the extras are installed. Without them a machine is a client, which is no failure."""
+    for extra, packages in EXTRAS.items():
+        missing = [package for package in packages if installed(package) is None]
+        if missing:
+            remedy = f"To run the {extra} here: pip install 'selfie3d[{extra}]'."
+            yield Finding("packages", Level.WARNING, f"{extra}: {', '.join(missing)} not installed", remedy)
+        else:
+            yield Finding("packages", Level.OK, f"{extra}: complete")
+
+
+def check_settings() -> Iterator[Finding]:
+    """Whether the environment's settings make sense to the service and to the worker."""
+    try:
+        from selfie3d_jobs import ConfigError
+        from selfie3d_jobs.env import from_environment
+        from selfie3d_service.config import ServiceConfig
+        from selfie3d_worker.config import WorkerConfig
+    except ModuleNotFoundError:
+        return
+    for name, config in (("service", ServiceConfig), ("worker", WorkerConfig)):
+        try:
+            from_environment(config)
+        except ConfigError as error:
+            yield Finding("settings", Level.FAILURE, f"{name}: {error}", "Correct the variable.")
+        else:
+            yield Finding("settings", Level.OK, f"{name}: fine")
+
+
+def check_redis(url: str, data: Path) -> Iterator[Finding]:
+    """The Redis of SELFIE3D_REDIS_URL, or the embedded one."""
+    if not url:
+        yield from _embedded_redis(data)
+        return
+    try:
+        import redis
+    except ModuleNotFoundError:
+        yield Finding("redis", Level.WARNING, "not checked", "pip install 'selfie3d[service]'.")
+        return
+    parts = urlsplit(url)
+    place = (
+        f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}{parts.path}"  # no password
+    )
+    try:
+        with redis.Redis.from_url(
+            url, socket_timeout=REDIS_TIMEOUT, socket_connect_timeout=REDIS_TIMEOUT, decode_responses=True
+        ) as client:
+            yield from judge_redis(place, client.info())
+    except (redis.RedisError, ValueError, OSError) as error:
+        remedy = "Start it, or correct SELFIE3D_REDIS_URL; unset it to use the embedded Redis."
+        yield Finding("redis", Level.FAILURE, f"{place}: {error}", remedy)
+
+
+def judge_redis(place: str, info: dict[str, Any]) -> Iterator[Finding]:
+    """Whether a Redis keeps its promises. info : as redis-py's `info()` returns it."""
+    version = str(info.get("redis_version", "0"))
+    if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_REDIS:
+        yield Finding("redis", Level.FAILURE, f"{place}: Redis {version}", "Redis 6.2 or newer is needed.")
+    else:
+        yield Finding("redis", Level.OK, f"{place}: Redis {version}")
+    policy = info.get("maxmemory_policy", "unknown")
+    if policy != "noeviction":
+        remedy = "CONFIG SET maxmemory-policy noeviction: else accepted jobs vanish when memory is full."
+        yield Finding("redis", Level.FAILURE, f"maxmemory-policy is {policy}", remedy)
+    if not info.get("aof_enabled"):
+        remedy = "CONFIG SET appendonly yes: else a crash of Redis loses accepted jobs."
+        yield Finding("redis", Level.WARNING, "no append-only file", remedy)
+    used, limit = int(info.get("used_memory", 0)), int(info.get("maxmemory", 0))
+    if limit and used > 0.9 * limit:
+        yield Finding("redis", Level.WARNING, f"{used / limit:.0%} of maxmemory used", "Raise maxmemory.")
+
+
+def _embedded_redis(data: Path) -> Iterator[Finding]:
+    try:
+        binary = find_binary()
+    except CommandError as error:
+        yield Finding("redis", Level.FAILURE, "no redis-server", str(error))
+        return
+    version = subprocess.run([binary, "--version"], capture_output=True, text=True, check=False, timeout=10).stdout
+    words = dict(word.split("=", 1) for word in version.split() if "=" in word)
+    yield Finding("redis", Level.OK, f"embedded: Redis {words.get('v', '?')}, data in {data}")
+
+
+def check_listen(listen: str) -> Iterator[Finding]:
+    """Whether the service's port is free, or the service there is ready."""
+    if listen.startswith("unix:"):
+        return
+    host, _, port = reachable(listen).rpartition(":")
+    try:
+        address = (host.strip("[]"), int(port))
+        with socket.create_server(address, family=socket.AF_INET6 if ":" in host else socket.AF_INET):
+            yield Finding("port", Level.OK, f"{listen} is free")
+    except (ValueError, socket.gaierror):
+        yield Finding("port", Level.FAILURE, f"SELFIE3D_LISTEN={listen} is no address", "HOST:PORT is wanted.")
+    except OSError as error:
+        if installed("grpcio-health-checking") and is_ready(listen):
+            yield Finding("port", Level.OK, f"selfie3d is SERVING at {listen}")
+        else:
+            remedy = "If selfie3d runs there, its log says why it is not ready; else choose another SELFIE3D_LISTEN."
+            yield Finding("port", Level.FAILURE, f"{listen}: {error.strerror}", remedy)
+
+
+def check_device() -> Iterator[Finding]:
+    """What the network runs on."""
+    try:
+        import torch
+    except ModuleNotFoundError:
+        return
+    wanted = os.environ.get("SELFIE3D_DEVICE") or "auto"
+    if torch.cuda.is_available():
+        memory = torch.cuda.get_device_properties(0).total_memory / GIB
+        yield Finding("device", Level.OK, f"{torch.cuda.get_device_name(0)}, {memory:.0f} GiB")
+    elif wanted.startswith("cuda"):
+        remedy = "Install a driver and torch with CUDA, or set SELFIE3D_DEVICE=cpu."
+        yield Finding("device", Level.FAILURE, f"SELFIE3D_DEVICE={wanted}, but torch sees no GPU", remedy)
+    else:
+        yield Finding("device", Level.OK, f"CPU, {torch.get_num_threads()} threads, torch {torch.__version__}")
+
+
+def check_weights() -> Iterator[Finding]:
+    """Whether the models open: their weights are there and their checksums right."""
+    try:
+        from vrn.finder import open_finder
+        from vrn.network import load_network
+    except ModuleNotFoundError:
+        return  # check_packages has said so
+    model = os.environ.get("SELFIE3D_MODEL") or "default"
+    aligner = os.environ.get("SELFIE3D_ALIGNER") or "bundled"
+    for name, open_model in ((model, load_network), (aligner, open_finder)):
+        try:
+            open_model(name)
+        except Exception as error:
+            yield Finding("weights", Level.FAILURE, f"{name}: {error}", "selfie3d weights verify, then reinstall.")
+        else:
+            yield Finding("weights", Level.OK, f"{name}: verified")
+
+
+def check_memory() -> Iterator[Finding]:
+    """Whether a worker fits."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return
+    available = next(int(line.split()[1]) / (1 << 20) for line in lines if line.startswith("MemAvailable"))
+    text = f"{available:.1f} GiB available, a worker needs about {WORKER_MEMORY} GiB"
+    if available < WORKER_MEMORY:
+        yield Finding("memory", Level.WARNING, text, "Close other programs, or run fewer workers.")
+    else:
+        yield Finding("memory", Level.OK, text)
+
+
+def check_disk(data: Path) -> Iterator[Finding]:
+    """Whether the data folder can be written and has room."""
+    folder = next(parent for parent in (data, *data.parents) if parent.exists())
+    if not os.access(folder, os.W_OK):
+        yield Finding("disk", Level.FAILURE, f"{folder} cannot be written", "Set SELFIE3D_DATA or use --data.")
+        return
+    free = shutil.disk_usage(folder).free / GIB
+    if free < LEAST_DISK:
+        yield Finding("disk", Level.WARNING, f"{free:.1f} GiB free in {folder}", "Make room, or set SELFIE3D_DATA.")
+    else:
+        yield Finding("disk", Level.OK, f"{free:.1f} GiB free in {folder}")

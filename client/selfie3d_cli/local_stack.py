@@ -1,0 +1,188 @@
+"""Redis, service and workers as children of this process: started, watched, started again, drained in order."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from selfie3d_cli.children import Child, Write
+from selfie3d_cli.errors import ExtraMissingError, StackError
+from selfie3d_cli.redis_server import RedisServer
+
+READY_TIMEOUT = 180.0  # seconds; a first import of torch from a cold disk takes its time
+SERVICE_DRAIN = 60.0  # seconds the service may take to answer what is open, its own limit included
+WORKER_DRAIN = 150.0  # seconds a worker may take to finish its job; above its own time limit
+SHORT_LIFE = 10.0  # seconds; a child that ends sooner counts as one that does not come up
+MAX_SHORT_LIVES = 5  # in a row, after which we give up
+POLL = 0.05  # seconds
+
+
+@dataclass(frozen=True)
+class StackConfig:
+    """What to run.
+
+    data : folder of the embedded Redis
+    listen : HOST:PORT of the service
+    workers : how many processes
+    redis_url : another Redis to use; empty: the embedded one
+    env : what the environment of service and workers has beside ours
+    """
+
+    data: Path
+    listen: str
+    workers: int
+    redis_url: str = ""
+    env: Mapping[str, str] | None = None
+
+
+class LocalStack:
+    """The whole service on this machine. `with LocalStack(config, print) as stack: stack.await_ready()`.
+
+    write : gets the lines of all children, prefixed, and what happens to them
+    """
+
+    def __init__(self, config: StackConfig, write: Write) -> None:
+        self.config = config
+        self._write = write
+        self._redis = None if config.redis_url else RedisServer(config.data / "redis")
+        url = self._redis.url if self._redis else config.redis_url
+        env = {**(config.env or {}), "SELFIE3D_REDIS_URL": url, "SELFIE3D_LISTEN": config.listen}
+        self._service = Child("service", ["serve"], env, write)
+        self._workers = [Child(f"worker-{n + 1}", ["worker"], env, write) for n in range(config.workers)]
+        self._short_lives: dict[str, int] = {}
+
+    @property
+    def children(self) -> list[Child]:
+        """The service and the workers."""
+        return [self._service, *self._workers]
+
+    def start(self) -> None:
+        """Start everything; returns before it is ready. Raises RedisServerError."""
+        if self._redis is not None:
+            self._redis.start()
+        for child in self.children:
+            child.start()
+
+    def await_ready(self, stopping: Callable[[], bool] = bool) -> bool:
+        """Wait until the service says SERVING: Redis answers and a worker has its weights verified.
+
+        stopping : looked at while waiting; when it is true the answer is False
+
+        Raises StackError when a child ends before that, or READY_TIMEOUT passes.
+        """
+        deadline = time.monotonic() + READY_TIMEOUT
+        while not is_ready(self.config.listen):
+            if stopping():
+                return False
+            for child in self.children:
+                if not child.running:
+                    raise StackError(f"{child.name} ended with exit code {child.exit_code}; its last lines say why.")
+            if time.monotonic() > deadline:
+                raise StackError(f"not ready after {READY_TIMEOUT:.0f} s; `selfie3d doctor` may say why.")
+            time.sleep(POLL)
+        return True
+
+    def revive(self) -> None:
+        """Start again what has died. Raises StackError for a child that does not come up."""
+        if self._redis is not None and self._redis.pid is None:
+            self._write("redis | died; starting it again")
+            self._redis.start()
+        for child in self.children:
+            if not child.running:
+                self._revive(child)
+
+    def stop(self) -> bool:
+        """Drain: the service first, so that nothing new comes in, then the workers, Redis last.
+
+        Whether everything ended by itself, with exit code 0 and in time.
+        """
+        clean = self._end([self._service], SERVICE_DRAIN)
+        clean = self._end(self._workers, WORKER_DRAIN) and clean
+        if self._redis is not None:
+            self._redis.stop()
+        return clean
+
+    def kill(self) -> None:
+        """End everything at once; accepted jobs are in Redis and go on with the next start."""
+        for child in self.children:
+            child.kill()
+        if self._redis is not None:
+            self._redis.stop()
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.kill()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if kind is None:
+            self.stop()
+        else:
+            self.kill()
+
+    def _revive(self, child: Child) -> None:
+        lives = self._short_lives
+        lives[child.name] = lives.get(child.name, 0) + 1 if time.monotonic() - child.started < SHORT_LIFE else 0
+        if lives[child.name] >= MAX_SHORT_LIVES:
+            raise StackError(f"{child.name} ended {MAX_SHORT_LIVES} times in a row within {SHORT_LIFE:.0f} s.")
+        self._write(f"{child.name} | ended with exit code {child.exit_code}; starting it again")
+        child.start()
+
+    def _end(self, children: list[Child], seconds: float) -> bool:
+        for child in children:
+            child.terminate()
+        deadline = time.monotonic() + seconds
+        clean = True
+        for child in children:
+            if not child.wait(max(0.0, deadline - time.monotonic())):
+                self._write(f"{child.name} | did not end within {seconds:.0f} s; killed")
+                child.kill()
+            clean = child.exit_code in (0, None) and clean
+        return clean
+
+
+def is_ready(listen: str) -> bool:
+    """Whether the service at that address says SERVING; over TLS, whose names we do not know, whether it listens."""
+    if os.environ.get("SELFIE3D_TLS_CERT"):
+        return _listens(listen)
+    try:
+        import grpc
+        from grpc_health.v1 import health_pb2, health_pb2_grpc
+    except ModuleNotFoundError as error:
+        raise ExtraMissingError.for_extra("service", error.name) from error
+    with grpc.insecure_channel(reachable(listen)) as channel:
+        try:
+            answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=2)
+        except grpc.RpcError:
+            return False
+    return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+
+def reachable(listen: str) -> str:
+    """The address by which this machine reaches what listens there: 0.0.0.0 and [::] are no destinations."""
+    return listen.replace("0.0.0.0:", "127.0.0.1:", 1).replace("[::]:", "[::1]:", 1)
+
+
+def free_address() -> str:
+    """A loopback address whose port is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
+def _listens(listen: str) -> bool:
+    host, _, port = reachable(listen).rpartition(":")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=2):
+            return True
+    except OSError:
+        return False

@@ -1,0 +1,39 @@
+"""The `selfie3d` command: every subcommand is a file with `add_parser(subparsers)` and `run(args) -> int`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from selfie3d_cli import demo, doctor, health, reconstruct, serve, up, version, weights, worker
+from selfie3d_cli.errors import CommandError
+
+COMMANDS = (up, reconstruct, serve, worker, doctor, health, weights, demo, version)
+INTERRUPTED = 130  # what shells expect after Ctrl-C
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command."""
+    parser = argparse.ArgumentParser("selfie3d", description="One photo of a face in, a coloured 3D mesh out.")
+    parser.add_argument("--version", action="version", version=version.text())
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
+    for command in COMMANDS:
+        command.add_parser(subparsers)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code: 0 done, 1 failed, 2 wrong arguments, 3 a part is not installed."""
+    args = make_parser().parse_args(arguments)
+    try:
+        return int(args.run(args))
+    except CommandError as error:
+        print(f"selfie3d: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:  # `| head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # so that the flush at exit does not fail again
+        return 1

@@ -1,0 +1,85 @@
+"""`selfie3d up`: embedded Redis, service and workers in one terminal."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from selfie3d_cli.errors import UsageError
+from selfie3d_cli.local_stack import LocalStack, StackConfig
+
+DEFAULT_LISTEN = "127.0.0.1:50051"
+LOOK = 0.2  # seconds between two looks at the children
+
+
+def add_parser(subparsers: Any) -> None:
+    """Declare the command."""
+    parser = subparsers.add_parser("up", help="run Redis, the service and workers in this terminal")
+    parser.add_argument("--data", type=Path, default=default_data(), metavar="DIR", help="default: %(default)s")
+    parser.add_argument("--listen", metavar="HOST:PORT", help=f"default: SELFIE3D_LISTEN or {DEFAULT_LISTEN}")
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="worker processes, default: 1")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run until SIGTERM or Ctrl-C, then drain; a second one ends everything at once."""
+    if args.workers < 1:
+        raise UsageError("--workers must be at least 1.")
+    config = StackConfig(
+        data=args.data,
+        listen=args.listen or os.environ.get("SELFIE3D_LISTEN") or DEFAULT_LISTEN,
+        workers=args.workers,
+        redis_url=os.environ.get("SELFIE3D_REDIS_URL", ""),
+    )
+    stop = _stop_on_signals()
+    stack = LocalStack(config, say)
+    try:
+        stack.start()
+        if stack.await_ready(stop.is_set):
+            say(_ready_line(config))
+        while not stop.wait(LOOK):
+            stack.revive()
+        say("selfie3d | draining; once more ends it at once")
+        clean = stack.stop()
+    except BaseException:
+        stack.kill()
+        raise
+    say("selfie3d | ended" if clean else "selfie3d | ended, but not cleanly: see above")
+    return 0 if clean else 1
+
+
+def default_data() -> Path:
+    """SELFIE3D_DATA, or selfie3d's folder in the user's data folder."""
+    home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(os.environ.get("SELFIE3D_DATA") or Path(home) / "selfie3d")
+
+
+def say(line: str) -> None:
+    """One whole line at a time: several threads write."""
+    print(f"{line}\n", end="", flush=True)
+
+
+def _ready_line(config: StackConfig) -> str:
+    workers = "1 worker" if config.workers == 1 else f"{config.workers} workers"
+    redis = "SELFIE3D_REDIS_URL" if config.redis_url else str(config.data)
+    return f"selfie3d | ready at {config.listen} with {workers}, data in {redis}. Ctrl-C drains and ends."
+
+
+def _stop_on_signals() -> threading.Event:
+    """An event that SIGINT and SIGTERM set; the second of them interrupts."""
+    stop = threading.Event()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handle)
+    return stop

@@ -1,0 +1,263 @@
+"""A scripted service behind a real gRPC server, for tests of what talks to it."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import grpc
+import numpy as np
+from google.protobuf.duration_pb2 import Duration
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+from selfie3d.v1 import reconstruction_pb2 as pb
+from selfie3d.v1 import reconstruction_pb2_grpc as stubs
+
+CHUNK = 1000  # bytes of mesh a message
+STAGES = [pb.STAGE_DECODE, pb.STAGE_DETECT, pb.STAGE_NETWORK, pb.STAGE_ENCODE]
+MATRIX = [2.0, 0, 0, 320, 0, -2.0, 0, 240, 0, 0, 2.0, 5, 0, 0, 0, 1]
+
+
+def make_ply(vertices: int) -> bytes:
+    """A PLY as the service writes it, with a property that no reader asks for."""
+    floats = "".join(f"property float {name}\n" for name in ("x", "y", "z", "nx", "ny", "nz"))
+    colours = "".join(f"property uchar {name}\n" for name in ("red", "green", "blue"))
+    header = (
+        f"ply\nformat binary_little_endian 1.0\ncomment units mm\nelement vertex {vertices}\n{floats}{colours}"
+        "property float confidence\nproperty uchar face\n"
+        f"element face {vertices - 2}\nproperty list uchar int vertex_indices\nend_header\n"
+    )
+    fields = [(name, "<f4") for name in ("x", "y", "z", "nx", "ny", "nz")]
+    fields += [(name, "u1") for name in ("red", "green", "blue")]
+    points = np.zeros(vertices, [*fields, ("confidence", "<f4"), ("face", "u1")])
+    points["x"], points["y"], points["nz"] = np.arange(vertices), np.arange(vertices) ** 2 / 7, 1
+    points["red"], points["confidence"] = np.arange(vertices) % 256, 0.5
+    corners = np.zeros(vertices - 2, [("n", "u1"), ("v", "<i4", (3,))])
+    corners["n"], corners["v"] = 3, np.arange(vertices - 2)[:, None] + np.arange(3)
+    return header.encode() + points.tobytes() + corners.tobytes()
+
+
+MESH = make_ply(300)
+
+
+def rich_error(code: int, message: str, *details: Any) -> grpc.Status:
+    """A status with google.rpc details, as the service answers it."""
+    status = status_pb2.Status(code=code, message=message)
+    for detail in details:
+        status.details.add().Pack(detail)
+    return rpc_status.to_status(status)
+
+
+UNAVAILABLE = rich_error(code_pb2.UNAVAILABLE, "Redis does not answer.", error_details_pb2.ErrorInfo(reason="REDIS"))
+FULL = rich_error(
+    code_pb2.RESOURCE_EXHAUSTED,
+    "The queue is full.",
+    error_details_pb2.ErrorInfo(reason="QUEUE_FULL", domain="selfie3d"),
+    error_details_pb2.RetryInfo(retry_delay=Duration(nanos=30_000_000)),
+)
+
+
+@dataclass
+class Script:
+    """What the service does, and what it saw.
+
+    errors : {rpc: statuses}, one for each call until used up, before anything else happens
+    cuts : {rpc: numbers}, one for each stream until used up: it breaks after that many messages
+    """
+
+    errors: defaultdict[str, list[grpc.Status]] = field(default_factory=lambda: defaultdict(list))
+    cuts: defaultdict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    calls: list[tuple[str, Any]] = field(default_factory=list)
+    metadata: list[dict[str, str]] = field(default_factory=list)
+    jobs: dict[str, pb.Job] = field(default_factory=dict)  # by request_id
+    photos: dict[str, bytes] = field(default_factory=dict)  # by job id
+    outcome: pb.Job = field(default_factory=pb.Job)  # merged into a job when it ends
+    damage: Callable[[bytes], bytes] = bytes
+    hold: threading.Event = field(default_factory=threading.Event)  # cleared: watches stay open
+    left: threading.Event = field(default_factory=threading.Event)  # set when a watch ends
+
+    def requests(self, rpc: str) -> list[Any]:
+        """What was asked of one method."""
+        return [request for name, request in self.calls if name == rpc]
+
+
+def succeeded(*meshes: bytes) -> pb.Job:
+    """How a job with these meshes ends."""
+    return pb.Job(
+        state=pb.JOB_STATE_SUCCEEDED,
+        faces=[
+            pb.Face(
+                index=index,
+                box=pb.Box(x=10, y=20, width=90, height=100),
+                score=0.9,
+                mesh_to_photo=MATRIX,
+                pose=pb.HeadPose(yaw=12),
+                landmarks=[pb.Landmark(x=n, y=-n, z=1, vertex=n) for n in range(68)],
+                vertices=300,
+                triangles=298,
+                file=file_of(mesh),
+            )
+            for index, mesh in enumerate(meshes)
+        ],
+        stage_times=[pb.StageTime(stage=pb.STAGE_NETWORK, seconds=0.25)],
+    )
+
+
+def file_of(mesh: bytes) -> pb.MeshFile:
+    """The announcement of a mesh file."""
+    digest = hashlib.sha256(mesh).hexdigest()
+    return pb.MeshFile(format=pb.MESH_FORMAT_PLY, extension=".ply", size_bytes=len(mesh), sha256=digest)
+
+
+class ScriptedService(stubs.ReconstructionServiceServicer):
+    """The API over a dict, following a script. Jobs end as soon as they are watched."""
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+        self.meshes: list[bytes] = [MESH]
+
+    def _begin(self, rpc: str, request: Any, context: grpc.ServicerContext) -> None:
+        self.script.calls.append((rpc, request))
+        self.script.metadata.append(dict(context.invocation_metadata()))
+        if self.script.errors[rpc]:
+            context.abort_with_status(self.script.errors[rpc].pop(0))
+
+    def _stream(self, rpc: str, messages: Iterable[Any], context: grpc.ServicerContext) -> Iterator[Any]:
+        cut = self.script.cuts[rpc].pop(0) if self.script.cuts[rpc] else None
+        for number, message in enumerate(messages):
+            if number == cut:
+                context.abort(grpc.StatusCode.UNAVAILABLE, "Socket closed")
+            yield message
+
+    def _create(self, settings: pb.JobSettings, photo: bytes) -> pb.Job:
+        made = pb.Job(id=f"job-{len(self.script.jobs)}", state=pb.JOB_STATE_QUEUED, settings=settings)
+        job = self.script.jobs.setdefault(settings.request_id, made)
+        self.script.photos[job.id] = photo
+        return job
+
+    def _job(self, job_id: str, context: grpc.ServicerContext) -> pb.Job:
+        for job in self.script.jobs.values():
+            if job.id == job_id:
+                return job
+        context.abort_with_status(rich_error(code_pb2.NOT_FOUND, "No such job."))
+        raise AssertionError
+
+    def CreateJob(self, request: pb.CreateJobRequest, context: grpc.ServicerContext) -> pb.CreateJobResponse:  # noqa: N802
+        self._begin("CreateJob", request, context)
+        return pb.CreateJobResponse(job=self._create(request.settings, request.photo))
+
+    def UploadJob(  # noqa: N802
+        self, request_iterator: Iterator[pb.UploadJobRequest], context: grpc.ServicerContext
+    ) -> pb.UploadJobResponse:
+        settings = next(request_iterator).settings
+        self._begin("UploadJob", settings, context)
+        photo = b"".join(message.chunk for message in request_iterator)
+        return pb.UploadJobResponse(job=self._create(settings, photo))
+
+    def GetJob(self, request: pb.GetJobRequest, context: grpc.ServicerContext) -> pb.GetJobResponse:  # noqa: N802
+        self._begin("GetJob", request, context)
+        return pb.GetJobResponse(job=self._job(request.job_id, context))
+
+    def WatchJob(  # noqa: N802
+        self, request: pb.WatchJobRequest, context: grpc.ServicerContext
+    ) -> Iterator[pb.WatchJobResponse]:
+        context.add_callback(self.script.left.set)
+        self._begin("WatchJob", request, context)
+        job = self._job(request.job_id, context)
+        events = [pb.JobEvent(number=1, state=pb.JOB_STATE_QUEUED)]
+        for stage in STAGES:
+            number = len(events) + 1
+            events.append(pb.JobEvent(number=number, state=pb.JOB_STATE_RUNNING, stage=stage, progress=number / 6))
+        messages = [pb.WatchJobResponse(event=event) for event in events if event.number > request.after_event]
+        yield from self._stream("WatchJob", messages, context)
+        while context.is_active() and not self.script.hold.wait(0.01):
+            pass
+        if job.state == pb.JOB_STATE_QUEUED:
+            job.MergeFrom(self.script.outcome)
+        last = pb.JobEvent(number=len(events) + 1, state=job.state, progress=1)
+        yield pb.WatchJobResponse(event=last, job=job)
+
+    def DownloadMesh(  # noqa: N802
+        self, request: pb.DownloadMeshRequest, context: grpc.ServicerContext
+    ) -> Iterator[pb.DownloadMeshResponse]:
+        self._begin("DownloadMesh", request, context)
+        self._job(request.job_id, context)
+        mesh = self.meshes[request.face_index]
+        sent = self.script.damage(mesh)
+        chunks = [
+            pb.MeshChunk(offset=offset, data=sent[offset : offset + CHUNK], file=file_of(mesh))
+            for offset in range(request.offset, len(sent), CHUNK)
+        ]
+        yield from self._stream("DownloadMesh", [pb.DownloadMeshResponse(chunk=chunk) for chunk in chunks], context)
+
+    def CancelJob(self, request: pb.CancelJobRequest, context: grpc.ServicerContext) -> pb.CancelJobResponse:  # noqa: N802
+        self._begin("CancelJob", request, context)
+        job = self._job(request.job_id, context)
+        job.state = pb.JOB_STATE_CANCELLED
+        return pb.CancelJobResponse(job=job)
+
+    def DeleteJob(self, request: pb.DeleteJobRequest, context: grpc.ServicerContext) -> pb.DeleteJobResponse:  # noqa: N802
+        self._begin("DeleteJob", request, context)
+        job = self._job(request.job_id, context)
+        del self.script.jobs[job.settings.request_id]
+        return pb.DeleteJobResponse()
+
+    def ListJobs(self, request: pb.ListJobsRequest, context: grpc.ServicerContext) -> pb.ListJobsResponse:  # noqa: N802
+        self._begin("ListJobs", request, context)
+        start = int(request.page_token or 0)
+        jobs = [job for job in self.script.jobs.values() if not request.states or job.state in request.states]
+        end = start + 2
+        return pb.ListJobsResponse(jobs=jobs[start:end], next_page_token=str(end) if end < len(jobs) else "")
+
+
+@dataclass
+class Running:
+    """A server that can be stopped and started again at its address."""
+
+    service: ScriptedService
+    credentials: grpc.ServerCredentials | None = None
+    address: str = "localhost:0"
+    server: grpc.Server | None = None
+
+    @property
+    def script(self) -> Script:
+        """What the service does."""
+        return self.service.script
+
+    def start(self) -> None:
+        """Listen, at the same address as before."""
+        self.server = grpc.server(ThreadPoolExecutor(8))
+        stubs.add_ReconstructionServiceServicer_to_server(self.service, self.server)  # type: ignore[no-untyped-call]
+        if self.credentials is None:
+            port = self.server.add_insecure_port(self.address)
+        else:
+            port = self.server.add_secure_port(self.address, self.credentials)
+        self.address = f"localhost:{port}"
+        self.server.start()
+
+    def stop(self) -> None:
+        """End at once, cutting what runs."""
+        self.script.hold.set()
+        if self.server is not None:
+            self.server.stop(None).wait()
+
+    @classmethod
+    def with_mesh(cls, credentials: grpc.ServerCredentials | None = None) -> Self:
+        """Started, and every job succeeds with MESH."""
+        script = Script(outcome=succeeded(MESH))
+        script.hold.set()
+        server = cls(ScriptedService(script), credentials)
+        server.start()
+        return server
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
