@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +19,7 @@ from vrn.export import MeshFile, encode, encode_scene
 from vrn.face import Box, Face, Finder
 from vrn.face_surface import FaceSurface
 from vrn.field import Field
-from vrn.finder import open_finder
 from vrn.mesh import Mesh
-from vrn.network import load_network
 from vrn.options import Options
 from vrn.scene import placed
 
@@ -153,14 +151,6 @@ class Reconstructor:
 
     def __init__(self, network: Network, finder: Finder) -> None:
         self._network, self._finder = network, finder
-
-    @classmethod
-    def open(cls, model: str | Path = "default", finder: str = "bundled", device: str = "cpu") -> Self:
-        """With a bundled network, or one in a file, and a finder by its name.
-
-        Raises WeightsError, BackendMissingError, ValueError for an unknown finder.
-        """
-        return cls(load_network(model, device), open_finder(finder, device=device))
 
     @classmethod
     def open(cls, model: str | Path = "default", finder: str = "bundled", device: str = "auto") -> Reconstructor:
