@@ -187,9 +187,7 @@ def test_memory_files_connections_and_keys_stay_flat(tmp_path: Path, figures: di
         figures["flat run: most keys, second quarter"] = max(quarter(keys, 1))
         figures["flat run: most keys, last quarter"] = max(quarter(keys, 3))
         assert max(quarter(connections, 3)) <= max(quarter(connections, 1)) + 3
-        eventually(
-            lambda: not list(farm.db.scan_iter("selfie3d:job:*")), "no job is left"
-        )
+        eventually(lambda: not list(farm.db.scan_iter("selfie3d:job:*")), "no job is left")
         assert farm.db.dbsize() < 20, farm.contents().keys()
 
 
