@@ -56,11 +56,13 @@ def service_config(jobs_config: JobsConfig) -> ServiceConfig:
 @asynccontextmanager
 async def served(config: ServiceConfig, *options: tuple[str, Any]) -> AsyncIterator[Any]:
     """A service in this process and a stub of it, with its `channel`."""
-    async with Server(config) as server:
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}", options=options) as channel:
-            stub: Any = rpc.ReconstructionServiceStub(channel)
-            stub.channel = channel
-            yield stub
+    async with (
+        Server(config) as server,
+        grpc.aio.insecure_channel(f"127.0.0.1:{server.port}", options=options) as channel,
+    ):
+        stub: Any = rpc.ReconstructionServiceStub(channel)  # type: ignore[no-untyped-call]
+        stub.channel = channel
+        yield stub
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable
 from typing import Any
@@ -80,7 +81,7 @@ class Keys:
         self.client, self.prefix = client, prefix
 
     def all(self) -> set[str]:
-        return {key.decode()[len(self.prefix) :] for key in self.client.keys(f"{self.prefix}*")}
+        return {os.fsdecode(key)[len(self.prefix) :] for key in self.client.keys(f"{self.prefix}*")}
 
     def of(self, job_id: str) -> set[str]:
         return {key for key in self.all() if job_id in key}
