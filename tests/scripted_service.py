@@ -178,7 +178,8 @@ class ScriptedService(stubs.ReconstructionServiceServicer):
         yield from self._stream("WatchJob", messages, context)
         while context.is_active() and not self.script.hold.wait(0.01):
             pass
-        job.MergeFrom(self.script.outcome)
+        if job.state == pb.JOB_STATE_QUEUED:
+            job.MergeFrom(self.script.outcome)
         last = pb.JobEvent(number=len(events) + 1, state=job.state, progress=1)
         yield pb.WatchJobResponse(event=last, job=job)
 

@@ -20,6 +20,7 @@ from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d.v1 import reconstruction_pb2_grpc as rpc
 from selfie3d_cli.redis_server import RedisServer
 
+ROOT = Path(__file__).resolve().parents[1]
 BOUND = 90.0  # seconds after which a condition that has not come true is a failure, on a machine however slow
 Found = TypeVar("Found")
 
@@ -42,15 +43,16 @@ def free_port() -> int:
 
 
 class Process:
-    """One `selfie3d ...` command with its log."""
+    """One `selfie3d ...` command, or another module's, with its log."""
 
-    def __init__(self, arguments: list[str], log: Path, **env: str) -> None:
-        self.arguments, self.log, self.env = arguments, log, env
+    def __init__(self, arguments: list[str], log: Path, *, module: str = "selfie3d_cli", **env: str) -> None:
+        self.arguments, self.log, self.module, self.env = arguments, log, module, env
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Self:
-        command = [sys.executable, "-m", "selfie3d_cli", *self.arguments]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p), **self.env}
+        command = [sys.executable, "-m", self.module, *self.arguments]
+        path = os.pathsep.join([*filter(None, sys.path), str(ROOT)])
+        environment = {**os.environ, "PYTHONPATH": path, **self.env}
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
         return self
@@ -71,6 +73,13 @@ class Process:
     def wait(self, bound: float = BOUND) -> int:
         assert self._process is not None
         return self._process.wait(bound)
+
+    def end(self) -> None:
+        """SIGKILL to it and to whatever it started."""
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
+            self.wait()
 
     def kill(self) -> None:
         """SIGKILL to this process alone; its children see what a crash leaves them."""
@@ -96,23 +105,35 @@ class Process:
 class Stack:
     """Redis, services and workers over one data folder.
 
+    redis : where Redis runs; a socket in the folder when not given
+    worker_module : what runs as worker
     env : settings for every process (SELFIE3D_...)
     """
 
-    def __init__(self, folder: Path, *, services: int = 1, workers: int = 1, **env: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        services: int = 1,
+        workers: int = 1,
+        redis: RedisServer | None = None,
+        worker_module: str = "selfie3d_cli",
+        **env: str,
+    ) -> None:
         self.folder = folder
-        self.redis = RedisServer(folder / "redis")
+        self.redis = redis or RedisServer(folder / "redis")
+        self.worker_module = worker_module
         self.env = {"SELFIE3D_REDIS_URL": self.redis.url, **env}
         self.addresses = [f"127.0.0.1:{free_port()}" for _ in range(services)]
         self.services = [self.make_service(address) for address in self.addresses]
         self.workers = [self.make_worker(f"worker{i}") for i in range(workers)]
 
-    def make_service(self, address: str) -> Process:
+    def make_service(self, address: str, **env: str) -> Process:
         log = self.folder / f"service-{address.rpartition(':')[2]}.log"
-        return Process(["serve"], log, **self.env, SELFIE3D_LISTEN=address)
+        return Process(["serve"], log, **{**self.env, "SELFIE3D_LISTEN": address, **env})
 
-    def make_worker(self, name: str) -> Process:
-        return Process(["worker"], self.folder / f"{name}.log", **self.env)
+    def make_worker(self, name: str, **env: str) -> Process:
+        return Process(["worker"], self.folder / f"{name}.log", module=self.worker_module, **{**self.env, **env})
 
     def __enter__(self) -> Self:
         try:
@@ -127,11 +148,15 @@ class Stack:
 
     def __exit__(self, *_: Any) -> None:
         for process in [*self.services, *self.workers]:
-            if process._process is not None:
-                with suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+            process.end()
         self.redis.stop()
+
+    def revive(self) -> None:
+        """Start again what does not run."""
+        self.redis.start()
+        for process in [*self.services, *self.workers]:
+            if not process.running:
+                process.start()
 
     def await_ready(self, *, workers: bool = True) -> None:
         for address in self.addresses:
@@ -184,5 +209,7 @@ def download(api: rpc.ReconstructionServiceStub, job_id: str, face: int = 0, off
     return b"".join(answer.chunk.data for answer in api.DownloadMesh(request, timeout=30))
 
 
-def watch(api: rpc.ReconstructionServiceStub, job_id: str, after: int = 0) -> Iterator[pb.WatchJobResponse]:
-    yield from api.WatchJob(pb.WatchJobRequest(job_id=job_id, after_event=after), timeout=BOUND)
+def watch(
+    api: rpc.ReconstructionServiceStub, job_id: str, after: int = 0, bound: float = BOUND
+) -> Iterator[pb.WatchJobResponse]:
+    yield from api.WatchJob(pb.WatchJobRequest(job_id=job_id, after_event=after), timeout=bound)

@@ -10,12 +10,13 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from selfie3d_cli import doctor_checks as checks
 from selfie3d_cli.doctor_checks import Finding, Level
 from selfie3d_cli.up import DEFAULT_LISTEN, default_data
 
-COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.FAILURE: "red"}
+STYLES = {Level.OK: "", Level.WARNING: "yellow", Level.FAILURE: "red"}
 
 
 def add_parser(subparsers: Any) -> None:
@@ -31,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps([finding.as_json() for finding in findings], indent=2))
     else:
-        Console(highlight=False).print(_table(findings))
+        Console(highlight=False).print(table(findings))
     return 1 if any(finding.level is Level.FAILURE for finding in findings) else 0
 
 
@@ -59,9 +60,10 @@ def _safely(check: Callable[[], Iterator[Finding]]) -> list[Finding]:
         return [Finding(name, Level.FAILURE, f"{type(error).__name__}: {error}", "Please report this as a bug.")]
 
 
-def _table(findings: list[Finding]) -> Table:
-    table = Table("", "check", "finding", "what to do", box=None, pad_edge=False)
+def table(findings: list[Finding]) -> Table:
+    """A line for each finding."""
+    lines = Table("", "check", "finding", "what to do", box=None, pad_edge=False)
     for finding in findings:
-        colour = COLOURS[finding.level]
-        table.add_row(f"[{colour}]{finding.level}[/{colour}]", finding.check, finding.text, finding.remedy)
-    return table
+        words = (finding.level, finding.check, finding.text, finding.remedy)
+        lines.add_row(*(Text(word) for word in words), style=STYLES[finding.level])
+    return lines

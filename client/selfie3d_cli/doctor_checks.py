@@ -175,10 +175,8 @@ def check_weights() -> Iterator[Finding]:
     try:
         from vrn.finder import open_finder
         from vrn.network import load_network
-    except ModuleNotFoundError as error:
-        if error.name in {"torch", "safetensors", "skimage", "trimesh", "PIL"}:
-            return  # check_packages has said so
-        raise
+    except ModuleNotFoundError:
+        return  # check_packages has said so
     model = os.environ.get("SELFIE3D_MODEL") or "default"
     aligner = os.environ.get("SELFIE3D_ALIGNER") or "bundled"
     for name, open_model in ((model, load_network), (aligner, open_finder)):

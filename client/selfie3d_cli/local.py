@@ -17,9 +17,8 @@ from selfie3d_cli.outcome import Face, PhotoFailedError, Reconstruction
 from selfie3d_client import JobOptions
 
 if TYPE_CHECKING:
-    from vrn.pipeline import Network
-
     from vrn import FaceResult, Field, MeshFile, Options, Reconstructor
+    from vrn.pipeline import Network
 
 
 class LocalBackend:
@@ -67,13 +66,13 @@ class Recorder:
 def open_local(args: argparse.Namespace, options: JobOptions) -> LocalBackend:
     """Load the models of --model, --aligner and --device. Raises ExtraMissingError, CommandError."""
     try:
+        from vrn import Detail, Format, Options, Reconstructor, VrnError
         from vrn.finder import open_finder
         from vrn.network import load_network
-
-        from vrn import Detail, Format, Options, Reconstructor, VrnError
+        from vrn.pipeline import pick_device
     except ModuleNotFoundError as error:
         raise ExtraMissingError.for_extra("worker", error.name) from error
-    device = _device(args.device or os.environ.get("SELFIE3D_DEVICE") or "auto")
+    device = pick_device(args.device or os.environ.get("SELFIE3D_DEVICE") or "auto")
     try:
         network = Recorder(load_network(args.model or os.environ.get("SELFIE3D_MODEL") or "default", device))
         finder = open_finder(args.aligner or os.environ.get("SELFIE3D_ALIGNER") or "bundled", device=device)
@@ -90,14 +89,6 @@ def open_local(args: argparse.Namespace, options: JobOptions) -> LocalBackend:
         printable=options["printable"],
     )
     return LocalBackend(Reconstructor(network, finder), wanted, network)
-
-
-def _device(name: str) -> str:
-    if name != "auto":
-        return name
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _face(face: FaceResult, file: MeshFile | None, field: Field | None) -> Face:

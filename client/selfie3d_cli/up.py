@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from selfie3d_cli.errors import CommandError
+from selfie3d_cli.errors import UsageError
 from selfie3d_cli.local_stack import LocalStack, StackConfig
 
 DEFAULT_LISTEN = "127.0.0.1:50051"
@@ -29,13 +29,18 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run until SIGTERM or Ctrl-C, then drain; a second one ends everything at once."""
     if args.workers < 1:
-        raise CommandError("--workers must be at least 1.")
+        raise UsageError("--workers must be at least 1.")
     config = StackConfig(
         data=args.data,
         listen=args.listen or os.environ.get("SELFIE3D_LISTEN") or DEFAULT_LISTEN,
         workers=args.workers,
         redis_url=os.environ.get("SELFIE3D_REDIS_URL", ""),
     )
+    return keep_running(config)
+
+
+def keep_running(config: StackConfig) -> int:
+    """Run the stack until a signal; 0 when everything ended cleanly. Raises StackError, RedisServerError."""
     stop = _stop_on_signals()
     stack = LocalStack(config, say)
     try:

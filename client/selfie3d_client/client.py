@@ -124,9 +124,12 @@ class Job:
         """The job once it has ended, in whatever state; `JobStatus.error` says why there is no mesh."""
         return self._client._drive(self._talk.watch(self.id, 0, timeout))
 
-    def result(self, *, timeout: float | None = None) -> Result:
-        """Wait and download. Raises JobFailed, JobCancelled or JobExpired when there is no mesh."""
-        return self._client._drive(self._talk.result(self.id, timeout))
+    def result(self, *, timeout: float | None = None, on_event: Callable[[Event], None] | None = None) -> Result:
+        """Wait and download. Raises JobFailed, JobCancelled or JobExpired when there is no mesh.
+
+        on_event : called with each event of the job
+        """
+        return self._client._drive(self._talk.result(self.id, timeout), on_event)
 
     def download(self, face_index: int = 0, *, timeout: float | None = None) -> bytes:
         """One face's mesh file, checked against its size and SHA-256; goes on where it was after a cut."""

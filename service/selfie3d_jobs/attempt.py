@@ -40,9 +40,9 @@ def photo(job_id: str) -> Call[bytes]:
     return command("GET", parse, keys.photo(job_id))
 
 
-def advance(job: Record, stage: Stage, lease_seconds: float) -> Call[None]:
-    """Begin a stage. Raises JobLost when the job was cancelled, expired or went to another worker."""
-    return script("advance", _owned, job.id, job.attempt, stage, stage.progress, _ms(lease_seconds))
+def advance(job: Record, stage: Stage, progress: float, lease_seconds: float) -> Call[None]:
+    """Begin a stage with so much done, 0 to 1. Raises JobLost when the job ended or went to another worker."""
+    return script("advance", _owned, job.id, job.attempt, stage, progress, _ms(lease_seconds))
 
 
 def renew(job: Record, lease_seconds: float) -> Call[bool]:

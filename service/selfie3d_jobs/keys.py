@@ -30,4 +30,4 @@ def mesh(job_id: str, face: int) -> str:
     return f"mesh:{job_id}:{face}"
 
 
-DOORBELL = "doorbell"  # pub/sub channel: the id of each job that has a new event
+DOORBELL = "doorbell"  # pub/sub channel: each new event, see record.parse_ring

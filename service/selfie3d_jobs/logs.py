@@ -1,4 +1,4 @@
-"""Log lines of service and worker: a sentence plus fixed fields, one JSON object a line. The root logger is left alone."""
+"""Log lines of service and worker: a sentence plus fixed fields, one JSON object a line, without the root logger."""
 
 from __future__ import annotations
 

@@ -86,15 +86,24 @@ class Event:
     @classmethod
     def of(cls, entry: tuple[bytes, Sequence[bytes]]) -> Event:
         """Read an entry of XRANGE."""
-        fields = pairs(entry[1])
+        return cls._of(int(entry[0].partition(b"-")[0]), pairs(entry[1]))
+
+    @classmethod
+    def _of(cls, number: int, fields: Mapping[str, bytes]) -> Event:
         return cls(
-            number=int(entry[0].partition(b"-")[0]),
+            number=number,
             time=_seconds(fields, "time"),
             state=State(fields["state"].decode()),
             stage=_stage(fields["stage"]),
             attempt=int(fields["attempt"]),
             progress=float(fields["progress"]),
         )
+
+
+def parse_ring(message: bytes) -> tuple[str, Event]:
+    """A message of the doorbell, `ID NUMBER FIELD VALUE FIELD VALUE ...`: the job's id and its new event."""
+    job_id, number, *fields = message.split(b" ")
+    return job_id.decode(), Event._of(int(number), pairs(fields))
 
 
 def pairs(reply: Sequence[bytes]) -> dict[str, bytes]:

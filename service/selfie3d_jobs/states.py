@@ -33,26 +33,9 @@ class Stage(StrEnum):
     ENCODE = "encode"
     STORE = "store"
 
-    @property
-    def progress(self) -> float:
-        """Share of a typical job's time that lies before this stage, 0 to 1."""
-        return _PROGRESS[self]
-
 
 class Priority(StrEnum):
     """Also the names of the queues, in the order in which workers look at them."""
 
     INTERACTIVE = "interactive"
     BULK = "bulk"
-
-
-_PROGRESS = {
-    Stage.DECODE: 0.02,
-    Stage.DETECT: 0.05,
-    Stage.ALIGN: 0.20,
-    Stage.NETWORK: 0.35,
-    Stage.SURFACE: 0.75,
-    Stage.COLOUR: 0.85,
-    Stage.ENCODE: 0.92,
-    Stage.STORE: 0.97,
-}

@@ -31,6 +31,20 @@ def trace_id(traceparent: str) -> str:
     return traceparent.split("-")[1] if TRACEPARENT.fullmatch(traceparent) else ""
 
 
+def export(endpoint: str, process: str) -> None:
+    """Send spans of this process to an OTLP endpoint; without one, or without the extra, nothing happens."""
+    if not endpoint or trace is None:
+        return
+    from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.resources import SERVICE_NAME, Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    provider = TracerProvider(resource=Resource.create({SERVICE_NAME: process}))
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint)))
+    trace.set_tracer_provider(provider)
+
+
 @contextmanager
 def span(name: str, traceparent: str = "", **attributes: str | int | float) -> Iterator[str]:
     """A span below `traceparent`, or below the current span; yields the traceparent for what it calls."""

@@ -41,12 +41,12 @@ def event(step: Event) -> pb.JobEvent:
     )
 
 
-def _state(state: State) -> pb.JobState:
-    return pb.JobState.Value(f"JOB_STATE_{state}")
+def _state(state: State) -> str:
+    return f"JOB_STATE_{state}"
 
 
-def _stage(stage: Stage | None) -> pb.Stage:
-    return pb.Stage.Value(f"STAGE_{stage.name}" if stage else "STAGE_UNSPECIFIED")
+def _stage(stage: Stage | None) -> str:
+    return f"STAGE_{stage.name}" if stage else "STAGE_UNSPECIFIED"
 
 
 def _time(seconds: float) -> Timestamp | None:

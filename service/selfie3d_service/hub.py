@@ -1,8 +1,8 @@
 """Events of many jobs to many watchers with one subscription a process.
 
-Redis rings a doorbell (pub/sub) with a job's id; the job's feed then reads the new events from its stream, once for
-all its watchers. A lost ring costs POLL_SECONDS at most. Slow watchers hold nothing back: each has its own place in
-the feed's list.
+Redis rings a doorbell (pub/sub) with each event. A feed, one for all watchers of a job, takes the event when it is the
+next one, and reads the job's stream when it is not. A lost ring costs POLL_SECONDS at most. Slow watchers hold nothing
+back: each has its own place in the feed's list.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 from selfie3d_jobs import AsyncStore, Event, Reason
 from selfie3d_jobs.keys import DOORBELL
 from selfie3d_jobs.lookup import events
+from selfie3d_jobs.record import parse_ring
 from selfie3d_service.errors import ServiceError
 
 log = logging.getLogger(__name__)
@@ -38,9 +39,12 @@ class Feed:
         self.watchers = 0
         self.pump = asyncio.create_task(self._pump())
 
-    def ring(self) -> None:
-        """There may be something new."""
-        self._bell.set()
+    def ring(self, event: Event | None = None) -> None:
+        """There is something new: this event, or nobody knows what."""
+        if event and self._events and event.number == self._events[-1].number + 1:
+            self._add([event])
+        elif event is None or event.number > self._last:
+            self._bell.set()
 
     def fail(self, error: Exception) -> None:
         """Let every watcher raise the error."""
@@ -58,7 +62,7 @@ class Feed:
 
     async def _pump(self) -> None:
         try:
-            while not (self._events and self._events[-1].state.ended):
+            while not self._ended:
                 self._bell.clear()
                 await self._read()
                 with suppress(TimeoutError):
@@ -67,12 +71,24 @@ class Feed:
             self.fail(error)
 
     async def _read(self) -> None:
-        last = self._events[-1].number if self._events else 0
-        fresh = await self._store.run(events(self._job_id, last))
+        fresh = await self._store.run(events(self._job_id, self._last))
+        self._add([event for event in fresh if event.number > self._last])  # rings may have come meanwhile
+
+    def _add(self, fresh: list[Event]) -> None:
         if fresh:
             self._events += fresh
             self._changed.set()
             self._changed = asyncio.Event()
+        if self._ended:
+            self._bell.set()
+
+    @property
+    def _last(self) -> int:
+        return self._events[-1].number if self._events else 0
+
+    @property
+    def _ended(self) -> bool:
+        return bool(self._events) and self._events[-1].state.ended
 
 
 class Hub:
@@ -101,15 +117,19 @@ class Hub:
 
     async def listen(self) -> None:
         """Serve the doorbell until cancelled."""
+        listening = False
         while True:
             bell, channel = self._store.doorbell(DOORBELL)
             try:
                 await bell.subscribe(channel)
+                listening = True
                 for feed in self._feeds.values():
                     feed.ring()
                 await self._serve(bell)
             except (RedisError, OSError):
-                log.warning("The event subscription broke; connecting again.", extra={"action": "subscribe"})
+                if listening:
+                    log.warning("The event subscription broke; connecting again.", extra={"action": "subscribe"})
+                listening = False
                 await asyncio.sleep(RECONNECT_SECONDS)
             finally:
                 await bell.aclose()
@@ -123,8 +143,10 @@ class Hub:
     async def _serve(self, bell: object) -> None:
         while True:
             message = await bell.get_message(timeout=None)  # type: ignore[attr-defined]
-            if message and (feed := self._feeds.get(message["data"].decode())):
-                feed.ring()
+            if message:
+                job_id, event = parse_ring(message["data"])
+                if feed := self._feeds.get(job_id):
+                    feed.ring(event)
 
     def _enter(self, job_id: str) -> Feed:
         if self._closed:

@@ -6,7 +6,7 @@ import asyncio
 import signal
 import sys
 
-from selfie3d_jobs import ConfigError, logs
+from selfie3d_jobs import ConfigError, logs, trace
 from selfie3d_jobs.env import from_environment
 from selfie3d_service.config import ServiceConfig
 from selfie3d_service.server import Server
@@ -15,6 +15,7 @@ from selfie3d_service.server import Server
 def run(config: ServiceConfig) -> int:
     """Serve until SIGTERM or SIGINT, then drain. The process's exit code."""
     logs.configure(config.log_level, config.log_format)
+    trace.export(config.otlp_endpoint, "selfie3d-service")
     asyncio.run(serve(config))
     return 0
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import grpc
 import pytest
-from tests.stack import Process, eventually, free_port, is_serving, open_channel
 
 from selfie3d.v1 import reconstruction_pb2_grpc as rpc
+from tests.stack import Process, eventually, free_port, is_serving, open_channel
 
 
 @pytest.fixture(scope="session")

@@ -18,11 +18,11 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_status import rpc_status
 from PIL import Image
 from skimage import data as pictures
-from tests.photos import astronaut, coffee, encode
-from tests.stack import Stack, await_end, eventually, is_serving
 
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d.v1 import reconstruction_pb2_grpc as rpc
+from tests.photos import astronaut, coffee, encode
+from tests.stack import Stack, await_end, eventually, is_serving
 
 Api = rpc.ReconstructionServiceStub
 PORTRAIT = Image.fromarray(pictures.astronaut())

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 import yaml
-from selfie3d_cli.main import make_parser
 
+from selfie3d_cli.main import make_parser
 from selfie3d_jobs.env import from_environment, settings_of
 from selfie3d_service.config import ServiceConfig
 from selfie3d_worker.config import WorkerConfig

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
-
-from grpc_tools import protoc
 
 PROTOS = Path(__file__).parents[2] / "protos"
 NAME = "selfie3d/v1/reconstruction"
@@ -12,8 +12,7 @@ NAME = "selfie3d/v1/reconstruction"
 
 def test_the_stubs_are_fresh(tmp_path: Path) -> None:
     out = [f"--{kind}_out={tmp_path}" for kind in ("python", "pyi", "grpc_python")]
-    assert protoc.main(["protoc", f"-I{PROTOS}", *out, f"{NAME}.proto"]) == 0
+    subprocess.run([sys.executable, "-m", "grpc_tools.protoc", "-I.", *out, f"{NAME}.proto"], cwd=PROTOS, check=True)
     for suffix in ("_pb2.py", "_pb2.pyi", "_pb2_grpc.py"):
-        assert (PROTOS / f"{NAME}{suffix}").read_text() == (tmp_path / f"{NAME}{suffix}").read_text(), (
-            "run `make protos`"
-        )
+        fresh = (tmp_path / f"{NAME}{suffix}").read_text()
+        assert (PROTOS / f"{NAME}{suffix}").read_text() == fresh, "run `make protos`"

@@ -17,7 +17,8 @@ from selfie3d_training.photos import Image
 from vrn.finder.aligner import LOOSENESS
 from vrn.finder.networks import AlignerConfig, AlignerNetwork
 
-BACKGROUND = 0.22  # share of samples that show no face
+BACKGROUND = 0.28  # share of samples that show no face
+HARD = 0.4  # share of these that a detector took for faces, as long as there are any
 WAYWARD = 0.08  # share of samples that show a part of a face, or a face far too small
 FIRST_LOOK = 0.5  # share of the faces that are cut out as the detector does it, the others as for the second look
 DEPTH_WEIGHT, VERDICT_WEIGHT = 0.5, 0.15  # in the loss, beside 1 for x and y
@@ -48,10 +49,16 @@ SECOND = Jitter(roll=5, scale=0.06, shift=0.03)
 
 
 class AlignerTask:
-    """Samples and loss of the aligner."""
+    """Samples and loss of the aligner.
 
-    def __init__(self, faces: FaceSource, nonfaces: NonFaces, config: AlignerConfig) -> None:
+    hard : (n, side, side, 3) uint8 - what a detector took for faces, see `finder_mine`; may be empty
+    """
+
+    def __init__(
+        self, faces: FaceSource, nonfaces: NonFaces, config: AlignerConfig, hard: NDArray[np.uint8] | None = None
+    ) -> None:
         self.faces, self.nonfaces, self.config = faces, nonfaces, config
+        self.hard = np.zeros((0, 1, 1, 3), np.uint8) if hard is None else hard
 
     def network(self) -> AlignerNetwork:
         """An untrained network."""
@@ -88,8 +95,7 @@ class AlignerTask:
         """A picture and its landmarks from -1 to 1, or None for a non-face."""
         kind = rng.random()
         if kind < BACKGROUND:
-            image = cut(self.nonfaces.draw(rng), rng, self.config.size, 0.4, self.nonfaces.size / self.config.size, 45)
-            return degraded(image, rng), None
+            return degraded(self.nonface(rng), rng), None
         picture = self.faces.draw(rng)
         if rng.random() < 0.5:
             picture = mirrored(picture)
@@ -103,6 +109,14 @@ class AlignerTask:
             centre, size = box_of((landmarks + 1) * self.config.size / 2)
             image = covered(image, self.nonfaces.draw(rng), centre, size, rng)
         return degraded(image, rng), landmarks
+
+    def nonface(self, rng: Rng) -> Image:
+        """(size, size, 3) uint8 without a face: anything, or what a detector took for one."""
+        side = self.config.size
+        if len(self.hard) and rng.random() < HARD:
+            picture = self.hard[int(rng.integers(len(self.hard)))]
+            return cut(picture, rng, side, 0.85 * len(picture) / side, 1.0 * len(picture) / side, 45)
+        return cut(self.nonfaces.draw(rng), rng, side, 0.4, self.nonfaces.size / side, 45)
 
 
 def cut_out(picture: FacePicture, jitter: Jitter, rng: Rng, side: int) -> tuple[Image, NDArray[np.float64]]:

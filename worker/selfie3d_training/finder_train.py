@@ -10,7 +10,6 @@ import argparse
 import copy
 import csv
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,6 +24,7 @@ from selfie3d_training.errors import CheckpointError
 from selfie3d_training.finder_aligner import AlignerTask
 from selfie3d_training.finder_detector import DetectorTask
 from selfie3d_training.finder_faces import FaceSource
+from selfie3d_training.finder_mine import read_hard
 from selfie3d_training.finder_nonfaces import NonFaces
 from selfie3d_training.photos import Photos
 from selfie3d_training.views import TurnedViews
@@ -171,10 +171,10 @@ def learning_rate(config: TrainConfig, step: int) -> float:
     return config.rate * (0.01 + 0.99 * (1 + float(np.cos(np.pi * done))) / 2)
 
 
-def aligner_task(photos: Photos, views: TurnedViews) -> AlignerTask:
-    """The aligner on the training split."""
+def aligner_task(photos: Photos, views: TurnedViews, hard: Path | None = None) -> AlignerTask:
+    """The aligner on the training split; `hard` is a file of `finder_mine`."""
     faces = FaceSource(photos, photos.ids("train"), views, ALIGNER_SIDE)
-    return AlignerTask(faces, NonFaces(faces, ALIGNER_SIDE), AlignerConfig())
+    return AlignerTask(faces, NonFaces(faces, ALIGNER_SIDE), AlignerConfig(), read_hard(hard) if hard else None)
 
 
 def detector_task(photos: Photos, views: TurnedViews) -> DetectorTask:
@@ -183,16 +183,14 @@ def detector_task(photos: Photos, views: TurnedViews) -> DetectorTask:
     return DetectorTask(faces, NonFaces(faces, DETECTOR_SIDE), DetectorConfig())
 
 
-TASKS: dict[str, Callable[[Photos, TurnedViews], Task]] = {"aligner": aligner_task, "detector": detector_task}
-
-
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("task", choices=sorted(TASKS))
+    parser.add_argument("task", choices=("aligner", "detector"))
     parser.add_argument("--data", type=Path, required=True, help="folder of the training data")
     parser.add_argument("--views", type=Path, default=Path("runs/views"), help="cache of turned views, may be growing")
     parser.add_argument("--out", type=Path, required=True, help="folder of the run; an existing run is continued")
+    parser.add_argument("--hard", type=Path, help="what a detector took for faces, from finder_mine; for the aligner")
     parser.add_argument("--steps", type=int, default=TrainConfig.steps)
     parser.add_argument("--batch", type=int, default=TrainConfig.batch)
     parser.add_argument("--seed", type=int, default=TrainConfig.seed)
@@ -200,7 +198,8 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     cv2.setNumThreads(1)
-    task = TASKS[arguments.task](Photos(arguments.data), TurnedViews(arguments.views))
+    photos, views = Photos(arguments.data), TurnedViews(arguments.views)
+    task = aligner_task(photos, views, arguments.hard) if arguments.task == "aligner" else detector_task(photos, views)
     config = TrainConfig(steps=arguments.steps, batch=arguments.batch, seed=arguments.seed)
     Run(task, config, arguments.out).train()
 

@@ -22,7 +22,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
-from tqdm import tqdm  # type: ignore[import-untyped]
+from tqdm import tqdm
 
 from selfie3d_training.config import TrainConfig
 from selfie3d_training.dataset import Material, Pairs, plain_batch
@@ -185,6 +185,7 @@ class Trainer:
                 "average": self.average,
                 "optimizer": self._optimizer.state_dict(),
                 "step": self.step,
+                "samples": self.samples,
                 "seconds": self.seconds,
             },
             partial,
@@ -194,6 +195,8 @@ class Trainer:
     def _restore(self, state: dict[str, Any]) -> None:
         if comparable(config_of(state)) != comparable(self.config):
             raise CheckpointError()
+        if state["samples"] != state["step"] * self.config.batch * self.world:
+            raise CheckpointError("the checkpoint was written by another number of processes: start as many again")
         self.model.load_state_dict(state["model"])
         self._optimizer.load_state_dict(state["optimizer"])
         self.average = {name: value.to(self._device) for name, value in state["average"].items()}

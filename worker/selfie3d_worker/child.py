@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 
-from selfie3d_jobs import JobsError, Store, logs, upkeep
+from selfie3d_jobs import JobsError, Store, logs, trace, upkeep
 from selfie3d_jobs.upkeep import WorkerReport
 from selfie3d_worker.config import WorkerConfig
 from selfie3d_worker.heart import Heart
@@ -26,6 +26,7 @@ class Child:
     def __init__(self, config: WorkerConfig) -> None:
         """Load and verify the model, then report. Raises whatever the model raises."""
         logs.configure(config.log_level, config.log_format)
+        trace.export(config.otlp_endpoint, "selfie3d-worker")
         self.name = f"{socket.gethostname()}:{os.getppid()}:{os.getpid()}"
         self._config = config
         self._pulse_store = Store(config.jobs, tries=HEART_TRIES)

@@ -14,19 +14,24 @@ class WorkerConfig:
 
     jobs: JobsConfig = field(default_factory=JobsConfig)
     concurrency: int = setting("SELFIE3D_CONCURRENCY", 1, "children, each with its own copy of the model")
-    model: str = setting("SELFIE3D_MODEL", "", "name of bundled weights or a file; empty: the default")
-    aligner: str = setting("SELFIE3D_ALIGNER", "", "face finder: bundled or face-alignment; empty: the default")
+    model: str = setting("SELFIE3D_MODEL", "default", "weights: a name or a file")
+    aligner: str = setting("SELFIE3D_ALIGNER", "bundled", "face finder: bundled or face-alignment")
     device: str = setting("SELFIE3D_DEVICE", "auto", "auto, cpu, cuda or cuda:N")
     threads: int = setting("SELFIE3D_THREADS", 0, "CPU threads of a child; 0: the cores shared among the children")
     start_seconds: float = setting(
         "SELFIE3D_WORKER_START_SECONDS", 180.0, "a child must have loaded its model by then, s"
+    )
+    otlp_endpoint: str = setting(
+        "OTEL_EXPORTER_OTLP_ENDPOINT", "", "where spans go, with the extra otel; empty: nowhere"
     )
     log_level: str = setting("SELFIE3D_LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR")
     log_format: str = setting("SELFIE3D_LOG_FORMAT", "json", "json or text")
     hold_stage: str = setting(
         "SELFIE3D_TEST_HOLD_STAGE", "", "STAGE:KEY for fault tests: stop before the stage while Redis has the key"
     )
-    reconstructor: str = "selfie3d_worker.model:open_reconstructor"  # MODULE:FUNCTION(config) -> Reconstruct; for tests
+    reconstructor: str = (
+        "selfie3d_worker.vrn_model:open_reconstructor"  # MODULE:FUNCTION(config) -> Reconstruct; for tests
+    )
 
     def __post_init__(self) -> None:
         """Refuse what could not work. Raises ConfigError."""

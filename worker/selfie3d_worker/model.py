@@ -26,8 +26,8 @@ class Reconstruct(Protocol):
     weights_sha256: str  # verified
     device: str
 
-    def __call__(self, photo: bytes, options: pb.Options, on_stage: Callable[[str], None]) -> Output:
-        """Reconstruct a photo; `on_stage` is called before each stage and may raise."""
+    def __call__(self, photo: bytes, options: pb.Options, on_stage: Callable[[str, float], None]) -> Output:
+        """Reconstruct a photo; `on_stage` is called before each stage with the progress, 0 to 1, and may raise."""
         ...
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 
 from celery.exceptions import SoftTimeLimitExceeded
 
@@ -16,6 +15,8 @@ from selfie3d_worker.hold import Hold
 from selfie3d_worker.model import Reconstruct
 
 log = logging.getLogger(__name__)
+
+STORE_PROGRESS = 0.98  # what is left when the meshes are made
 
 
 class Runner:
@@ -77,18 +78,23 @@ class Runner:
             log.info("The job succeeded.", extra={"action": "succeed", **_summary(job, clock)})
 
     def _work(self, job: Record, clock: Clock) -> attempt.Result:
-        def on_stage(name: str) -> None:
-            stage = Stage(name)
-            clock.start(stage)
-            self._store.run(attempt.advance(job, stage, self._lease_seconds))
-            self._hold(job, stage)
+        def on_stage(name: str, progress: float) -> None:
+            clock.stop()
+            self._begin(job, Stage(name), progress)
+            clock.start(Stage(name))
 
         photo = self._store.run(attempt.photo(job.id))
-        with clock.running():
+        try:
             output = self._reconstruct(photo, job.settings.options, on_stage)
-        self._store.run(attempt.advance(job, Stage.STORE, self._lease_seconds))
-        self._hold(job, Stage.STORE)
+        finally:
+            clock.stop()
+        self._begin(job, Stage.STORE, STORE_PROGRESS)
         return attempt.Result(output.faces, output.files, clock.seconds)
+
+    def _begin(self, job: Record, stage: Stage, progress: float) -> None:
+        """Tell the watchers, learn whether the job is still wanted, renew the lease. Raises JobLost."""
+        self._store.run(attempt.advance(job, stage, progress, self._lease_seconds))
+        self._hold(job, stage)
 
     def _fail(self, job: Record, reason: Reason, message: str, clock: Clock) -> None:
         self._store.run(attempt.fail(job, reason, message, clock.seconds))
@@ -105,25 +111,16 @@ class Clock:
         self._span = ExitStack()
 
     def start(self, stage: Stage) -> None:
-        """The next stage begins, the one before is over."""
-        self.stop()
+        """A stage begins; the one before was stopped."""
         self._stage, self._since = stage, time.perf_counter()
         self._span.enter_context(trace.span(stage))
 
     def stop(self) -> None:
-        """The last stage is over."""
+        """The stage, if any, is over."""
         if self._stage:
             self.seconds[self._stage] = self.seconds.get(self._stage, 0.0) + time.perf_counter() - self._since
             self._stage = None
         self._span.close()
-
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        """Stop at the end, whatever it is."""
-        try:
-            yield
-        finally:
-            self.stop()
 
 
 def reason_of(error: Exception) -> Reason:

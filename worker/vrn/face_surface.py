@@ -20,6 +20,7 @@ from vrn.pose import HeadFit, Plane
 from vrn.printable import relief
 from vrn.smooth import taubin
 from vrn.surface import STEPS_PX, Detail, march, solidify
+from vrn.texture import texture
 from vrn.visibility import View
 
 
@@ -69,13 +70,13 @@ class FaceSurface:
         normals = upright(vertex_normals(upright(vertices), triangles))
         return cls(vertices, normals, triangles, view, landmarks, head, STEPS_PX[options.detail][0], axes)
 
-    def coloured(self, photo: NDArray[np.uint8], face: Face) -> Mesh:
+    def coloured(self, photo: NDArray[np.uint8], face: Face, *, textured: bool = False) -> Mesh:
         """Colour it from the photo, (H, W, 3) uint8, and move it to the mesh frame."""
         painted = paint(photo, face.crop, self.vertices, self.normals, self.view, self.symmetry, self.spacing)
         at = nearest_vertices(self.landmarks, self.vertices)
-        return Mesh.assemble(
-            (self.vertices, self.triangles), self.normals, painted, face, self.head.pose, at, self.axes
-        )
+        picture = texture(photo, face.crop, self.vertices, self.triangles, painted) if textured else None
+        surface = self.vertices, self.triangles
+        return Mesh.assemble(surface, self.normals, painted, face, self.head.pose, at, self.axes, picture)
 
 
 def _relief(solid: Field, head: HeadFit, px_per_mm: float) -> tuple[NDArray[np.float32], NDArray[np.int32]]:

@@ -18,16 +18,20 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Texture:
-    """A picture for a surface.
+    """A picture for a mesh. Vertices on a seam of the picture appear once for each side of it.
 
     Attributes
     ----------
     image : (h, w, 3) uint8 - sRGB
-    uv : (n, 2) float32 - per vertex; u to the right, v up, (0, 0) the lower left corner of the picture
+    uv : (k, 2) float32 - u to the right, v up, (0, 0) the lower left corner of the picture
+    source : (k,) int32 - the mesh's vertex
+    triangles : (m, 3) int32 - the mesh's triangles in these k vertices
     """
 
     image: NDArray[np.uint8]
     uv: NDArray[np.float32]
+    source: NDArray[np.int32]
+    triangles: NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,7 @@ class Mesh:
     mesh_to_photo : (4, 4) float64 - mm to photo px (x, y, depth)
     landmark_vertices : (68,) int32 - the vertex of each landmark of the 68-point scheme
     pose : Pose - of the head in the photo
+    texture : Texture | None
     """
 
     vertices: NDArray[np.float32]
@@ -54,6 +59,7 @@ class Mesh:
     mesh_to_photo: Floats
     landmark_vertices: NDArray[np.int32]
     pose: Pose
+    texture: Texture | None = None
 
     @property
     def landmarks(self) -> NDArray[np.float32]:
@@ -82,6 +88,7 @@ class Mesh:
         pose: Pose,
         landmark_vertices: NDArray[np.int32],
         axes: Floats,
+        texture: Texture | None,
     ) -> Self:
         """Move a painted surface from the crop to the mesh frame.
 
@@ -105,6 +112,7 @@ class Mesh:
             matrix,
             landmark_vertices,
             pose,
+            texture,
         )
 
 

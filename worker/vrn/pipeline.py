@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -44,6 +45,8 @@ SHARES = {  # of the time of a job with one face, for the progress
     Stage.ENCODE: 0.05,
 }
 ONCE = (Stage.DECODE, Stage.DETECT, Stage.ALIGN)
+MOST_BOXES = 64  # of a photo, the largest; each costs an alignment
+SURE = 0.7  # of the best score: a face that scores less is not taken for the photo's subject, however large
 
 T = TypeVar("T")
 OnStage = Callable[[Stage, float], None]  # called before each stage with the progress 0..1; may raise to stop the job
@@ -122,6 +125,21 @@ class Result:
         }
 
 
+def pick_device(name: str) -> str:
+    """ "auto" becomes "cuda" or "cpu", by what is there."""
+    if name != "auto":
+        return name
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _main_face(faces: Sequence[Face]) -> Face:
+    """The largest of those that are surely faces; `faces` come by descending size."""
+    best = max(face.score for face in faces)
+    return next(face for face in faces if face.score >= SURE * best)
+
+
 def _box(box: Box) -> dict[str, Any]:
     (x, y), size = box.centre_px, box.size_px
     return {"box": [x - size / 2, y - size / 2, size, size], "score": box.score}
@@ -132,6 +150,21 @@ class Reconstructor:
 
     def __init__(self, network: Network, finder: Finder) -> None:
         self._network, self._finder = network, finder
+
+    @classmethod
+    def open(cls, model: str | Path = "default", finder: str = "bundled", device: str = "auto") -> Reconstructor:
+        """With the weights and the finder of these names.
+
+        model : name of bundled or imported weights, or their file
+        device : of torch; "auto" is the first GPU, else the CPU
+
+        Raises WeightsError, BackendMissingError, and ValueError for a finder that there is not.
+        """
+        from vrn.finder import open_finder  # here, because torch takes its time
+        from vrn.network import load_network
+
+        place = pick_device(device)
+        return cls(load_network(model, place), open_finder(finder, device=place))
 
     def reconstruct(self, photo: bytes, options: Options | None = None, on_stage: OnStage | None = None) -> Result:
         """The mesh of the largest face, or of every face.
@@ -148,8 +181,11 @@ class Reconstructor:
         boxes = clock.run(Stage.DETECT, lambda: self._finder.detect(image))
         if not boxes:
             raise NoFaceError
-        wanted = boxes if options.all_faces else boxes[:1]
-        found = clock.run(Stage.ALIGN, lambda: self._finder.align(image, wanted))
+        found = clock.run(Stage.ALIGN, lambda: self._finder.align(image, boxes[:MOST_BOXES]))
+        if not found:
+            raise NoFaceError
+        if not options.all_faces:
+            found = [_main_face(found)]
         clock.faces = len(found)
         results = self._each(image, found, options, clock)
         scene = None
@@ -174,7 +210,7 @@ class Reconstructor:
     def _one(self, image: NDArray[np.uint8], face: Face, options: Options, clock: _Clock) -> FaceResult:
         field = clock.run(Stage.NETWORK, lambda: self._network.field(resample(image, face.crop)))
         surface = clock.run(Stage.SURFACE, lambda: FaceSurface.of(field, face, options))
-        mesh = clock.run(Stage.COLOUR, lambda: surface.coloured(image, face))
+        mesh = clock.run(Stage.COLOUR, lambda: surface.coloured(image, face, textured=options.textured))
         if options.scene:
             return FaceResult(face, mesh, None)
         return FaceResult(face, mesh, clock.run(Stage.ENCODE, lambda: encode(mesh, options)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 import numpy as np
@@ -32,6 +33,7 @@ STEPS_PX = {  # (x, y, depth) crop px between two samples
 }
 LEAST_VOLUME_PX = 30.0**3  # crop px^3; a whole head has about 700,000
 SURE = 4.0  # logit; how much surer the network is must not move the surface
+KERNEL_REACH = 3  # steps from the solid to the last sample that may still matter to its surface
 NUDGE = 0.005  # share of the value range that keeps vertices off the samples, so that no triangle degenerates
 
 
@@ -52,7 +54,8 @@ def solidify(field: Field, detail: Detail = Detail.STANDARD) -> Field:
     """
     values = np.clip(field.values - np.float32(field.level), -SURE, SURE)
     _check(values)
-    values, grid = _cut(values, field.grid, margin=2)
+    reach = [KERNEL_REACH * max(1.0, out / step) for out, step in zip(STEPS_PX[detail], field.grid.step, strict=True)]
+    values, grid = _cut(values, field.grid, [int(np.ceil(samples)) for samples in reach])
     values, grid = _resample(values, grid, STEPS_PX[detail])
     if not (values > 0).any():
         raise FieldError("The network's volume holds only specks: try a sharper or closer photo of the face.")
@@ -64,7 +67,7 @@ def closed(field: Field) -> Field:
 
     No value is left so close to the level that a triangle of the surface could degenerate. Raises FieldError.
     """
-    values, grid = _close(*_cut(field.values, field.grid, margin=1))
+    values, grid = _close(*_cut(field.values, field.grid, [1, 1, 1]))
     least = NUDGE * np.float32(np.abs(values).max())
     values = np.where(_largest_solid(values > 0), np.maximum(values, least), np.minimum(values, -least))
     volume = np.count_nonzero(values > 0) * float(np.prod(grid.step))
@@ -99,12 +102,13 @@ def _check(values: Floats32) -> None:
         raise FieldError("The network's volume is full, so it has no surface: try another photo of the face.")
 
 
-def _cut(values: Floats32, grid: Grid, margin: int) -> tuple[Floats32, Grid]:
-    """The box of the samples above 0, `margin` samples wider where the field goes on."""
+def _cut(values: Floats32, grid: Grid, margin: Sequence[int]) -> tuple[Floats32, Grid]:
+    """The box of the samples above 0, `margin` (x, y, depth) samples wider where the field goes on."""
     inside, box = values > 0, []
     for axis, size in enumerate(values.shape):
         at = np.flatnonzero(inside.any(axis=tuple(a for a in range(3) if a != axis)))
-        box.append(slice(max(int(at[0]) - margin, 0), min(int(at[-1]) + 1 + margin, size)))
+        more = margin[2 - axis]
+        box.append(slice(max(int(at[0]) - more, 0), min(int(at[-1]) + 1 + more, size)))
     return _placed(np.ascontiguousarray(values[tuple(box)]), grid, [side.start for side in box[::-1]], grid.step)
 
 

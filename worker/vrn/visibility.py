@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt, maximum_filter
 
 from vrn.field import Field
-from vrn.frames import CROP_CENTRE, CROP_SIZE, Grid
+from vrn.frames import Grid
 
 Floats32 = NDArray[np.float32]
 
@@ -28,7 +28,7 @@ class View:
     ----------
     front : (h, w) float32 - depth of the foremost surface in crop px, -inf where there is none
     occluder : (h, w) float32 - the foremost depth among a sample and its 8 neighbours
-    inset : (h, w) float32 - crop px to the silhouette, 0 outside; the crop's border is no silhouette
+    inset : (h, w) float32 - crop px to the silhouette or the crop's border, 0 outside
     grid : Grid - of the solid; only x and y matter
     """
 
@@ -41,10 +41,7 @@ class View:
     def of(cls, solid: Field) -> Self:
         """solid : what surface.solidify returns (closed, level 0)."""
         front = _front(solid)
-        covered = np.isfinite(front) | ~_in_crop(solid.grid)
-        inset = distance_transform_edt(covered, sampling=solid.grid.step[1::-1])
-        if covered.all():  # no silhouette in the crop
-            inset[:] = CROP_SIZE
+        inset = distance_transform_edt(np.isfinite(front), sampling=solid.grid.step[1::-1])
         return cls(front, maximum_filter(front, 3), inset.astype(np.float32), solid.grid)
 
     def front_at(self, points: NDArray[np.floating]) -> Floats32:
@@ -94,10 +91,3 @@ def _front(solid: Field) -> Floats32:
     with np.errstate(divide="ignore", invalid="ignore"):
         depth = solid.grid.origin[2] + solid.grid.step[2] * (last + here / (here - after))
     return np.where(inside.any(0), depth, -np.inf).astype(np.float32)
-
-
-def _in_crop(grid: Grid) -> NDArray[np.bool_]:
-    """(h, w) - which columns lie inside the crop."""
-    (x0, y0, _), (dx, dy, _) = grid.origin, grid.step
-    x, y = x0 + dx * np.arange(grid.shape[2]), y0 + dy * np.arange(grid.shape[1])
-    return np.asarray((np.abs(y - CROP_CENTRE) < CROP_SIZE / 2)[:, None] & (np.abs(x - CROP_CENTRE) < CROP_SIZE / 2))

@@ -111,12 +111,12 @@ def write(
 ) -> str:
     """Write a weights file and its line of the manifest; returns the SHA-256.
 
-    half : store floating-point tensors as fp16, otherwise as fp32
+    half : store convolution weights as fp16; vectors (biases, running variances, which may be very large or small)
+        and, without `half`, everything else that is floating point as fp32
     Raises WeightsError when a number is not finite in the stored precision.
     """
-    dtype = torch.float16 if half else torch.float32
     stored = {
-        name: (tensor.to(dtype) if tensor.is_floating_point() else tensor).contiguous().cpu()
+        name: _stored(tensor, half).contiguous().cpu()
         for name, tensor in tensors.items()
         if not name.endswith(COUNTERS)
     }
@@ -140,6 +140,12 @@ def fill(module: nn.Module, tensors: Mapping[str, torch.Tensor]) -> None:
         if tensor.shape != tensors[name].shape:
             raise WeightsError(f"{name}: expected shape {tuple(tensor.shape)}, found {tuple(tensors[name].shape)}")
     module.load_state_dict(dict(tensors), strict=False)
+
+
+def _stored(tensor: torch.Tensor, half: bool) -> torch.Tensor:
+    if not tensor.is_floating_point():
+        return tensor
+    return tensor.to(torch.float16 if half and tensor.ndim > 1 else torch.float32)
 
 
 def _single(tensor: torch.Tensor) -> torch.Tensor:

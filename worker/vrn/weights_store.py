@@ -23,6 +23,11 @@ def installed() -> Path:
     return Path.home() / ".local" / "share" / "selfie3d" / "weights"
 
 
+def aligner_folder() -> Path:
+    """The folder of the face-alignment package's weights, unless the user points to another."""
+    return Path.home() / ".local" / "share" / "selfie3d" / "face-alignment"
+
+
 def bundled(name: str) -> Path:
     """The file of the weights that ship with the package, e.g. ``default``. Raises WeightsError for other names."""
     path = FOLDER / f"{name}{SUFFIX}"

@@ -28,14 +28,14 @@ local function observe(name, seconds)
   redis.call('HINCRBYFLOAT', P .. 'counters', name .. ':sum', seconds)
 end
 
--- Append the next event and ring the doorbell of the services.
+-- Append the next event and ring the doorbell of the services: who is up to date need not read the stream.
 local function event(id, state, stage, attempt, progress)
   local serial = redis.call('HINCRBY', job_key(id), 'last_event', 1)
   local key = P .. 'events:' .. id
-  redis.call('XADD', key, 'MAXLEN', '~', 256, serial .. '-0',
-    'time', now, 'state', state, 'stage', stage, 'attempt', attempt, 'progress', progress)
+  local fields = {'time', now, 'state', state, 'stage', stage, 'attempt', attempt, 'progress', progress}
+  redis.call('XADD', key, 'MAXLEN', '~', 256, serial .. '-0', unpack(fields))
   if serial == 1 then redis.call('PEXPIREAT', key, number(id, 'expire_time')) end
-  redis.call('PUBLISH', P .. 'doorbell', id)
+  redis.call('PUBLISH', P .. 'doorbell', table.concat({id, serial, unpack(fields)}, ' '))
 end
 
 local function forget_bytes(id, field)

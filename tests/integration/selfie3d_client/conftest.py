@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from tests.scripted_service import Running, Script
 
 from selfie3d_client import AsyncClient, Client, Retry
+from tests.scripted_service import Running, Script
 
 FAST = Retry(first=0.001, largest=0.01)
 

@@ -12,8 +12,6 @@ from typing import Any
 import grpc
 import pytest
 from google.rpc import code_pb2, error_details_pb2
-from tests.integration.selfie3d_client.conftest import FAST, ask, collect
-from tests.scripted_service import FULL, MESH, UNAVAILABLE, Running, Script, rich_error
 
 from selfie3d_client import (
     AsyncClient,
@@ -31,6 +29,8 @@ from selfie3d_client import (
     Violation,
 )
 from selfie3d_client.errors import CODES
+from tests.integration.selfie3d_client.conftest import FAST, ask, collect
+from tests.scripted_service import FULL, MESH, UNAVAILABLE, Running, Script, rich_error
 
 PHOTO = b"\xff\xd8 a photo"
 CALLS: dict[str, Callable[[Any, Any], Any]] = {

@@ -5,8 +5,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.integration.selfie3d_client.conftest import ask, collect
-from tests.scripted_service import MATRIX, MESH, UNAVAILABLE, Running, Script, make_ply, succeeded
 
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d_client import (
@@ -19,6 +17,8 @@ from selfie3d_client import (
     PhotoRejected,
     Selfie3dError,
 )
+from tests.integration.selfie3d_client.conftest import ask, collect
+from tests.scripted_service import MATRIX, MESH, UNAVAILABLE, Running, Script, make_ply, succeeded
 
 PHOTO = b"\xff\xd8 a photo"
 LARGE_PHOTO = bytes(range(256)) * (5 << 12)  # 5 MiB

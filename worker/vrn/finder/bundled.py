@@ -12,7 +12,7 @@ from vrn.face import Box, Face
 from vrn.finder.aligner import Aligner
 from vrn.finder.detector import Detector
 
-MIN_SCORE = 0.4  # of a face: the geometric mean of the detector's and the aligner's score
+MIN_SCORE = 0.7  # of a face: the geometric mean of the detector's and the aligner's score
 SAME_FACE = 0.4  # distance of two faces' centres / size of the larger, under which they are one
 
 

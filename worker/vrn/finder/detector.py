@@ -55,7 +55,7 @@ class Detector:
     @torch.inference_mode()
     def _search(self, image: NDArray[np.uint8], scale: float) -> list[Box]:
         """The boxes on a pyramid whose finest level is `scale` times the photo."""
-        level = _scaled(torch.tensor(image, device=self.device), scale)
+        level = _scaled(torch.tensor(np.ascontiguousarray(image), device=self.device), scale)
         found = []
         while True:
             found.append(self._boxes_of_level(level) * _to_photo(image, level))

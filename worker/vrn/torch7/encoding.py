@@ -11,7 +11,6 @@ from __future__ import annotations
 import mmap
 import struct
 import warnings
-
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 

@@ -1,0 +1,116 @@
+"""What tests do to a job store by hand: jobs in, attempts played, time moved."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+import redis
+
+from selfie3d.v1 import reconstruction_pb2 as pb
+from selfie3d_jobs import JobsConfig, Priority, Record, Store, attempt, intake, lookup, upkeep
+
+LEASE = 60.0  # seconds
+BOUND = 60.0  # seconds after which a condition that has not come true is a failure
+WIDE = intake.Limits(max_queued=100_000, max_active=100_000, max_stored_mib=1024, result_reserve_mib=0)
+
+
+def new_job(owner: str = "anna", photo: bytes = b"photo", **changes: Any) -> intake.NewJob:
+    settings = pb.JobSettings(request_id=changes.pop("request_id", ""))
+    values: dict[str, Any] = {
+        "id": intake.new_id(),
+        "owner": owner,
+        "settings": settings,
+        "priority": Priority.INTERACTIVE,
+        "photo_bytes": len(photo),
+        "photo_sha256": photo.hex(),
+        "timeout_seconds": 300.0,
+        "retention_seconds": 3600.0,
+        "traceparent": "",
+    }
+    return intake.NewJob(**(values | changes))
+
+
+def submit(store: Store, job: intake.NewJob | None = None, photo: bytes = b"photo", limits: Any = WIDE) -> Record:
+    job = job or new_job(photo=photo)
+    store.run(intake.put_photo(job.id, photo))
+    return store.run(intake.create(job, limits))[0]
+
+
+def claim(store: Store, job_id: str, token: str = "t1", lease: float = LEASE) -> Record | None:
+    return store.run(attempt.claim(job_id, "host:1:2", token, lease))
+
+
+def start(store: Store, job_id: str, token: str = "t1", lease: float = LEASE) -> Record:
+    job = claim(store, job_id, token, lease)
+    assert job is not None
+    return job
+
+
+def result(*files: bytes) -> attempt.Result:
+    faces = [pb.Face(index=i, file=pb.MeshFile(size_bytes=len(data))) for i, data in enumerate(files)]
+    return attempt.Result(faces, files, {"network": 0.02})
+
+
+def finish(store: Store, job_id: str, *files: bytes) -> Record:
+    job = start(store, job_id, f"token of {job_id}")
+    store.run(attempt.succeed(job, result(*(files or (b"mesh",)))))
+    return get(store, job_id)
+
+
+def get(store: Store, job_id: str) -> Record:
+    return store.run(lookup.get(job_id, lookup.ANYONE))
+
+
+def eventually(look: Callable[[], Any], what: str) -> Any:
+    end = time.monotonic() + BOUND
+    while time.monotonic() < end:
+        if found := look():
+            return found
+        time.sleep(0.01)
+    raise AssertionError(f"not within {BOUND} s: {what}")
+
+
+class Keys:
+    """The store's keys, read and turned by hand."""
+
+    def __init__(self, client: redis.Redis, prefix: str) -> None:
+        self.client, self.prefix = client, prefix
+
+    def all(self) -> set[str]:
+        return {os.fsdecode(key)[len(self.prefix) :] for key in self.client.keys(f"{self.prefix}*")}
+
+    def of(self, job_id: str) -> set[str]:
+        return {key for key in self.all() if job_id in key}
+
+    def score(self, name: str, member: str, milliseconds: int) -> None:
+        """Move an entry of a time index, e.g. the end of a lease, to the distant past."""
+        self.client.zadd(self.prefix + name, {member: milliseconds})
+
+    def trust_leases(self) -> None:
+        """As if a reaper had passed a moment ago, without a gap."""
+        seconds, micros = self.client.time()
+        self.client.set(self.prefix + "pass", seconds * 1000 + micros // 1000)
+
+    def lose_lease(self, job_id: str) -> None:
+        self.score("leases", job_id, 1)
+        self.trust_leases()
+
+    def pass_deadline(self, job_id: str) -> None:
+        self.client.hset(f"{self.prefix}job:{job_id}", "deadline", 1)
+        self.score("deadlines", job_id, 1)
+
+    def messages(self, queue: str = "interactive") -> int:
+        return int(self.client.llen(self.prefix + queue))
+
+    def message(self, queue: str = "interactive") -> dict[str, Any]:
+        """The next message of the queue."""
+        message: dict[str, Any] = json.loads(self.client.lindex(self.prefix + queue, -1) or "{}")
+        return message
+
+
+def reap(store: Store, config: JobsConfig) -> upkeep.Reaped:
+    return store.run(upkeep.reap(config))

@@ -1,0 +1,181 @@
+"""`selfie3d reconstruct` against a scripted service."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.rpc import code_pb2, error_details_pb2
+
+from selfie3d.v1 import reconstruction_pb2 as pb
+from selfie3d_cli.main import main
+from tests.scripted_service import MATRIX, MESH, Running, Script, make_ply, rich_error, succeeded
+
+KEYS = ["photo", "status", "error", "faces", "seconds"]
+FACE_KEYS = ["mesh", "vertices", "triangles", "box", "score", "mesh_to_photo"]
+
+
+@pytest.fixture
+def running() -> Iterator[Running]:
+    with Running.with_mesh() as server:
+        yield server
+
+
+@pytest.fixture
+def script(running: Running, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Script:
+    monkeypatch.setenv("SELFIE3D_SERVER", running.address)
+    monkeypatch.chdir(tmp_path)
+    return running.script
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    (folder / "more").mkdir(parents=True)
+    for name in ("a.jpg", "b.png", "more/c.webp"):
+        (folder / name).write_bytes(name.encode())
+    return folder
+
+
+def lines(capfd: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+
+
+def test_json_is_one_object_per_photo_and_nothing_else(
+    script: Script, photos: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["reconstruct", str(photos), "-o", str(tmp_path / "out"), "--json"]) == 0
+    outcomes = lines(capfd)
+    assert [outcome["photo"] for outcome in outcomes] == [
+        str(photos / name) for name in ("a.jpg", "b.png", "more/c.webp")
+    ]
+    for outcome, name in zip(outcomes, ("a.ply", "b.ply", "more/c.ply"), strict=True):
+        assert list(outcome) == KEYS
+        assert (outcome["status"], outcome["error"], outcome["seconds"]) == ("succeeded", None, {"network": 0.25})
+        [face] = outcome["faces"]
+        assert list(face) == FACE_KEYS
+        assert face["mesh"] == str(tmp_path / "out" / name)
+        assert Path(face["mesh"]).read_bytes() == MESH
+        assert (face["vertices"], face["triangles"], face["score"]) == (300, 298, 0.9)
+        assert face["box"] == [10, 20, 90, 100]
+        assert [number for row in face["mesh_to_photo"] for number in row] == MATRIX
+    assert sorted(request.photo for request in script.requests("CreateJob")) == [b"a.jpg", b"b.png", b"more/c.webp"]
+    assert {request.settings.priority for request in script.requests("CreateJob")} == {pb.PRIORITY_BULK}
+
+
+def test_a_bad_photo_does_not_stop_the_others(script: Script, photos: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    info = error_details_pb2.ErrorInfo(reason="PHOTO_CORRUPT")
+    script.errors["CreateJob"] = [rich_error(code_pb2.INVALID_ARGUMENT, "It is damaged.", info)]
+    assert main(["reconstruct", str(photos), "not/there.jpg", "--json"]) == 1
+    outcomes = lines(capfd)
+    assert sorted(outcome["status"] for outcome in outcomes) == ["failed", "failed", "succeeded", "succeeded"]
+    damaged = next(outcome for outcome in outcomes[:3] if outcome["status"] == "failed")
+    assert damaged["error"]["reason"] == "PHOTO_CORRUPT"
+    assert "It is damaged." in damaged["error"]["message"]
+    assert (damaged["faces"], damaged["seconds"]) == ([], {})
+    assert outcomes[3]["photo"] == "not/there.jpg"
+    assert outcomes[3]["error"] == {
+        "reason": "PHOTO_UNREADABLE",
+        "message": "cannot be read: No such file or directory.",
+    }
+
+
+def test_without_json_people_get_lines_and_a_summary(
+    script: Script, photos: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    script.outcome = pb.Job(state=pb.JOB_STATE_FAILED, error=pb.JobError(reason="NO_FACE", message="No face found."))
+    assert main(["reconstruct", str(photos / "a.jpg"), str(photos / "b.png")]) == 1
+    captured = capfd.readouterr()
+    assert captured.out == ""
+    assert "0 of 2 photos reconstructed" in captured.err
+    assert f"failed {photos / 'a.jpg'}: No face found. (NO_FACE)" in captured.err
+    script.outcome = succeeded(MESH)
+    assert main(["reconstruct", str(photos / "a.jpg")]) == 0
+    assert f"done   {photos / 'a.jpg'} -> a.ply in 0.25 s" in capfd.readouterr().err
+
+
+def test_every_option_reaches_the_service(script: Script, photos: Path) -> None:
+    arguments = ["-o", "me.glb", "--detail", "full", "--all-faces", "--scene", "--textured", "--printable"]
+    assert main(["reconstruct", str(photos / "a.jpg"), *arguments]) == 0
+    [request] = script.requests("CreateJob")
+    assert request.settings.options == pb.Options(
+        format=pb.MESH_FORMAT_GLB,
+        detail=pb.DETAIL_FULL,
+        all_faces=True,
+        scene=True,
+        textured=True,
+        printable=True,
+    )
+    assert request.settings.priority == pb.PRIORITY_INTERACTIVE
+
+
+def test_all_faces_get_files_of_their_own(
+    script: Script, running: Running, photos: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    running.service.meshes = [make_ply(300), make_ply(40)]
+    script.outcome = succeeded(*running.service.meshes)
+    assert main(["reconstruct", str(photos / "a.jpg"), "-o", "two.ply", "--all-faces", "--json"]) == 0
+    [outcome] = lines(capfd)
+    assert [face["mesh"] for face in outcome["faces"]] == ["two.ply", "two-2.ply"]
+    assert [(tmp_path / face["mesh"]).read_bytes() for face in outcome["faces"]] == running.service.meshes
+
+
+def test_the_faces_of_a_scene_share_a_file(script: Script, photos: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    script.outcome = succeeded(MESH, MESH)
+    assert main(["reconstruct", str(photos / "a.jpg"), "--all-faces", "--scene", "--json"]) == 0
+    [outcome] = lines(capfd)
+    assert [face["mesh"] for face in outcome["faces"]] == ["a.ply", "a.ply"]
+
+
+@pytest.mark.usefixtures("script")
+def test_a_place_that_cannot_be_written_is_the_photo_s_failure(
+    photos: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "out").write_bytes(b"a file in the way")
+    assert main(["reconstruct", str(photos / "a.jpg"), "-o", str(tmp_path / "out"), "--json"]) == 1
+    [outcome] = lines(capfd)
+    assert outcome["error"]["reason"] == "OUTPUT_UNWRITABLE"
+
+
+def test_the_token_comes_from_the_file_the_argument_or_the_environment(
+    script: Script, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "token").write_text("from-file\n")
+    monkeypatch.setenv("SELFIE3D_TOKEN", "from-environment")
+    photo = str(photos / "a.jpg")
+    for arguments in ([], ["--token", "from-argument"], ["--token-file", str(tmp_path / "token")]):
+        script.metadata.clear()
+        assert main(["reconstruct", photo, *arguments]) == 0
+        source = "environment" if not arguments else arguments[0].removeprefix("--token").lstrip("-") or "argument"
+        assert {entry["authorization"] for entry in script.metadata} == {f"Bearer from-{source}"}
+
+
+def test_ctrl_c_cancels_what_runs_and_ends_with_130(script: Script, running: Running, photos: Path) -> None:
+    script.hold.clear()
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [sys.executable, "-m", "selfie3d_cli", "reconstruct", str(photos), "--server", running.address]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, start_new_session=True) as process:
+        while len(script.requests("WatchJob")) < 3:
+            assert process.poll() is None, process.communicate()
+            script.left.wait(0.01)
+        process.send_signal(signal.SIGINT)
+        while len(script.requests("CancelJob")) < 3:
+            assert process.poll() is None, process.communicate()
+            script.left.wait(0.01)
+        script.hold.set()
+        assert process.wait(30) == 130
+    assert {job.state for job in script.jobs.values()} == {pb.JOB_STATE_CANCELLED}
+
+
+def test_a_service_that_is_away_fails_every_photo(photos: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["reconstruct", str(photos / "a.jpg"), "--server", "localhost:1", "--json", "--timeout", "0.5"]) == 1
+    [outcome] = lines(capfd)
+    assert outcome["error"]["reason"] == "UNAVAILABLE"
+    assert outcome["error"]["message"].startswith("localhost:1: ")
