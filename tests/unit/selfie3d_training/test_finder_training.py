@@ -340,8 +340,8 @@ def test_what_a_detector_takes_for_faces_is_collected_unless_the_aligner_is_very
             return [Box((50.0 + 10 * i, 60.0), 20.0 + i, 0.3 + i / 100) for i in range(9)]
 
     class Sure:
-        def align(self, image: np.ndarray, box: Box) -> Face:  # noqa: ARG002
-            return Face(np.zeros((68, 3)), 0.99 if box.size_px > 27.5 else 0.5)
+        def align(self, image: np.ndarray, boxes: list[Box]) -> list[Face]:  # noqa: ARG002
+            return [Face(np.zeros((68, 3)), 0.99 if box.size_px > 27.5 else 0.5) for box in boxes]
 
     finder = BundledFinder(Eager(), Sure())  # type: ignore[arg-type]
     found = list(hard_nonfaces(finder, iter([np.zeros((100, 200, 3), np.uint8)] * 2)))

@@ -47,7 +47,7 @@ def test_the_first_keeps_its_frame_and_the_others_share_it(pair: list[Any]) -> N
 
 @pytest.mark.parametrize("format", list(Format))
 def test_every_format_holds_all_faces(pair: list[Any], format: Format) -> None:
-    data = encode_scene(pair, Options(format)).data
+    data = encode_scene(placed(pair), Options(format)).data
     scene = trimesh.load_scene(BytesIO(data), file_type=str(format), process=False)
     mesh = scene.to_mesh()
     mesh.merge_vertices()
@@ -56,12 +56,12 @@ def test_every_format_holds_all_faces(pair: list[Any], format: Format) -> None:
 
 
 def test_a_glb_scene_names_the_faces(pair: list[Any]) -> None:
-    scene = trimesh.load_scene(BytesIO(encode_scene(pair, Options(Format.GLB)).data), file_type="glb")
+    scene = trimesh.load_scene(BytesIO(encode_scene(placed(pair), Options(Format.GLB)).data), file_type="glb")
     assert sorted(scene.geometry) == ["face-1", "face-2"]
 
 
 def test_a_ply_scene_keeps_colours_and_confidence(pair: list[Any]) -> None:
-    vertex = PlyData.read(BytesIO(encode_scene(pair, Options()).data))["vertex"]
+    vertex = PlyData.read(BytesIO(encode_scene(placed(pair), Options()).data))["vertex"]
     assert (vertex["confidence"] == np.concatenate([m.confidence for m in pair])).all()
     assert (vertex["red"] == np.concatenate([m.colours[:, 0] for m in pair])).all()
 
