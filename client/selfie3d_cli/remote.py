@@ -12,7 +12,7 @@ import numpy as np
 
 from selfie3d_cli.errors import ExtraMissingError, UsageError
 from selfie3d_cli.outcome import Face, PhotoFailedError, Reconstruction
-from selfie3d_client import Client, Job, JobOptions, Result, ResultFace, Retry, Selfie3dError, Tls
+from selfie3d_client import Client, InvalidArgument, Job, JobOptions, Result, ResultFace, Retry, Selfie3dError, Tls
 from selfie3d_client.connection import DEFAULT_ADDRESS
 
 CANCEL_TIMEOUT = 2.0  # seconds
@@ -34,7 +34,7 @@ class RemoteBackend:
         try:
             result = self._follow(photo, on_progress)
         except Selfie3dError as error:
-            where = "" if error.job else f"{self._address}: "
+            where = "" if error.job or isinstance(error, InvalidArgument) else f"{self._address}: "
             raise PhotoFailedError(error.reason, f"{where}{error}") from error
         return Reconstruction([_face(face) for face in result.faces], dict(result.seconds))
 

@@ -88,10 +88,7 @@ A job that ended FAILED or EXPIRED carries the same code and reason in `Job.erro
 A message over gRPC's receive limit (a little above the 20 MiB a photo may have) is refused by gRPC itself:
 RESOURCE_EXHAUSTED, "Received message larger than max", without details.
 
-Made by `python -m selfie3d_jobs.reasons`.
+Made by `python -m selfie3d_jobs`.
 
 | Reason | Code | Meaning and remedy | Try again after |
 |---|---|---|---|"""
-
-if __name__ == "__main__":
-    print(as_markdown(), end="")

@@ -37,7 +37,9 @@ class ServiceConfig:
     upload_seconds: float = setting("SELFIE3D_UPLOAD_SECONDS", 30.0, "wait for the next piece of a photo, s")
     drain_seconds: float = setting("SELFIE3D_DRAIN_SECONDS", 10.0, "calls may end for so long after SIGTERM, s")
     metrics_listen: str = setting("SELFIE3D_METRICS_LISTEN", "", "HOST:PORT of Prometheus metrics; empty: off")
-    otlp_endpoint: str = setting("OTEL_EXPORTER_OTLP_ENDPOINT", "", "where spans go, with the extra otel; empty: nowhere")
+    otlp_endpoint: str = setting(
+        "OTEL_EXPORTER_OTLP_ENDPOINT", "", "where spans go, with the extra otel; empty: nowhere"
+    )
     log_level: str = setting("SELFIE3D_LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR")
     log_format: str = setting("SELFIE3D_LOG_FORMAT", "json", "json or text")
 

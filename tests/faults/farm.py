@@ -10,14 +10,14 @@ from typing import Any
 
 import grpc
 import redis
-from tests.faults.audit import Audit
-from tests.faults.tiny import make_photo
-from tests.stack import BOUND, Process, Stack, eventually, is_serving
 
 from selfie3d_cli.redis_server import RedisServer
 from selfie3d_client import Client, Retry
 from selfie3d_jobs import JobsConfig, Record, Stage, State, Store
 from selfie3d_jobs.lookup import ANYONE, get
+from tests.faults.audit import Audit
+from tests.faults.tiny import make_photo
+from tests.stack import BOUND, Process, Stack, eventually, is_serving
 
 RUNNING_STAGES = tuple(Stage)
 PATIENT = Retry(attempts=60, first=0.1, largest=1.0)
@@ -96,13 +96,17 @@ class Farm(Stack):
 
     def restore(self) -> None:
         """Everything runs, answers and is released."""
-        self.revive()
+        self.redis.start()
         self.release()
-        for address in self.addresses:
-            with grpc.insecure_channel(address) as channel:
-                eventually(lambda c=channel: is_serving(c), f"{address} is SERVING; logs in {self.folder}")
-        for worker in self.workers:
-            eventually(lambda w=worker: self.is_listening(w), f"{worker.log} has children that report in")
+
+        def is_well() -> bool:
+            self.revive()  # also what was still going down a moment ago
+            return all(map(is_serving, channels)) and all(map(self.is_listening, self.workers))
+
+        channels = [grpc.insecure_channel(address) for address in self.addresses]
+        eventually(is_well, f"services are SERVING and workers report in; logs in {self.folder}")
+        for channel in channels:
+            channel.close()
 
     def is_listening(self, worker: Process) -> bool:
         """Whether all children of the worker have reported."""

@@ -45,24 +45,24 @@ class Tiny:
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
 
-    def __call__(self, photo: bytes, options: pb.Options, on_stage: Callable[[str], None]) -> Output:
+    def __call__(self, photo: bytes, options: pb.Options, on_stage: Callable[[str, float], None]) -> Output:
         """One face for any photo."""
         copies = FULL_COPIES if options.detail == pb.DETAIL_FULL else 1
-        on_stage("decode")
+        on_stage("decode", 0)
         rgb = decode(photo).rgb
-        on_stage("detect")
+        on_stage("detect", 0.125)
         box = pb.Box(width=rgb.shape[1], height=rgb.shape[0])
-        on_stage("align")
+        on_stage("align", 0.25)
         luma = np.asarray(Image.fromarray(rgb).convert("L").resize((GRID, GRID)), np.float64) / 255
-        on_stage("network")
+        on_stage("network", 0.375)
         self._note(photo)
         if tuple(rgb[0, 0]) == KILLER:
             os.kill(os.getpid(), signal.SIGKILL)
         depth = WEIGHTS[1] @ np.tanh(WEIGHTS[0] @ luma)
-        on_stage("surface")
+        on_stage("surface", 0.5)
         vertices, triangles = surface(depth)
-        on_stage("colour")
-        on_stage("encode")
+        on_stage("colour", 0.625)
+        on_stage("encode", 0.75)
         file = encode(np.tile(vertices, (copies, 1)), triangles)
         return Output([describe(file, box, copies * len(vertices), len(triangles))], [file])
 
@@ -103,7 +103,7 @@ def describe(file: bytes, box: pb.Box, vertices: int, triangles: int) -> pb.Face
 
 def expected_mesh(photo: bytes) -> bytes:
     """The file that a job with this photo gives."""
-    return Tiny(None)(photo, pb.Options(), lambda _: None).files[0]
+    return Tiny(None)(photo, pb.Options(), lambda *_: None).files[0]
 
 
 def make_photo(seed: int, *, killer: bool = False, side: int = SIDE) -> bytes:

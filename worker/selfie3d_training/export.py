@@ -17,5 +17,5 @@ def export(run: Path, path: Path, metrics: Mapping[str, Any] | None = None) -> s
     """
     state = read_checkpoint(run)
     config = config_of(state)
-    seen = {"samples": state["step"] * config.batch}
+    seen = {"samples": state["samples"]}
     return weights.write(path, config.network.to_dict(), state["average"], {**seen, **(metrics or {})})

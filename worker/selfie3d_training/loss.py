@@ -13,15 +13,20 @@ from selfie3d_training.config import TrainConfig
 DEPTH_STRIDE = 2  # the loss sees every second sample along depth: enough for a target softened over several
 
 
+FRONT_PART = 25.0  # px behind the true front that count as the front of a column
+
+
 class VolumeLoss(nn.Module):
     """See the module's text; the terms are added with the weights of the configuration.
 
-    The front term is the distance, in px, between the field's surface and the true front, estimated from the logit
-    at the true front and the slope that the softened target has there. The slope term compares the difference of
-    that distance between neighbouring columns: it sees what shading shows.
+    The front term is how far the field's front lies from the true one, in px, counted as the volume that the front
+    part of a column has too much or too little. Unlike a distance read from the logits it cannot be lowered by making
+    them flat. The slope term is the difference of that distance between neighbouring columns: it sees what shading
+    shows.
     """
 
     soften: Tensor
+    places: Tensor
 
     def __init__(self, config: TrainConfig) -> None:
         super().__init__()
@@ -29,8 +34,8 @@ class VolumeLoss(nn.Module):
         grid = config.network.grid
         soften = gaussian_matrix(grid.shape[0], config.softness / grid.step[2])[::DEPTH_STRIDE]
         self.register_buffer("soften", soften.contiguous())
-        self._origin, self._step = grid.origin[2], grid.step[2] * DEPTH_STRIDE
-        self._slope = 4 / math.sqrt(2 * math.pi) / config.softness  # logit per px of a softened edge at its middle
+        self._step = grid.step[2] * DEPTH_STRIDE
+        self.register_buffer("places", grid.origin[2] + self._step * torch.arange(len(soften)))
 
     def forward(self, logits: Tensor, occupancy: Tensor, front: Tensor, hull: Tensor) -> dict[str, Tensor]:
         """logits (n, d / DEPTH_STRIDE, h, w) float32, the rest as in a batch.
@@ -42,13 +47,13 @@ class VolumeLoss(nn.Module):
         inside = hull.bool()
         weight = torch.where(inside, self._config.hull_weight, 1.0)
         entropy = (F.softplus(logits) - target * logits).mean(1)
-        thickness = (torch.sigmoid(logits).mean(1) - target.mean(1)).abs()
+        excess = torch.sigmoid(logits) - target
         known = inside & ~front.isnan()
-        error = self._front_error(logits, front.nan_to_num(self._origin))
+        error = self._front_error(excess, front)
         terms = {
             "entropy": (entropy * weight).sum() / weight.sum(),
-            "thickness": (thickness * weight).sum() / weight.sum(),
-            "front": _mean(F.smooth_l1_loss(error, torch.zeros_like(error), reduction="none"), known),
+            "thickness": (excess.mean(1).abs() * weight).sum() / weight.sum(),
+            "front": _mean(error.abs(), known),
             "slope": _mean((error[..., 1:] - error[..., :-1]).abs(), known[..., 1:] & known[..., :-1])
             + _mean((error[..., 1:, :] - error[..., :-1, :]).abs(), known[..., 1:, :] & known[..., :-1, :]),
         }
@@ -61,13 +66,11 @@ class VolumeLoss(nn.Module):
         )
         return terms
 
-    def _front_error(self, logits: Tensor, front: Tensor) -> Tensor:
-        place = ((front - self._origin) / self._step).clamp(0, logits.shape[1] - 1.001)
-        below = place.floor()
-        part = (place - below)[:, None]
-        index = below.long()[:, None]
-        at_front: Tensor = logits.gather(1, index) * (1 - part) + logits.gather(1, index + 1) * part
-        return at_front[:, 0] / self._slope
+    def _front_error(self, excess: Tensor, front: Tensor) -> Tensor:
+        """(n, h, w) px - the excess volume of every column from FRONT_PART behind the true front onwards."""
+        start = front.nan_to_num(0.0)[:, None] - FRONT_PART
+        error: Tensor = (excess * (self.places[:, None, None] >= start)).sum(1) * self._step
+        return error
 
 
 def gaussian_matrix(depths: int, sigma: float) -> Tensor:
@@ -75,7 +78,8 @@ def gaussian_matrix(depths: int, sigma: float) -> Tensor:
     position = torch.arange(depths, dtype=torch.float64)
     edges = torch.cat([torch.tensor([-math.inf]), position[:-1] + 0.5, torch.tensor([math.inf])])
     cumulated = torch.special.ndtr((edges[None, :] - position[:, None]) / sigma)
-    return (cumulated[:, 1:] - cumulated[:, :-1]).float()
+    matrix: Tensor = (cumulated[:, 1:] - cumulated[:, :-1]).float()
+    return matrix
 
 
 def _mean(values: Tensor, where: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import trimesh
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree  # type: ignore[import-untyped]
+from scipy.spatial import cKDTree
 from skimage.measure import marching_cubes
 
 from selfie3d_training.dataset import Target
@@ -92,7 +92,7 @@ def surface_of(field: Field) -> Surface | None:
     padded = np.pad(field.values, 1, constant_values=min(float(field.values.min()), field.level - 1))
     if not (padded > field.level).any():
         return None
-    vertices, triangles, _, _ = marching_cubes(padded, field.level)  # type: ignore[no-untyped-call]
+    vertices, triangles, _, _ = marching_cubes(padded, field.level)
     in_crop = transform(field.grid.to_crop(), vertices[:, ::-1] - 1)
     return Surface(in_crop, triangles.astype(np.int64)[:, ::-1])
 
@@ -123,6 +123,6 @@ def distances(surface: Surface, points: Floats, tree: cKDTree) -> Floats:
         around = np.unique(np.concatenate([order[starts[v] : starts[v + 1]] for v in near]) // 3)
         corners = surface.vertices[surface.triangles[around]]
         points_n = np.repeat(points[n : n + 1], len(corners), 0)
-        closest = trimesh.triangles.closest_point(corners, points_n)  # type: ignore[no-untyped-call]
+        closest = trimesh.triangles.closest_point(corners, points_n)
         result[n] = np.linalg.norm(closest - points[n], axis=1).min()
     return result

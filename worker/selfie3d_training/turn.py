@@ -13,7 +13,7 @@ import cv2
 import numba
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm  # type: ignore[import-untyped]
+from tqdm import tqdm
 
 from selfie3d_training.head import PIVOT_CM, Head, pose_matrix, yaw_degrees
 from selfie3d_training.photos import Ids, Image, Photos

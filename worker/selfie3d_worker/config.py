@@ -21,7 +21,9 @@ class WorkerConfig:
     start_seconds: float = setting(
         "SELFIE3D_WORKER_START_SECONDS", 180.0, "a child must have loaded its model by then, s"
     )
-    otlp_endpoint: str = setting("OTEL_EXPORTER_OTLP_ENDPOINT", "", "where spans go, with the extra otel; empty: nowhere")
+    otlp_endpoint: str = setting(
+        "OTEL_EXPORTER_OTLP_ENDPOINT", "", "where spans go, with the extra otel; empty: nowhere"
+    )
     log_level: str = setting("SELFIE3D_LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR")
     log_format: str = setting("SELFIE3D_LOG_FORMAT", "json", "json or text")
     hold_stage: str = setting(
