@@ -104,7 +104,8 @@ def _check(field: Field) -> None:
 
 def _cut(field: Field, margin: Sequence[int]) -> tuple[Floats32, Grid]:
     """The box of the samples above the level, `margin` (x, y, depth) samples wider where the field goes on."""
-    inside, box = field.values > field.level, []
+    inside: NDArray[np.bool_] = np.asarray(field.values > field.level)
+    box = []
     rows, columns = inside.any(0), inside.any(2)
     occupied = columns.any(1), rows.any(1), rows.any(0)
     for axis, size in enumerate(inside.shape):
