@@ -6,19 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from tests.integration.road import (
-    LEASE,
-    WIDE,
-    Keys,
-    claim,
-    finish,
-    get,
-    new_job,
-    reap,
-    result,
-    start,
-    submit,
-)
 
 from selfie3d_jobs import (
     JobLost,
@@ -41,6 +28,19 @@ from selfie3d_jobs import (
 from selfie3d_jobs.broker import create_app, publish
 from selfie3d_jobs.call import Call
 from selfie3d_jobs.upkeep import Message, WorkerReport
+from tests.integration.road import (
+    LEASE,
+    WIDE,
+    Keys,
+    claim,
+    finish,
+    get,
+    new_job,
+    reap,
+    result,
+    start,
+    submit,
+)
 
 
 def states(store: Store, job_id: str) -> list[State]:

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests import torch7_writer as t7
-from tests.official_net import Maker, Sizes
 
 from selfie3d_cli.download import download, published_prefix
 from selfie3d_cli.errors import CommandError
 from selfie3d_cli.main import main
+from tests import torch7_writer as t7
+from tests.official_net import Maker, Sizes
 from vrn.network import load_network
 
 S3FD = "s3fd-619a316812.pth"
