@@ -33,6 +33,7 @@ T = TypeVar("T")
 ANSWER_SECONDS = 0.8  # the service answers UNAVAILABLE when Redis has not answered by then
 BULKY_SECONDS = 5.0  # the same for a photo or a mesh
 POOL_SIZE = 64  # connections of one service process
+HEALTH_SECONDS = 10  # a connection silent for so long is asked whether it lives
 WORKER_TRIES = 60  # about a minute, growing to a second between two: a worker keeps a finished result for so long
 WORKER_ANSWER_SECONDS = 5.0
 
@@ -86,6 +87,7 @@ class AsyncStore:
             socket_timeout=None,  # `run` bounds every call as a whole
             socket_connect_timeout=ANSWER_SECONDS,
             retry=AsyncRetry(NoBackoff(), 1),  # a connection that died with the old Redis
+            health_check_interval=HEALTH_SECONDS,
         )
         self._client = aioredis.Redis.from_pool(pool)
 

@@ -26,6 +26,7 @@ from selfie3d_service.visit import VISIT, Visit
 HEALTH = "/grpc.health.v1.Health/"
 SERVICE = "/selfie3d.v1.ReconstructionService/"
 BEARER = "bearer "
+MAX_SMALL_BYTES = 64 * 1024  # of a request without a photo; parsing millions of small fields would hold all callers up
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,8 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         return self._guarded(handler, Call(name, policy, metadata))
 
     def _guarded(self, handler: Any, call: Call) -> Any:
-        codec = (handler.request_deserializer, handler.response_serializer)
+        parse = handler.request_deserializer if call.policy.upload else _small(handler.request_deserializer)
+        codec = (parse, handler.response_serializer)
         if handler.response_streaming:
             behaviour = handler.stream_stream or handler.unary_stream
 
@@ -159,3 +161,12 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
             raise ServiceError(Reason.UPLOAD_STALLED) from error
         except StopAsyncIteration as error:
             raise ServiceError(Reason.REQUEST_MALFORMED) from error
+
+
+def _small(parse: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    def parse_small(data: bytes) -> Any:
+        if len(data) > MAX_SMALL_BYTES:
+            raise ServiceError(Reason.REQUEST_MALFORMED, "The request is too large for this method.")
+        return parse(data)
+
+    return parse_small

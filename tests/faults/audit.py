@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
-from tests.faults.tiny import expected_mesh
-from tests.stack import BOUND, FINAL_STATES, download, watch
 
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d.v1 import reconstruction_pb2_grpc as rpc
+from tests.faults.tiny import expected_mesh
+from tests.stack import BOUND, FINAL_STATES, download, watch
 
 
 @dataclass

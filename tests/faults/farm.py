@@ -10,14 +10,14 @@ from typing import Any
 
 import grpc
 import redis
-from tests.faults.audit import Audit
-from tests.faults.tiny import make_photo
-from tests.stack import BOUND, Process, Stack, eventually, is_serving
 
 from selfie3d_cli.redis_server import RedisServer
 from selfie3d_client import Client, Retry
 from selfie3d_jobs import JobsConfig, Record, Stage, State, Store
 from selfie3d_jobs.lookup import ANYONE, get
+from tests.faults.audit import Audit
+from tests.faults.tiny import make_photo
+from tests.stack import BOUND, Process, Stack, eventually, is_serving
 
 RUNNING_STAGES = tuple(Stage)
 PATIENT = Retry(attempts=60, first=0.1, largest=1.0)

@@ -9,15 +9,15 @@ from contextlib import suppress
 import grpc
 import pytest
 from google.rpc import error_details_pb2, status_pb2
-from tests.faults.farm import Farm
-from tests.faults.proxy import Proxy
-from tests.faults.tiny import network_runs
-from tests.stack import Process, eventually, free_port, is_serving, open_channel
 
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d.v1 import reconstruction_pb2_grpc as rpc
 from selfie3d_client import Client, JobState
 from selfie3d_jobs import Stage, State
+from tests.faults.farm import Farm
+from tests.faults.proxy import Proxy
+from tests.faults.tiny import network_runs
+from tests.stack import Process, eventually, free_port, is_serving, open_channel
 
 Api = rpc.ReconstructionServiceStub
 CHILDREN = 4  # of the farm's two workers

@@ -9,15 +9,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 from google.rpc import error_details_pb2, status_pb2
-from tests.faults.farm import Farm
-from tests.faults.tiny import expected_mesh
-from tests.stack import eventually, is_serving, open_channel, watch
 
 from selfie3d.v1 import reconstruction_pb2_grpc as rpc
 from selfie3d_client import Retry
 from selfie3d_jobs import Stage
+from tests.faults.farm import Farm
+from tests.faults.tiny import expected_mesh
+from tests.stack import eventually, is_serving, open_channel, watch
 
-CALLERS = 4
+CALLERS = 2
 WATCHERS = 20
 
 

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from tests.faults.farm import RUNNING_STAGES, Farm
-from tests.stack import Process, eventually
 
 from selfie3d_client import Client
 from selfie3d_jobs import Stage, State
+from tests.faults.farm import RUNNING_STAGES, Farm
+from tests.stack import Process, eventually
 
 
 @pytest.fixture(scope="module")

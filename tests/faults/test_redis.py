@@ -12,14 +12,14 @@ from pathlib import Path
 import grpc
 import pytest
 import redis
-from tests.faults.farm import Farm
-from tests.stack import eventually
 
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d.v1 import reconstruction_pb2_grpc as rpc
 from selfie3d_cli.redis_server import RedisServer
 from selfie3d_client import QuotaExceeded, Retry
 from selfie3d_jobs import Stage, State
+from tests.faults.farm import Farm
+from tests.stack import eventually
 
 PHOTO_BYTES = 8 << 20
 STOPPED_SECONDS = {"quick": 8, "soak": 30}  # above the lease of 6 s, so that every running job's lease runs out

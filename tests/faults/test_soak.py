@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
-from tests.faults.farm import Farm
-from tests.stack import Process, eventually
 
 from selfie3d_client import Retry
+from tests.faults.farm import Farm
+from tests.stack import Process, eventually
 
 JOBS = int(os.environ.get("SELFIE3D_SOAK_JOBS", "10000"))
 KILL_SECONDS = int(os.environ.get("SELFIE3D_SOAK_KILL_SECONDS", "300"))  # a kill in each
