@@ -70,7 +70,7 @@ def open_remote(args: argparse.Namespace, options: JobOptions) -> RemoteBackend:
 def _token(args: argparse.Namespace) -> str | None:
     if args.token_file:
         return str(Path(args.token_file).read_text().strip())
-    return args.token or os.environ.get("SELFIE3D_TOKEN")
+    return os.environ.get("SELFIE3D_TOKEN")  # no argument: every user of the machine could read it
 
 
 def _tls(args: argparse.Namespace) -> bool | Tls:

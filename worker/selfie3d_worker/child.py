@@ -26,11 +26,11 @@ class Child:
     def __init__(self, config: WorkerConfig) -> None:
         """Load and verify the model, then report. Raises whatever the model raises."""
         logs.configure(config.log_level, config.log_format)
-        trace.export(config.otlp_endpoint, "selfie3d-worker")
         self.name = f"{socket.gethostname()}:{os.getppid()}:{os.getpid()}"
         self._config = config
         self._pulse_store = Store(config.jobs, tries=HEART_TRIES)
         try:
+            trace.export(config.otlp_endpoint, "selfie3d-worker")
             reconstruct = load(config)
         except Exception as error:
             self._give_up(error)
@@ -47,6 +47,7 @@ class Child:
         self._heart.end()
         self._store.close()
         self._pulse_store.close()
+        trace.close()
 
     def _report(self, model: Reconstruct) -> WorkerReport:
         return WorkerReport(self.name, True, model.name, model.weights_sha256, model.device)
