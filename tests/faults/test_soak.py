@@ -19,6 +19,7 @@ from typing import TypeVar
 import pytest
 
 from selfie3d_client import Retry
+from selfie3d_jobs.upkeep import pulse
 from tests.faults.farm import Farm
 from tests.stack import Process, eventually
 
@@ -110,7 +111,7 @@ def test_ten_thousand_jobs_with_a_kill_every_second(tmp_path: Path, figures: dic
         figures |= {f"kills of a {kind}": number for kind, number in killer.kills.items()}
         figures |= {f"jobs {state}": number for state, number in tally.states.items()}
         figures |= {f"jobs FAILED {reason}": number for reason, number in tally.reasons.items() if reason}
-        counters = {name.decode(): float(value) for name, value in farm.db.hgetall("selfie3d:counters").items()}
+        counters = farm.store.run(pulse()).counters
         figures |= {
             "jobs": JOBS,
             "lost": len(tally.lost),
@@ -155,7 +156,7 @@ def test_memory_files_connections_and_keys_stay_flat(tmp_path: Path, figures: di
     """Compared are the second and the last quarter of the time, under a steady load; jobs are kept for seconds only."""
     env = {"SELFIE3D_JOB_TIMEOUT_SECONDS": "20", "SELFIE3D_RETENTION_SECONDS": "5"}
     over = threading.Event()
-    with Farm(tmp_path, **env) as farm:
+    with Farm(tmp_path, services=2, workers=2, **env) as farm:
 
         def call_again_and_again() -> int:
             calls = 0
