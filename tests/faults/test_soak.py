@@ -89,7 +89,7 @@ def pool_children(worker: Process) -> list[int]:
 
 
 def test_ten_thousand_jobs_with_a_kill_every_second(tmp_path: Path, figures: dict[str, float]) -> None:
-    env = {"SELFIE3D_JOB_TIMEOUT_SECONDS": str(HOURS), "SELFIE3D_MAX_QUEUED": "2000", "SELFIE3D_CONCURRENCY": "2"}
+    env = {"SELFIE3D_JOB_TIMEOUT_SECONDS": str(HOURS), "SELFIE3D_MAX_QUEUED": "2000", "SELFIE3D_ALIGNER": "0.2"}
     with Farm(tmp_path, services=2, workers=4, **env) as farm:
         killer, start = Killer(farm, seed=1), time.monotonic()
         numbers = iter(range(JOBS))
