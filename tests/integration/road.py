@@ -91,7 +91,7 @@ class Keys:
         self.client.zadd(self.prefix + name, {member: milliseconds})
 
     def trust_leases(self) -> None:
-        """As if Redis had not been away for long."""
+        """As if there had been signs of life all the time."""
         seconds, micros = self.client.time()
         self.client.mset({self.prefix + "life": seconds * 1000 + micros // 1000, self.prefix + "back": 1})
 
