@@ -41,13 +41,15 @@ WORKER_ANSWER_SECONDS = 5.0
 class Store:
     """Blocking; outlasts an absence of Redis of about a minute, because every call may be repeated."""
 
-    def __init__(self, config: JobsConfig, tries: int = WORKER_TRIES) -> None:
-        """Connect lazily."""
+    def __init__(
+        self, config: JobsConfig, tries: int = WORKER_TRIES, answer_seconds: float = WORKER_ANSWER_SECONDS
+    ) -> None:
+        """Connect lazily. A call takes up to 1 + `tries` times `answer_seconds`, and the waits between."""
         self._prefix = config.prefix
         self._client = redis.Redis.from_url(
             config.redis_url,
             protocol=2,
-            socket_timeout=WORKER_ANSWER_SECONDS,
+            socket_timeout=answer_seconds,
             socket_connect_timeout=1.0,
             retry=Retry(ExponentialBackoff(cap=1.0, base=0.05), tries),
             retry_on_error=[RedisConnectionError, RedisTimeoutError],

@@ -208,11 +208,11 @@ def test_leases_do_not_count_until_one_lease_after_redis_was_away(
 ) -> None:
     job = start(store, submit(store).id)
     keys.score("leases", job.id, 1)
-    reap(store, jobs_config)  # the first pass ever: a gap
+    reap(store, jobs_config)  # the first sign of life after a silence
     assert get(store, job.id).state is State.RUNNING
     reap(store, jobs_config)
     assert get(store, job.id).state is State.RUNNING
-    keys.client.set(keys.prefix + "trust", 1)  # a lease later
+    keys.client.set(keys.prefix + "back", 1)  # a lease later
     reap(store, jobs_config)
     assert get(store, job.id).state is State.QUEUED
 

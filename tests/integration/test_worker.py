@@ -233,6 +233,18 @@ def test_a_cancelled_job_frees_its_worker_at_the_next_stage(
     assert (job.state, job.stage) == (State.CANCELLED, "align")
 
 
+def test_a_job_that_takes_too_long_ends_and_frees_its_worker(
+    start_worker: Callable[..., Worker], send: Callable[..., str], store: Store, keys: Keys
+) -> None:
+    start_worker(SELFIE3D_TEST_HOLD_STAGE=f"network:{keys.prefix}{HOLD}", SELFIE3D_TIME_LIMIT_SECONDS="1")
+    keys.client.set(keys.prefix + HOLD, "1")
+    job = await_end(store, send(make_photo(1)))
+    assert job.error is not None
+    assert (job.state, job.error.reason, job.stage) == (State.FAILED, "TIME_LIMIT", "network")
+    keys.client.delete(keys.prefix + HOLD)
+    assert await_end(store, send(make_photo(2))).state is State.SUCCEEDED
+
+
 def test_a_worker_whose_model_cannot_be_loaded_says_so_and_ends(
     worker_environment: dict[str, str], tmp_path: Path, store: Store
 ) -> None:
