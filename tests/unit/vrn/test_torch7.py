@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests import torch7_writer as t7
 
+from tests import torch7_writer as t7
 from vrn.errors import WeightsError
 from vrn.torch7 import Function, Object, Storage, Table, Tensor, load
 
@@ -181,8 +181,9 @@ def test_functions_are_passed_over_and_their_upvalues_keep_the_numbering(
     function = t7.Function(kind, b"\x1bLJ code\n 4\n", [{"name": "a", "value": shared}, {"name": "b", "value": 2}])
     found = through(tmp_path, {"f": function, "g": function, "shared": shared, "after": "ok"}, **mode)
     assert isinstance(found["f"], Function)
+    upvalues: Any = found["f"].upvalues
     assert (found["f"] is found["g"]) == (kind != 6)
-    assert found["f"].upvalues[1]["value"] is found["shared"]
+    assert upvalues[1]["value"] is found["shared"]
     assert found["after"] == "ok"
 
 
