@@ -63,7 +63,7 @@ def test_the_ply_is_one_closed_coloured_solid_over_the_face(api: Api, done: pb.J
 
 def test_in_process_and_over_grpc_a_photo_gives_the_same_bytes(api: Api, done: pb.Job) -> None:
     result = Reconstructor.open().reconstruct(astronaut(), Options())
-    assert result.faces[0].encoded == download(api, done.id)
+    assert result.files[0].data == download(api, done.id)
 
 
 def test_create_watch_and_download(api: Api) -> None:

@@ -18,7 +18,7 @@ from vrn.finder.aligner import LOOSENESS
 from vrn.finder.networks import AlignerConfig, AlignerNetwork
 
 BACKGROUND = 0.28  # share of samples that show no face
-HARD = 0.6  # share of these that a detector took for faces, as long as there are any
+HARD = 0.4  # share of these that a detector took for faces, as long as there are any
 WAYWARD = 0.08  # share of samples that show a part of a face, or a face far too small
 FIRST_LOOK = 0.5  # share of the faces that are cut out as the detector does it, the others as for the second look
 DEPTH_WEIGHT, VERDICT_WEIGHT = 0.5, 0.15  # in the loss, beside 1 for x and y

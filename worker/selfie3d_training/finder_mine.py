@@ -28,6 +28,7 @@ from vrn.frames import CROP_SIZE, FACE_SIZE, Crop
 HARD_SIDE = 128  # px of a collected picture
 HARD_EXTENT = 2.2  # its side / size of the box that the detector gave
 REAL_FACE = 0.98  # verdict of the aligner above which it is probably a face after all
+SUSPECT = 0.3  # score of the detector from which on a box is collected
 MOST_PER_PICTURE = 6
 
 
@@ -35,8 +36,8 @@ def hard_nonfaces(finder: BundledFinder, pictures: Iterator[Image]) -> Iterator[
     """What the finder's detector finds in pictures without faces: (128, 128, 3) uint8 each."""
     for picture in pictures:
         boxes = sorted(finder.detect(picture), key=lambda box: -box.score)[:MOST_PER_PICTURE]
-        for box in boxes:
-            if finder.aligner.align(picture, box).score < REAL_FACE:
+        for box, face in zip(boxes, finder.aligner.align(picture, boxes), strict=True):
+            if face.score < REAL_FACE:
                 yield resample(picture, around(box), HARD_SIDE)
 
 
@@ -73,7 +74,7 @@ def main() -> None:
     cv2.setNumThreads(1)
     photos = Photos(arguments.data)
     faces = FaceSource(photos, photos.ids("train"), TurnedViews(arguments.out.parent / "none"), CROP_SIZE)
-    finder = open_bundled(detector=arguments.detector, aligner=arguments.aligner)
+    finder = open_bundled(min_score=SUSPECT**0.5, detector=arguments.detector, aligner=arguments.aligner)
     shown = tqdm(pictures(NonFaces(faces, CROP_SIZE), arguments.count, arguments.seed), mininterval=10)
     np.savez_compressed(arguments.out, pictures=np.stack(list(hard_nonfaces(finder, shown))))
 

@@ -18,12 +18,16 @@ from selfie3d_training.finder_aligner import FIRST, SECOND, AlignerTask, Jitter,
 from selfie3d_training.finder_augment import degraded
 from selfie3d_training.finder_detector import SCENE, DetectorTask, Target, placed, target_maps
 from selfie3d_training.finder_evaluate import Tally, pictures_without_faces, scenes, table
+from selfie3d_training.finder_export import export
 from selfie3d_training.finder_faces import MIRROR, FacePicture, FaceSource, box_of, mirrored, resized
+from selfie3d_training.finder_mine import HARD_EXTENT, HARD_SIDE, around, hard_nonfaces
 from selfie3d_training.finder_nonfaces import NonFaces
 from selfie3d_training.finder_train import CHECKPOINT, Run, TrainConfig, learning_rate
 from selfie3d_training.photos import Photos
 from selfie3d_training.views import TurnedViews, View, write_views
-from vrn.face import Face
+from vrn import weights
+from vrn.face import Box, Face
+from vrn.finder import BundledFinder
 from vrn.finder.aligner import LOOSENESS
 from vrn.finder.detector import decoded
 from vrn.finder.networks import AlignerConfig, AlignerNetwork, DetectorConfig
@@ -328,3 +332,43 @@ def test_the_pictures_without_faces_begin_with_the_unseen_ones_and_are_as_many_a
     assert len(pictures) == 20
     assert [name for name, _ in pictures[:3]] == ["chelsea", "coffee", "rocket"]
     assert all(picture.dtype == np.uint8 and picture.shape[2] == 3 for _, picture in pictures)
+
+
+def test_what_a_detector_takes_for_faces_is_collected_unless_the_aligner_is_very_sure() -> None:
+    class Eager:
+        def detect(self, image: np.ndarray) -> list[Box]:  # noqa: ARG002
+            return [Box((50.0 + 10 * i, 60.0), 20.0 + i, 0.3 + i / 100) for i in range(9)]
+
+    class Sure:
+        def align(self, image: np.ndarray, boxes: list[Box]) -> list[Face]:  # noqa: ARG002
+            return [Face(np.zeros((68, 3)), 0.99 if box.size_px > 27.5 else 0.5) for box in boxes]
+
+    finder = BundledFinder(Eager(), Sure())  # type: ignore[arg-type]
+    found = list(hard_nonfaces(finder, iter([np.zeros((100, 200, 3), np.uint8)] * 2)))
+    assert len(found) == 2 * 5  # the six surest, less the one that the aligner thinks a face
+    assert found[0].shape == (HARD_SIDE, HARD_SIDE, 3)
+    assert around(Box((50.0, 60.0), 20.0, 0.5)).scale == pytest.approx(192 / (20.0 * HARD_EXTENT))
+
+
+def test_hard_non_faces_are_shown_as_non_faces(source: FaceSource) -> None:
+    red = np.zeros((4, 64, 64, 3), np.uint8) + np.array([250, 0, 0], np.uint8)
+    task = AlignerTask(source, NonFaces(source, 64), SMALL_ALIGNER, red)
+    rng = np.random.default_rng(0)
+    shown = [task.nonface(rng) for _ in range(100)]
+    assert all(image.shape == (32, 32, 3) for image in shown)
+    assert 20 < sum(bool((image == [250, 0, 0]).all()) for image in shown) < 60
+
+
+def test_exported_weights_keep_their_numbers_and_carry_what_was_measured(source: FaceSource, tmp_path: Path) -> None:
+    run = Run(AlignerTask(source, NonFaces(source, 64), SMALL_ALIGNER), TrainConfig(steps=1, batch=2), tmp_path / "run")
+    run.train()
+    (tmp_path / "finder.json").write_text('{"milliseconds": {"detect": 12.5}}')
+    path = export(tmp_path / "run" / "face-aligner.safetensors", tmp_path / "finder.json", tmp_path / "package")
+    loaded = weights.load(path)
+    assert path.name == "finder-aligner.safetensors"
+    assert loaded.metrics == {"steps": 1, "milliseconds": {"detect": 12.5}}
+    network = AlignerNetwork(AlignerConfig.of(loaded.config))
+    weights.fill(network, loaded.tensors)
+    for name, tensor in run.averaged.state_dict().items():
+        if tensor.is_floating_point():
+            assert torch.allclose(network.state_dict()[name], tensor, rtol=1e-3, atol=1e-4)

@@ -6,6 +6,7 @@ the first answer, at a crop that is centred, scaled and turned upright by that a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,24 +70,35 @@ class Aligner:
         self.device = torch.device(device)
 
     @torch.inference_mode()
-    def align(self, image: NDArray[np.uint8], box: Box) -> Face:
-        """image : (height, width, 3) uint8 RGB, photo frame -> the face; its score is the aligner's alone."""
+    def align(self, image: NDArray[np.uint8], boxes: Sequence[Box]) -> list[Face]:
+        """image : (height, width, 3) uint8 RGB, photo frame -> a face per box; its score is the aligner's alone."""
+        if not boxes:
+            return []
         picture = self.network.config.size
-        size = round(picture * PATCH_LOOSENESS / LOOSENESS)
-        wide = box.size_px * PATCH_LOOSENESS  # photo px
-        crop = Crop.around(box.centre_px, wide * FACE_SIZE / CROP_SIZE)
-        patch = torch.from_numpy(sample(image, crop, size)).permute(2, 0, 1)[None].to(self.device)
-        landmarks = torch.zeros(1)
-        view = View(torch.zeros(1, 2), torch.full((1,), LOOSENESS / PATCH_LOOSENESS), torch.zeros(1))
+        patches = self._patches(image, boxes, round(picture * PATCH_LOOSENESS / LOOSENESS))
+        landmarks, none = torch.zeros(0), torch.zeros(len(boxes), device=self.device)
+        view = View(torch.stack([none, none], 1), none + LOOSENESS / PATCH_LOOSENESS, none)
         verdicts = []
         for _ in range(LOOKS):
-            answer, logit = self.network(view.cut(patch, picture))
+            answer, logit = self.network(view.cut(patches, picture))
             landmarks = view.to_patch(answer)
             verdicts.append(logit.sigmoid())
             view = upright_view(landmarks)
-        at_photo = landmarks[0].double().cpu().numpy() * (wide / 2)
-        at_photo[:, :2] += box.centre_px
-        return Face(at_photo, float(torch.stack(verdicts).min()))
+        scores = torch.stack(verdicts).amin(0).tolist()
+        answers = landmarks.double().cpu().numpy()
+        return [Face(_to_photo(points, box), score) for points, box, score in zip(answers, boxes, scores, strict=True)]
+
+    def _patches(self, image: NDArray[np.uint8], boxes: Sequence[Box], size: int) -> Tensor:
+        """(n, 3, size, size) 0..255: what lies around each box."""
+        crops = [Crop.around(box.centre_px, box.size_px * PATCH_LOOSENESS * FACE_SIZE / CROP_SIZE) for box in boxes]
+        patches = torch.from_numpy(np.stack([sample(image, crop, size) for crop in crops]))
+        return patches.permute(0, 3, 1, 2).to(self.device)
+
+
+def _to_photo(landmarks: NDArray[np.float64], box: Box) -> NDArray[np.float64]:
+    """(68, 3) from patch coordinates to the photo frame."""
+    centre = np.array([*box.centre_px, 0.0])
+    return np.asarray(landmarks * (box.size_px * PATCH_LOOSENESS / 2) + centre, np.float64)
 
 
 def upright_view(landmarks: Tensor) -> View:

@@ -34,7 +34,9 @@ class BundledFinder:
 
     def align(self, image: NDArray[np.uint8], boxes: Sequence[Box]) -> list[Face]:
         """See `vrn.face.Finder`."""
-        faces = [self._face(image, box) for box in boxes]
+        hopeful = [box for box in boxes if box.score >= self.min_score**2]  # the others could not reach the score
+        aligned = zip(hopeful, self.aligner.align(image, hopeful), strict=True)
+        faces = [replace(face, score=float(np.sqrt(box.score * face.score))) for box, face in aligned]
         sure = [face for face in faces if face.score >= self.min_score]
         distinct: list[Face] = []
         for face in sorted(sure, key=lambda face: -face.score):
@@ -45,10 +47,6 @@ class BundledFinder:
     def find(self, image: NDArray[np.uint8]) -> list[Face]:
         """See `vrn.face.Finder`."""
         return self.align(image, self.detect(image))
-
-    def _face(self, image: NDArray[np.uint8], box: Box) -> Face:
-        face = self.aligner.align(image, box)
-        return replace(face, score=float(np.sqrt(box.score * face.score)))
 
 
 def _size(face: Face) -> float:

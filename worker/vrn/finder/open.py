@@ -58,7 +58,8 @@ def open_bundled(
     weights.fill(aligner_network, found.tensors)
     for network in (detector_network, aligner_network):
         ready(network, device)
-    return BundledFinder(Detector(detector_network, device=device), Aligner(aligner_network, device), min_score)
+    found_by = Detector(detector_network, min_score**2, device)  # less could not reach the score of a face
+    return BundledFinder(found_by, Aligner(aligner_network, device), min_score)
 
 
 def ready(network: nn.Module, device: str = "cpu") -> None:
