@@ -122,13 +122,12 @@ def test_the_same_network_is_read_however_it_was_written(
 def test_weights_that_are_views_of_one_storage_are_read(tmp_path: Path) -> None:
     root = Maker(Sizes(), seed=4).network()
     plain = read_official(t7.save(tmp_path / "plain.t7", root))
-    tensors: list[Any] = [
-        t for module in modules(root) for t in module.fields.values() if isinstance(t, t7.Tensor) and t.storage
-    ]
-    flat = t7.Storage("Float", np.concatenate([t.storage.elements for t in tensors]))
+    tensors = [t for module in modules(root) for t in module.fields.values() if isinstance(t, t7.Tensor)]
+    stored = [(t, t.storage.elements) for t in tensors if isinstance(t.storage, t7.Storage)]
+    flat = t7.Storage("Float", np.concatenate([elements for _, elements in stored]))
     offset = 1
-    for each in tensors:
-        count = len(each.storage.elements)
+    for each, elements in stored:
+        count = len(elements)
         each.storage, each.offset = flat, offset
         offset += count
     other = read_official(t7.save(tmp_path / "flat.t7", root))

@@ -181,9 +181,12 @@ def test_functions_are_passed_over_and_their_upvalues_keep_the_numbering(
     function = t7.Function(kind, b"\x1bLJ code\n 4\n", [{"name": "a", "value": shared}, {"name": "b", "value": 2}])
     found = through(tmp_path, {"f": function, "g": function, "shared": shared, "after": "ok"}, **mode)
     assert isinstance(found["f"], Function)
-    upvalues: Any = found["f"].upvalues
     assert (found["f"] is found["g"]) == (kind != 6)
-    assert upvalues[1]["value"] is found["shared"]
+    upvalues = found["f"].upvalues
+    assert isinstance(upvalues, Table)
+    second = upvalues[1]
+    assert isinstance(second, Table)
+    assert second["value"] is found["shared"]
     assert found["after"] == "ok"
 
 
