@@ -18,6 +18,7 @@ from selfie3d_jobs import AsyncStore, Event, Reason, Record
 from selfie3d_jobs.keys import DOORBELL
 from selfie3d_jobs.lookup import ANYONE, events, get
 from selfie3d_jobs.record import parse_ring
+from selfie3d_jobs.store import HEALTH_SECONDS
 from selfie3d_service.errors import ServiceError
 
 log = logging.getLogger(__name__)
@@ -150,7 +151,7 @@ class Hub:
 
     async def _serve(self, bell: object) -> None:
         while True:
-            message = await bell.get_message(timeout=None)  # type: ignore[attr-defined]
+            message = await bell.get_message(timeout=HEALTH_SECONDS)  # type: ignore[attr-defined]
             if message:
                 job_id, event = parse_ring(message["data"])
                 if feed := self._feeds.get(job_id):

@@ -148,7 +148,7 @@ class Farm(Stack):
 
         kept, stored = int(self.db.get("selfie3d:bytes") or 0), size("mesh:*") + size("photo:*")
         problems = [f"{kept} bytes counted, {stored} stored"] if kept != stored else []
-        for key in ("active", "leases", "deadlines", "queued:interactive", "queued:bulk", "unacked", "interactive"):
+        for key in ("active", "leases", "deadlines", "queued:interactive", "queued:bulk", "interactive"):
             if self.db.exists(f"selfie3d:{key}"):
                 problems.append(f"{key} is not empty")
         for pattern in ("photo:*", "mesh:*", "events:*"):

@@ -8,12 +8,11 @@ import time
 import uuid
 from pathlib import Path
 
-from tests.photos import astronaut
-from tests.stack import Stack, eventually
-
 from selfie3d_client import Client
 from selfie3d_jobs import JobsConfig, Record, Stage, State, Store
 from selfie3d_jobs.lookup import ANYONE, get
+from tests.photos import astronaut
+from tests.stack import Stack, eventually
 
 
 def test_a_real_job_killed_in_the_network_gives_the_same_mesh(tmp_path: Path, figures: dict[str, float]) -> None:

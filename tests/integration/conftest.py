@@ -13,12 +13,12 @@ from typing import Any
 import grpc
 import pytest
 import redis
-from tests.integration.road import Keys
 
 from selfie3d.v1 import reconstruction_pb2_grpc as rpc
 from selfie3d_cli.redis_server import RedisServer
 from selfie3d_jobs import JobsConfig, Store
 from selfie3d_service import Server, ServiceConfig
+from tests.integration.road import Keys
 
 REPOSITORY = Path(__file__).parents[2]
 

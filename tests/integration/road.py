@@ -91,9 +91,9 @@ class Keys:
         self.client.zadd(self.prefix + name, {member: milliseconds})
 
     def trust_leases(self) -> None:
-        """As if a reaper had passed a moment ago, without a gap."""
+        """As if there had been signs of life all the time."""
         seconds, micros = self.client.time()
-        self.client.set(self.prefix + "pass", seconds * 1000 + micros // 1000)
+        self.client.mset({self.prefix + "life": seconds * 1000 + micros // 1000, self.prefix + "back": 1})
 
     def lose_lease(self, job_id: str) -> None:
         self.score("leases", job_id, 1)

@@ -6,19 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from tests.integration.road import (
-    LEASE,
-    WIDE,
-    Keys,
-    claim,
-    finish,
-    get,
-    new_job,
-    reap,
-    result,
-    start,
-    submit,
-)
 
 from selfie3d_jobs import (
     JobLost,
@@ -41,6 +28,19 @@ from selfie3d_jobs import (
 from selfie3d_jobs.broker import create_app, publish
 from selfie3d_jobs.call import Call
 from selfie3d_jobs.upkeep import Message, WorkerReport
+from tests.integration.road import (
+    LEASE,
+    WIDE,
+    Keys,
+    claim,
+    finish,
+    get,
+    new_job,
+    reap,
+    result,
+    start,
+    submit,
+)
 
 
 def states(store: Store, job_id: str) -> list[State]:
@@ -208,11 +208,11 @@ def test_leases_do_not_count_until_one_lease_after_redis_was_away(
 ) -> None:
     job = start(store, submit(store).id)
     keys.score("leases", job.id, 1)
-    reap(store, jobs_config)  # the first pass ever: a gap
+    reap(store, jobs_config)  # the first sign of life after a silence
     assert get(store, job.id).state is State.RUNNING
     reap(store, jobs_config)
     assert get(store, job.id).state is State.RUNNING
-    keys.client.set(keys.prefix + "trust", 1)  # a lease later
+    keys.client.set(keys.prefix + "back", 1)  # a lease later
     reap(store, jobs_config)
     assert get(store, job.id).state is State.QUEUED
 

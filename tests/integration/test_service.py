@@ -16,9 +16,6 @@ from google.rpc import error_details_pb2 as details
 from google.rpc import status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
-from tests.integration.conftest import served
-from tests.integration.road import BOUND, LEASE, Keys, claim, finish, get, result, start
-from tests.integration.tiny import make_photo
 
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d.v1 import reconstruction_pb2_grpc as rpc
@@ -27,6 +24,9 @@ from selfie3d_jobs import JobsConfig, Reason, Stage, Store, attempt, intake, upk
 from selfie3d_jobs.upkeep import WorkerReport
 from selfie3d_service import Server, ServiceConfig
 from selfie3d_service.tokens import new_token
+from tests.integration.conftest import served
+from tests.integration.road import BOUND, LEASE, Keys, claim, finish, get, result, start
+from tests.integration.tiny import make_photo
 
 UNKNOWN = "0" * 32
 

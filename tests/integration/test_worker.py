@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.integration import tiny
-from tests.integration.road import BOUND, Keys, eventually, get, new_job, reap, submit
-from tests.integration.tiny import make_mesh, make_photo
 
 from selfie3d_jobs import JobsConfig, Priority, Record, State, Store, lookup, upkeep
 from selfie3d_jobs.broker import create_app, publish
 from selfie3d_jobs.upkeep import Message
+from tests.integration import tiny
+from tests.integration.road import BOUND, Keys, eventually, get, new_job, reap, submit
+from tests.integration.tiny import make_mesh, make_photo
 
 HOLD = "test-hold"
 
@@ -152,8 +152,8 @@ def test_jobs_go_all_the_way_and_each_ends_as_its_photo_deserves(
 def test_the_job_of_a_killed_child_ends_on_its_successor_and_a_killer_is_given_up(
     start_worker: Callable[..., Worker], send: Callable[..., str], store: Store, keys: Keys
 ) -> None:
-    start_worker(SELFIE3D_TEST_HOLD_STAGE=f"*:{keys.prefix}{HOLD}")
-    keys.client.set(keys.prefix + HOLD, "surface")
+    start_worker(SELFIE3D_TEST_HOLD_STAGE=f"surface:{keys.prefix}{HOLD}")
+    keys.client.set(keys.prefix + HOLD, "1")
     job_id = send(make_photo(1))
     held = await_stage(store, job_id, "surface")
     os.kill(child_of(held), signal.SIGKILL)
@@ -231,6 +231,18 @@ def test_a_cancelled_job_frees_its_worker_at_the_next_stage(
     assert await_end(store, send(make_photo(2))).state is State.SUCCEEDED
     job = get(store, job_id)
     assert (job.state, job.stage) == (State.CANCELLED, "align")
+
+
+def test_a_job_that_takes_too_long_ends_and_frees_its_worker(
+    start_worker: Callable[..., Worker], send: Callable[..., str], store: Store, keys: Keys
+) -> None:
+    start_worker(SELFIE3D_TEST_HOLD_STAGE=f"network:{keys.prefix}{HOLD}", SELFIE3D_TIME_LIMIT_SECONDS="1")
+    keys.client.set(keys.prefix + HOLD, "1")
+    job = await_end(store, send(make_photo(1)))
+    assert job.error is not None
+    assert (job.state, job.error.reason, job.stage) == (State.FAILED, "TIME_LIMIT", "network")
+    keys.client.delete(keys.prefix + HOLD)
+    assert await_end(store, send(make_photo(2))).state is State.SUCCEEDED
 
 
 def test_a_worker_whose_model_cannot_be_loaded_says_so_and_ends(

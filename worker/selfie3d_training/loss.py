@@ -78,7 +78,8 @@ def gaussian_matrix(depths: int, sigma: float) -> Tensor:
     position = torch.arange(depths, dtype=torch.float64)
     edges = torch.cat([torch.tensor([-math.inf]), position[:-1] + 0.5, torch.tensor([math.inf])])
     cumulated = torch.special.ndtr((edges[None, :] - position[:, None]) / sigma)
-    return (cumulated[:, 1:] - cumulated[:, :-1]).float()
+    matrix: Tensor = (cumulated[:, 1:] - cumulated[:, :-1]).float()
+    return matrix
 
 
 def _mean(values: Tensor, where: Tensor) -> Tensor:

@@ -57,6 +57,7 @@ def celery_settings(config: WorkerConfig) -> dict[str, Any]:
         "task_soft_time_limit": soft,
         "task_time_limit": soft + HARD_LIMIT_SECONDS,
         "worker_soft_shutdown_timeout": soft,
+        "worker_enable_prefetch_count_reduction": False,  # the claim sorts out what is delivered twice
         "worker_cancel_long_running_tasks_on_connection_loss": False,  # the result is still wanted
         "worker_enable_remote_control": False,
         "worker_hijack_root_logger": False,

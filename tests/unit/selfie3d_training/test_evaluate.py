@@ -14,7 +14,7 @@ from selfie3d_training.metrics import front_map, normal_angle, score, surface_er
 from selfie3d_training.turn import make_views
 from vrn.face import Face
 from vrn.field import Field
-from vrn.frames import Grid, transform
+from vrn.frames import transform
 from vrn.network import HourglassConfig
 
 GRID = HourglassConfig().grid
@@ -142,7 +142,10 @@ class LandmarkFinder:
 def test_faces_are_binned_by_yaw_and_misses_counted(material: Material, tmp_path: Path) -> None:
     photos = material.photos.ids("val").tolist()
     oracle = Oracle(material)
-    todo = [*cases(material, photos, None, "label"), *cases(material, photos, LandmarkFinder(material, photos), "finder")]
+    todo = [
+        *cases(material, photos, None, "label"),
+        *cases(material, photos, LandmarkFinder(material, photos), "finder"),
+    ]
     oracle.photos = photos + photos[1:]
     outcomes = evaluate(oracle, material, todo)
     rows = {(row["group"], row["yaw"]): row for row in summary(outcomes)}

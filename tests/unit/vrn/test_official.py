@@ -210,7 +210,7 @@ WRONG = {
     "infinity": (spoil("running_mean", np.inf, 2), "expected finite numbers in running_mean .* at 2, found inf"),
     "a negative variance": (spoil("running_var", -1, 2), "expected positive finite numbers in running_var .* -1"),
     "no modules": (put("modules", None, 12, 1), "expected 4 modules in Sequential at 12.1, found 0"),
-    "a number for a module": (lambda root: root.fields["modules"].__setitem__(2, 7.0), "expected ReLU at 3, found a number"),
+    "a number for a module": (lambda root: root.fields["modules"].__setitem__(2, 7.0), "ReLU at 3, found a number"),
 }  # fmt: skip
 
 
