@@ -13,6 +13,7 @@ from typing import Self
 
 from selfie3d_cli.children import Child, Write, selfie3d
 from selfie3d_cli.errors import ExtraMissingError, StackError
+from selfie3d_cli.health import SERVING, serving_status
 from selfie3d_cli.redis_server import RedisServer
 
 READY_TIMEOUT = 180.0  # seconds; a first import of torch from a cold disk takes its time
@@ -164,16 +165,9 @@ def is_ready(listen: str) -> bool:
     if os.environ.get("SELFIE3D_TLS_CERT"):
         return _listens(listen)
     try:
-        import grpc
-        from grpc_health.v1 import health_pb2, health_pb2_grpc
+        return serving_status(reachable(listen), wait=False) == SERVING
     except ModuleNotFoundError as error:
         raise ExtraMissingError.for_extra("service", error.name) from error
-    with grpc.insecure_channel(reachable(listen)) as channel:
-        try:
-            answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=2)
-        except grpc.RpcError:
-            return False
-    return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
 
 def reachable(listen: str) -> str:
