@@ -14,7 +14,7 @@ import grpc
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d.v1 import reconstruction_pb2_grpc as rpc
 from tests.faults.tiny import expected_mesh
-from tests.stack import BOUND, FINAL_STATES, download, watch
+from tests.stack import BOUND, FINAL_STATES, download, open_api, watch
 
 
 @dataclass
@@ -51,7 +51,7 @@ class Audit:
         tally = Tally()
         with grpc.insecure_channel(f"ipv4:{','.join(self.addresses)}") as channel, ThreadPoolExecutor(4) as pool:
             grpc.channel_ready_future(channel).result(BOUND)
-            api = rpc.ReconstructionServiceStub(channel)
+            api = open_api(channel)
             list(pool.map(lambda job_id: self._judge(api, job_id, tally, bound), list(job_ids)))
         return tally
 

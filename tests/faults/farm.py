@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -91,8 +92,11 @@ class Farm(Stack):
     def await_ends(self, job_ids: Iterable[str], since: float, bound: float = BOUND) -> float:
         """Wait until all have ended; the seconds from `since` (time.monotonic) to the last end."""
         for job_id in job_ids:
-            eventually(lambda job_id=job_id: self.record(job_id).state.ended, f"job {job_id} has ended", bound)
+            eventually(partial(self.has_ended, job_id), f"job {job_id} has ended", bound)
         return time.monotonic() - since
+
+    def has_ended(self, job_id: str) -> bool:
+        return self.record(job_id).state.ended
 
     def restore(self) -> None:
         """Everything runs, answers and is released."""
@@ -110,7 +114,7 @@ class Farm(Stack):
 
     def is_listening(self, worker: Process) -> bool:
         """Whether all children of the worker have reported."""
-        names = [name.decode() for name in self.db.hkeys("selfie3d:workers")]
+        names = [str(name, "utf-8") for name in self.db.hkeys("selfie3d:workers") if isinstance(name, bytes)]
         mine = {int(name.split(":")[2]) for name in names if name.split(":")[1] == str(worker.pid)}
         return len(mine & set(worker.children())) == int(worker.env["SELFIE3D_CONCURRENCY"])
 

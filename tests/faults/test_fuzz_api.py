@@ -15,13 +15,13 @@ from google.rpc import error_details_pb2 as details
 from grpc_status import rpc_status
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.faults.mutation import EDITS, SLOWEST_MS, Edits, bounded_memory, mutate
-from tests.faults.test_fuzz_photos import SEEDS as PHOTOS
-from tests.stack import BOUND, Process, Stack
 
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d.v1 import reconstruction_pb2_grpc as rpc
 from selfie3d_jobs import Reason
+from tests.faults.mutation import EDITS, SLOWEST_MS, Edits, bounded_memory, mutate
+from tests.faults.test_fuzz_photos import SEEDS as PHOTOS
+from tests.stack import BOUND, Process, Stack
 
 QUICK, SOAK = 300, 20_000  # calls with mutated requests
 QUICK_CONNECTIONS, SOAK_CONNECTIONS = 100, 5_000  # connections with mutated HTTP/2

@@ -14,12 +14,11 @@ import pytest
 import redis
 
 from selfie3d.v1 import reconstruction_pb2 as pb
-from selfie3d.v1 import reconstruction_pb2_grpc as rpc
 from selfie3d_cli.redis_server import RedisServer
 from selfie3d_client import QuotaExceeded, Retry
 from selfie3d_jobs import Stage, State
 from tests.faults.farm import Farm
-from tests.stack import eventually
+from tests.stack import eventually, open_api
 
 PHOTO_BYTES = 8 << 20
 STOPPED_SECONDS = {"quick": 8, "soak": 30}  # above the lease of 6 s, so that every running job's lease runs out
@@ -88,7 +87,7 @@ def test_jobs_outlive_a_redis_that_stood_still(farm: Farm, length: str, figures:
         assert pid is not None
         os.kill(pid, signal.SIGSTOP)
         stopped = time.monotonic()
-        api = rpc.ReconstructionServiceStub(channel)
+        api = open_api(channel)
         refusals = []
         while time.monotonic() < stopped + STOPPED_SECONDS[length]:
             with pytest.raises(grpc.RpcError) as error:

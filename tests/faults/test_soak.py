@@ -19,6 +19,7 @@ from typing import TypeVar
 import pytest
 
 from selfie3d_client import Retry
+from selfie3d_jobs.upkeep import pulse
 from tests.faults.farm import Farm
 from tests.stack import Process, eventually
 
@@ -88,7 +89,7 @@ def pool_children(worker: Process) -> list[int]:
 
 
 def test_ten_thousand_jobs_with_a_kill_every_second(tmp_path: Path, figures: dict[str, float]) -> None:
-    env = {"SELFIE3D_JOB_TIMEOUT_SECONDS": str(HOURS), "SELFIE3D_MAX_QUEUED": "2000", "SELFIE3D_CONCURRENCY": "2"}
+    env = {"SELFIE3D_JOB_TIMEOUT_SECONDS": str(HOURS), "SELFIE3D_MAX_QUEUED": "2000", "SELFIE3D_ALIGNER": "0.2"}
     with Farm(tmp_path, services=2, workers=4, **env) as farm:
         killer, start = Killer(farm, seed=1), time.monotonic()
         numbers = iter(range(JOBS))
@@ -110,7 +111,7 @@ def test_ten_thousand_jobs_with_a_kill_every_second(tmp_path: Path, figures: dic
         figures |= {f"kills of a {kind}": number for kind, number in killer.kills.items()}
         figures |= {f"jobs {state}": number for state, number in tally.states.items()}
         figures |= {f"jobs FAILED {reason}": number for reason, number in tally.reasons.items() if reason}
-        counters = {name.decode(): float(value) for name, value in farm.db.hgetall("selfie3d:counters").items()}
+        counters = farm.store.run(pulse()).counters
         figures |= {
             "jobs": JOBS,
             "lost": len(tally.lost),
@@ -155,7 +156,7 @@ def test_memory_files_connections_and_keys_stay_flat(tmp_path: Path, figures: di
     """Compared are the second and the last quarter of the time, under a steady load; jobs are kept for seconds only."""
     env = {"SELFIE3D_JOB_TIMEOUT_SECONDS": "20", "SELFIE3D_RETENTION_SECONDS": "5"}
     over = threading.Event()
-    with Farm(tmp_path, **env) as farm:
+    with Farm(tmp_path, services=2, workers=2, **env) as farm:
 
         def call_again_and_again() -> int:
             calls = 0
@@ -187,9 +188,7 @@ def test_memory_files_connections_and_keys_stay_flat(tmp_path: Path, figures: di
         figures["flat run: most keys, second quarter"] = max(quarter(keys, 1))
         figures["flat run: most keys, last quarter"] = max(quarter(keys, 3))
         assert max(quarter(connections, 3)) <= max(quarter(connections, 1)) + 3
-        eventually(
-            lambda: not list(farm.db.scan_iter("selfie3d:job:*")), "no job is left"
-        )
+        eventually(lambda: not list(farm.db.scan_iter("selfie3d:job:*")), "no job is left")
         assert farm.db.dbsize() < 20, farm.contents().keys()
 
 

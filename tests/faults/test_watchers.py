@@ -13,7 +13,7 @@ from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d.v1 import reconstruction_pb2_grpc as rpc
 from selfie3d_jobs import Stage
 from tests.faults.farm import Farm
-from tests.stack import BOUND, eventually
+from tests.stack import BOUND, eventually, open_api
 
 WATCHERS = 500
 CHANNELS = 10
@@ -25,7 +25,7 @@ async def stubs(farm: Farm) -> AsyncIterator[list[rpc.ReconstructionServiceStub]
     """Half of them of each service."""
     async with AsyncExitStack() as stack:
         channels = [grpc.aio.insecure_channel(farm.addresses[i % 2]) for i in range(CHANNELS)]
-        yield [rpc.ReconstructionServiceStub(await stack.enter_async_context(channel)) for channel in channels]
+        yield [open_api(await stack.enter_async_context(channel)) for channel in channels]
 
 
 class Watcher:
@@ -118,7 +118,7 @@ def test_watchers_that_vanish_leave_nothing_behind(farm: Farm) -> None:
         own = [("grpc.use_local_subchannel_pool", 1)]  # a connection each
         channels = [grpc.insecure_channel(farm.addresses[0], own) for _ in range(40)]
         for channel in channels:
-            next(rpc.ReconstructionServiceStub(channel).WatchJob(pb.WatchJobRequest(job_id=job_id)))
+            next(open_api(channel).WatchJob(pb.WatchJobRequest(job_id=job_id)))
         assert farm.open_files(pid) >= before + 30
         for channel in channels:
             channel.close()

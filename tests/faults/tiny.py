@@ -1,7 +1,8 @@
 """A worker with a tiny reconstructor for fault tests: every stage, a network of two layers, a real little mesh.
 
 The mesh is a function of the photo alone, so that a test can say which bytes a job must give (`expected_mesh`).
-SELFIE3D_MODEL names a folder: each run of the network is a line in its file `network`. A photo whose first pixel is
+SELFIE3D_MODEL names a folder: each run of the network is a line in its file `network`. SELFIE3D_ALIGNER holds the
+seconds that a run takes, so that kills find jobs to hit. A photo whose first pixel is
 KILLER kills the process that looks at it.
 """
 
@@ -12,6 +13,7 @@ import io
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -36,14 +38,14 @@ PLY_HEADER += "property float z\nelement face {}\nproperty list uchar int vertex
 
 
 class Tiny:
-    """The reconstructor. `folder` gets the file `network`."""
+    """The reconstructor. `folder` gets the file `network`; `seconds`: of a run."""
 
     name = "tiny"
     weights_sha256 = hashlib.sha256(WEIGHTS.tobytes()).hexdigest()
     device = "cpu"
 
-    def __init__(self, folder: Path | None) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path | None, seconds: float = 0.0) -> None:
+        self._folder, self._seconds = folder, seconds
 
     def __call__(self, photo: bytes, options: pb.Options, on_stage: Callable[[str, float], None]) -> Output:
         """One face for any photo."""
@@ -58,6 +60,7 @@ class Tiny:
         self._note(photo)
         if tuple(rgb[0, 0]) == KILLER:
             os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(self._seconds)
         depth = WEIGHTS[1] @ np.tanh(WEIGHTS[0] @ luma)
         on_stage("surface", 0.5)
         vertices, triangles = surface(depth)
@@ -123,7 +126,7 @@ def network_runs(folder: Path, photo: bytes) -> int:
 
 
 def open_tiny(config: WorkerConfig) -> Tiny:
-    return Tiny(Path(config.model) if config.model else None)
+    return Tiny(Path(config.model) if config.model else None, float(config.aligner or 0))
 
 
 if __name__ == "__main__":
