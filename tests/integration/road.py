@@ -91,11 +91,7 @@ class Keys:
         self.client.zadd(self.prefix + name, {member: milliseconds})
 
     def trust_leases(self) -> None:
-<<<<<<< HEAD
         """As if there had been signs of life all the time."""
-=======
-        """As if Redis had not been away for long."""
->>>>>>> faults
         seconds, micros = self.client.time()
         self.client.mset({self.prefix + "life": seconds * 1000 + micros // 1000, self.prefix + "back": 1})
 

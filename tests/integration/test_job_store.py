@@ -208,34 +208,13 @@ def test_leases_do_not_count_until_one_lease_after_redis_was_away(
 ) -> None:
     job = start(store, submit(store).id)
     keys.score("leases", job.id, 1)
-    reap(store, jobs_config)  # the first sign of life ever
+    reap(store, jobs_config)  # the first sign of life after a silence
     assert get(store, job.id).state is State.RUNNING
     reap(store, jobs_config)
     assert get(store, job.id).state is State.RUNNING
     keys.client.set(keys.prefix + "back", 1)  # a lease later
     reap(store, jobs_config)
     assert get(store, job.id).state is State.QUEUED
-
-
-def test_leases_count_while_workers_report_also_when_every_service_was_away(
-    store: Store, jobs_config: JobsConfig, keys: Keys
-) -> None:
-    job = start(store, submit(store).id)
-    keys.lose_lease(job.id)
-    store.run(upkeep.report(WorkerReport("host:1:2", verified=True)))
-    reap(store, jobs_config)
-    assert get(store, job.id).state is State.QUEUED
-
-
-def test_a_worker_back_before_the_reaper_does_not_make_leases_count(
-    store: Store, jobs_config: JobsConfig, keys: Keys
-) -> None:
-    job = start(store, submit(store).id)
-    keys.lose_lease(job.id)
-    keys.client.set(keys.prefix + "life", 1)  # Redis was away
-    store.run(upkeep.report(WorkerReport("host:1:2", verified=True)))
-    reap(store, jobs_config)
-    assert get(store, job.id).state is State.RUNNING
 
 
 def test_only_jobs_whose_message_is_lost_are_published_again(store: Store, jobs_config: JobsConfig, keys: Keys) -> None:
