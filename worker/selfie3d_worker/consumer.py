@@ -34,15 +34,9 @@ class ForgetfulQoS(redis.QoS):
 class QuickConsumer(Consumer):  # type: ignore[misc]
     """Set by the setting `worker_consumer`."""
 
-    def connect(self) -> Any:
-        """The connection whose channel the jobs come through."""
-        connection = super().connect()
-        connection.default_channel.QoS = ForgetfulQoS
-        return connection
-
     def ensure_connected(self, conn: Any) -> Any:
         """Try until it works or the worker is told to end."""
-        return conn.ensure_connection(
+        connected = conn.ensure_connection(
             _tell,
             None,
             interval_start=STEP_SECONDS,
@@ -50,6 +44,8 @@ class QuickConsumer(Consumer):  # type: ignore[misc]
             interval_max=MAX_SECONDS,
             callback=maybe_shutdown,
         )
+        connected.default_channel.QoS = ForgetfulQoS  # before its first use, which is when the event loop gets it
+        return connected
 
 
 def _tell(error: Exception, wait_seconds: float) -> None:
