@@ -162,7 +162,7 @@ class Stack:
         for address in self.addresses:
             with grpc.insecure_channel(address) as channel:
                 if workers:
-                    eventually(lambda c=channel: is_serving(c), f"{address} is SERVING; logs in {self.folder}")
+                    await_serving(channel, f"{address}; logs in {self.folder}")
                 else:
                     grpc.channel_ready_future(channel).result(BOUND)
 
@@ -178,12 +178,21 @@ def open_channel(address: str) -> grpc.Channel:
     return grpc.insecure_channel(address, options=[*sizes, ("grpc.enable_retries", 0)])
 
 
+def open_api(channel: Any) -> rpc.ReconstructionServiceStub:
+    """The API over a channel, blocking or asyncio."""
+    return rpc.ReconstructionServiceStub(channel)  # type: ignore[no-untyped-call]
+
+
 def is_serving(channel: grpc.Channel) -> bool:
     try:
         answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=2)
     except grpc.RpcError:
         return False
     return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+
+def await_serving(channel: grpc.Channel, what: str) -> None:
+    eventually(lambda: is_serving(channel), f"{what} is SERVING")
 
 
 FINAL_STATES = {

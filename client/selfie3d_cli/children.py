@@ -17,6 +17,11 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 Write = Callable[[str], None]
 
 
+def selfie3d(*arguments: str) -> tuple[str, ...]:
+    """The command line of our own command, in this Python."""
+    return (sys.executable, "-m", "selfie3d_cli", *arguments)
+
+
 def end_with_parent() -> None:
     """In a child: have the kernel send SIGTERM when the parent dies, however it dies. Linux only."""
     parent = os.environ.pop(PARENT_VARIABLE, "")
@@ -28,17 +33,17 @@ def end_with_parent() -> None:
 
 
 class Child:
-    """One `selfie3d ...` process that is started again as often as needed.
+    """One process that is started again as often as needed.
 
-    arguments : after `selfie3d`
+    command : what to run, see `selfie3d`
     env : what its environment has beside ours
     write : gets each of its lines, with the name in front
     """
 
-    def __init__(self, name: str, arguments: Sequence[str], env: Mapping[str, str], write: Write) -> None:
+    def __init__(self, name: str, command: Sequence[str], env: Mapping[str, str], write: Write) -> None:
         self.name = name
         self.started = 0.0  # time.monotonic()
-        self._command = [sys.executable, "-m", "selfie3d_cli", *arguments]
+        self._command = command
         self._env = env
         self._write = write
         self._process: subprocess.Popen[str] | None = None

@@ -6,14 +6,16 @@ import os
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from selfie3d_cli.errors import CommandError
+from selfie3d_cli.finder_options import finder_options
 from selfie3d_cli.local_stack import is_ready, reachable
 from selfie3d_cli.redis_server import find_binary
 from selfie3d_cli.version import installed
@@ -179,9 +181,13 @@ def check_weights() -> Iterator[Finding]:
         return  # check_packages has said so
     model = os.environ.get("SELFIE3D_MODEL") or "default"
     aligner = os.environ.get("SELFIE3D_ALIGNER") or "bundled"
-    for name, open_model in ((model, load_network), (aligner, open_finder)):
+    opened: dict[str, Callable[[], object]] = {
+        model: partial(load_network, model),
+        aligner: partial(open_finder, aligner, **finder_options(aligner)),
+    }
+    for name, open_model in opened.items():
         try:
-            open_model(name)
+            open_model()
         except Exception as error:
             yield Finding("weights", Level.FAILURE, f"{name}: {error}", "selfie3d weights verify, then reinstall.")
         else:

@@ -10,6 +10,7 @@ from typing import Any
 from selfie3d_cli.errors import ExtraMissingError
 
 ANSWER_SECONDS = 3.0
+SERVING = "SERVING"  # grpc.health.v1
 
 
 def add_parser(subparsers: Any) -> None:
@@ -35,20 +36,28 @@ def _own_address() -> str:
     return f"127.0.0.1:{port}"
 
 
-def _service(address: str) -> tuple[bool, str]:
-    """Whether the server accepts calls. That workers are there is readiness, which `doctor` and Health.Check tell."""
+def serving_status(address: str, *, wait: bool) -> str:
+    """What the service says of itself: SERVING, NOT_SERVING ...; or the grpc status of a failed call.
+
+    wait : for a server that is just starting, for at most ANSWER_SECONDS
+    """
     import grpc
     from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+    request = health_pb2.HealthCheckRequest()
     with grpc.insecure_channel(address) as channel:
         try:
-            answer = health_pb2_grpc.HealthStub(channel).Check(
-                health_pb2.HealthCheckRequest(), timeout=ANSWER_SECONDS, wait_for_ready=True
-            )
+            answer = health_pb2_grpc.HealthStub(channel).Check(request, timeout=ANSWER_SECONDS, wait_for_ready=wait)
         except grpc.RpcError as error:
-            return False, f"{address} does not answer: {error.code().name}"
-    name = health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
-    return True, f"{address} answers and is {name}"
+            return str(error.code().name)
+    return str(health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status))
+
+
+def _service(address: str) -> tuple[bool, str]:
+    """Whether the server accepts calls. That workers are there is readiness, which `doctor` and Health.Check tell."""
+    status = serving_status(address, wait=True)
+    well = status in {SERVING, "NOT_SERVING"}
+    return well, f"{address} answers and is {status}" if well else f"{address} does not answer: {status}"
 
 
 def _worker() -> tuple[bool, str]:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selfie3d_cli.errors import CommandError, ExtraMissingError
+from selfie3d_cli.finder_options import finder_options
 from selfie3d_cli.outcome import Face, PhotoFailedError, Reconstruction
 from selfie3d_client import JobOptions
 
@@ -75,7 +76,8 @@ def open_local(args: argparse.Namespace, options: JobOptions) -> LocalBackend:
     device = pick_device(args.device or os.environ.get("SELFIE3D_DEVICE") or "auto")
     try:
         network = Recorder(load_network(args.model or os.environ.get("SELFIE3D_MODEL") or "default", device))
-        finder = open_finder(args.aligner or os.environ.get("SELFIE3D_ALIGNER") or "bundled", device=device)
+        aligner = args.aligner or os.environ.get("SELFIE3D_ALIGNER") or "bundled"
+        finder = open_finder(aligner, device=device, **finder_options(aligner))
     except VrnError as error:
         raise CommandError(str(error)) from error
     except (ValueError, RuntimeError, AssertionError) as error:  # torch's, for a device that is not there

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from selfie3d_cli.children import Child, Write
+from selfie3d_cli.children import Child, Write, selfie3d
 from selfie3d_cli.errors import ExtraMissingError, StackError
+from selfie3d_cli.health import SERVING, serving_status
 from selfie3d_cli.redis_server import RedisServer
 
 READY_TIMEOUT = 180.0  # seconds; a first import of torch from a cold disk takes its time
@@ -31,14 +32,14 @@ class StackConfig:
     listen : HOST:PORT of the service
     workers : how many processes
     redis_url : another Redis to use; empty: the embedded one
-    env : what the environment of service and workers has beside ours
+    worker_command : what a worker is started with
     """
 
     data: Path
     listen: str
     workers: int
     redis_url: str = ""
-    env: Mapping[str, str] | None = None
+    worker_command: Sequence[str] = selfie3d("worker")
 
 
 class LocalStack:
@@ -52,15 +53,23 @@ class LocalStack:
         self._write = write
         self._redis = None if config.redis_url else RedisServer(config.data / "redis")
         url = self._redis.url if self._redis else config.redis_url
-        env = {**(config.env or {}), "SELFIE3D_REDIS_URL": url, "SELFIE3D_LISTEN": config.listen}
-        self._service = Child("service", ["serve"], env, write)
-        self._workers = [Child(f"worker-{n + 1}", ["worker"], env, write) for n in range(config.workers)]
+        env = {"SELFIE3D_REDIS_URL": url, "SELFIE3D_LISTEN": config.listen}
+        if "SELFIE3D_LOG_FORMAT" not in os.environ:
+            env["SELFIE3D_LOG_FORMAT"] = "text"  # people read along here
+        self._service = Child("service", selfie3d("serve"), env, write)
+        names = [f"worker-{number + 1}" for number in range(config.workers)]
+        self._workers = [Child(name, config.worker_command, env, write) for name in names]
         self._short_lives: dict[str, int] = {}
 
     @property
     def children(self) -> list[Child]:
         """The service and the workers."""
         return [self._service, *self._workers]
+
+    @property
+    def redis_pid(self) -> int | None:
+        """The embedded Redis; None when another one is used, or it does not run."""
+        return self._redis.pid if self._redis else None
 
     def start(self) -> None:
         """Start everything; returns before it is ready. Raises RedisServerError."""
@@ -95,7 +104,7 @@ class LocalStack:
             self._redis.start()
         for child in self.children:
             if not child.running:
-                self._revive(child)
+                self.revive_child(child)
 
     def stop(self) -> bool:
         """Drain: the service first, so that nothing new comes in, then the workers, Redis last.
@@ -129,7 +138,8 @@ class LocalStack:
         else:
             self.kill()
 
-    def _revive(self, child: Child) -> None:
+    def revive_child(self, child: Child) -> None:
+        """Start a child again. Raises StackError for one that does not live."""
         lives = self._short_lives
         lives[child.name] = lives.get(child.name, 0) + 1 if time.monotonic() - child.started < SHORT_LIFE else 0
         if lives[child.name] >= MAX_SHORT_LIVES:
@@ -155,16 +165,9 @@ def is_ready(listen: str) -> bool:
     if os.environ.get("SELFIE3D_TLS_CERT"):
         return _listens(listen)
     try:
-        import grpc
-        from grpc_health.v1 import health_pb2, health_pb2_grpc
+        return serving_status(reachable(listen), wait=False) == SERVING
     except ModuleNotFoundError as error:
         raise ExtraMissingError.for_extra("service", error.name) from error
-    with grpc.insecure_channel(reachable(listen)) as channel:
-        try:
-            answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=2)
-        except grpc.RpcError:
-            return False
-    return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
 
 def reachable(listen: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from types import TracebackType
 from typing import Self
 
@@ -51,13 +52,12 @@ class ProgressView:
             self._console.print(_line(outcome), soft_wrap=True)
 
     def summarise(self, outcomes: list[Outcome]) -> None:
-        """The last words: how many, and which failed and why."""
-        failed = [outcome for outcome in outcomes if outcome.failure]
+        """The last words: how many, and how many failed for which reason; the photos' own lines say more."""
         if not self._lines or len(outcomes) == 1:
             return
-        self._console.print(f"{len(outcomes) - len(failed)} of {len(outcomes)} photos reconstructed")
-        for outcome in failed:
-            self._console.print(_line(outcome), soft_wrap=True)
+        reasons = Counter(outcome.failure.reason for outcome in outcomes if outcome.failure)
+        failed = "".join(f", {count} {reason}" for reason, count in reasons.most_common())
+        self._console.print(f"{len(outcomes) - reasons.total()} of {len(outcomes)} photos reconstructed{failed}")
 
     def __enter__(self) -> Self:
         self._progress.start()

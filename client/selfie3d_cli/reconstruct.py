@@ -204,8 +204,7 @@ def _stdout_for_json(wanted: bool) -> Iterator[IO[str] | None]:
 
 
 def _add_server_arguments(group: Any) -> None:
-    group.add_argument("--token", help="seen by other users of this machine: SELFIE3D_TOKEN or --token-file is better")
-    group.add_argument("--token-file", metavar="FILE", help="file that holds the token")
+    group.add_argument("--token-file", metavar="FILE", help="file that holds the token, default: SELFIE3D_TOKEN")
     group.add_argument("--tls", action="store_true", help="encrypt, trusting gRPC's own list of authorities")
     group.add_argument("--tls-ca", metavar="PEM", help="encrypt, trusting these authorities")
     group.add_argument("--tls-cert", metavar="PEM", help="own certificate, for mutual TLS")

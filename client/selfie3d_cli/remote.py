@@ -12,7 +12,7 @@ import numpy as np
 
 from selfie3d_cli.errors import ExtraMissingError, UsageError
 from selfie3d_cli.outcome import Face, PhotoFailedError, Reconstruction
-from selfie3d_client import Client, Job, JobOptions, Result, ResultFace, Retry, Selfie3dError, Tls
+from selfie3d_client import Client, InvalidArgument, Job, JobOptions, Result, ResultFace, Retry, Selfie3dError, Tls
 from selfie3d_client.connection import DEFAULT_ADDRESS
 
 CANCEL_TIMEOUT = 2.0  # seconds
@@ -34,7 +34,7 @@ class RemoteBackend:
         try:
             result = self._follow(photo, on_progress)
         except Selfie3dError as error:
-            where = "" if error.job else f"{self._address}: "
+            where = "" if error.job or isinstance(error, InvalidArgument) else f"{self._address}: "
             raise PhotoFailedError(error.reason, f"{where}{error}") from error
         return Reconstruction([_face(face) for face in result.faces], dict(result.seconds))
 
@@ -70,7 +70,7 @@ def open_remote(args: argparse.Namespace, options: JobOptions) -> RemoteBackend:
 def _token(args: argparse.Namespace) -> str | None:
     if args.token_file:
         return str(Path(args.token_file).read_text().strip())
-    return args.token or os.environ.get("SELFIE3D_TOKEN")
+    return os.environ.get("SELFIE3D_TOKEN")  # no argument: every user of the machine could read it
 
 
 def _tls(args: argparse.Namespace) -> bool | Tls:

@@ -36,6 +36,11 @@ def run(args: argparse.Namespace) -> int:
         workers=args.workers,
         redis_url=os.environ.get("SELFIE3D_REDIS_URL", ""),
     )
+    return keep_running(config)
+
+
+def keep_running(config: StackConfig) -> int:
+    """Run the stack until a signal; 0 when everything ended cleanly. Raises StackError, RedisServerError."""
     stop = _stop_on_signals()
     stack = LocalStack(config, say)
     try:

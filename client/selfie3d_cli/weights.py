@@ -15,8 +15,9 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 
 from selfie3d_cli.download import download, published_prefix
 from selfie3d_cli.errors import CommandError, ExtraMissingError, UsageError
+from selfie3d_cli.finder_options import PREFIX
 
-FOLDER_VARIABLE = "SELFIE3D_FACE_ALIGNMENT_WEIGHTS"  # where the face-alignment finder looks, too
+FOLDER_VARIABLE = f"{PREFIX}WEIGHTS"  # where the face-alignment finder looks, too
 
 
 def add_parser(subparsers: Any) -> None:

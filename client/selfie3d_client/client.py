@@ -6,21 +6,20 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Self, TypeVar, Unpack
 
-from selfie3d_client.connection import DEFAULT_ADDRESS, Connection, Pem, Tls
-from selfie3d_client.conversation import Conversation
+import grpc
+
+from selfie3d_client.connection import Connection
+from selfie3d_client.endpoint import Endpoint, JobHandle
 from selfie3d_client.job_status import Event, JobState, JobStatus
 from selfie3d_client.options import JobOptions
 from selfie3d_client.photo import Photo, photo_bytes
 from selfie3d_client.result import Result
-from selfie3d_client.retry import Retry
-from selfie3d_client.steps import Carrier, Steps, drive, iterate
+from selfie3d_client.steps import Run, Steps, drive
 
 T = TypeVar("T")
 
-TIMEOUT = 300.0  # seconds for one logical call, retries, waiting and downloads included
 
-
-class Client:
+class Client(Endpoint):
     """A connection to the service, for any number of threads.
 
     ::
@@ -29,28 +28,11 @@ class Client:
             result = client.reconstruct("me.jpg")
             result.faces[0].mesh.save("me.ply")
 
-    address : host:port, or unix:/path
-    token : sent with every call; without TLS it travels readable
-    tls : False; True for gRPC's own list of authorities; a PEM file of authorities; or Tls(...) for mutual TLS
-    timeout : seconds for one logical call, retries included; math.inf: no end; each method can be given its own
-    retry : when failed calls are made again
-
-    Every method raises Selfie3dError (see errors.py).
+    The arguments are those of `Endpoint`. Every method raises Selfie3dError (see errors.py).
     """
 
-    def __init__(
-        self,
-        address: str = DEFAULT_ADDRESS,
-        *,
-        token: str | None = None,
-        tls: bool | Tls | Pem = False,
-        timeout: float = TIMEOUT,
-        retry: Retry | None = None,
-    ) -> None:
-        connection = Connection(address, tls, token)
-        self._channel = connection.channel()
-        self._carrier = Carrier(self._channel, connection.metadata)
-        self._talk = Conversation(retry or Retry(), timeout)
+    def _open(self, connection: Connection) -> grpc.Channel:
+        return connection.channel()
 
     def reconstruct(
         self,
@@ -78,7 +60,7 @@ class Client:
 
     def jobs(self, *states: JobState | str, timeout: float | None = None) -> Iterator[JobStatus]:
         """The caller's jobs, newest first, in these states or all; pages are fetched as needed."""
-        return iterate(self._talk.jobs(states, timeout), self._carrier)
+        return iter(Run(self._talk.jobs(states, timeout), self._carrier))
 
     def close(self) -> None:
         """Close the connection; running calls end."""
@@ -94,23 +76,8 @@ class Client:
         return drive(steps, self._carrier, on_event)
 
 
-class Job:
-    """A handle of one job.
-
-    Attributes
-    ----------
-    id : what `client.job(id)` finds it with again
-    submitted : the job as `submit` left it; None for handles made by `client.job`
-    """
-
-    def __init__(self, client: Client, job_id: str, submitted: JobStatus | None = None) -> None:
-        self.id = job_id
-        self.submitted = submitted
-        self._client = client
-        self._talk = client._talk
-
-    def __repr__(self) -> str:
-        return f"<Job {self.id}>"
+class Job(JobHandle[Client]):
+    """A job, by its id."""
 
     def status(self, *, timeout: float | None = None) -> JobStatus:
         """The job as it is now."""
@@ -118,7 +85,7 @@ class Job:
 
     def watch(self, after_event: int = 0, *, timeout: float | None = None) -> Iterator[Event]:
         """The events behind that number, each once, until the job has ended; goes on by itself after a cut."""
-        return iterate(self._talk.watch(self.id, after_event, timeout), self._client._carrier)
+        return iter(Run(self._talk.watch(self.id, after_event, timeout), self._client._carrier))
 
     def wait(self, *, timeout: float | None = None) -> JobStatus:
         """The job once it has ended, in whatever state; `JobStatus.error` says why there is no mesh."""

@@ -38,7 +38,9 @@ if TYPE_CHECKING:
     from selfie3d_client.job_status import JobStatus
 
 DETAILS_KEY = "grpc-status-details-bin"
-LOST_STATUS = "Internal error from Core"  # grpc.aio, when a send met a call that the service had ended already
+# Details of a status that is not the service's own. The first comes from grpc.aio when a send met a call that the
+# service had ended already, the second from a server that went down before it looked at the call.
+LOST_STATUSES = ("Internal error from Core", "CANCELLED")
 
 
 @dataclass(frozen=True)
@@ -195,7 +197,7 @@ def from_rpc_error(error: grpc.RpcError) -> Selfie3dError:
     reason = details.get(error_details_pb2.ErrorInfo)
     retry = details.get(error_details_pb2.RetryInfo)
     bad = details.get(error_details_pb2.BadRequest)
-    if error.details() == LOST_STATUS:
+    if error.details() in LOST_STATUSES:
         code = grpc.StatusCode.UNAVAILABLE  # the service's answer is lost; asking again brings it
     kind = REASONS.get(reason.reason if reason else "", CODES.get(code, ServiceError))
     return kind(

@@ -1,8 +1,8 @@
 """What a conversation with the service consists of, apart from how it is carried.
 
 The core (`conversation.py`) is written once, as generators that yield the steps below and are sent what came of them:
-the answer, or a Failure. `drive` and `iterate` carry the steps over a blocking channel, `drive_async` and
-`iterate_async` over an asyncio one; nothing else differs between `Client` and `AsyncClient`.
+the answer, or a Failure. A `Run` carries the steps, over a blocking channel or an asyncio one; nothing else differs
+between `Client` and `AsyncClient`.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import asyncio
 import sys
 import time
 from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import closing
+from contextlib import aclosing, closing
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import grpc
 
@@ -96,60 +96,60 @@ class Carrier:
         return (*self._metadata, *context.items())
 
 
+class Run(Generic[T]):
+    """One conversation on its way over a carrier: iterate it, with or without `async`, for what it emits.
+
+    result : what it ended in, once it is iterated to its end
+    """
+
+    result: T
+
+    def __init__(self, steps: Steps[T], carrier: Carrier) -> None:
+        self._steps = steps
+        self._carrier = carrier
+
+    def __iter__(self) -> Generator[Any, None, None]:
+        answer = None
+        with closing(self._steps):
+            while (step := self._advance(answer)) is not None:
+                if isinstance(step, Emit):
+                    yield step.value
+                answer = _carry(step, self._carrier)
+
+    async def __aiter__(self) -> AsyncGenerator[Any, None]:
+        answer = None
+        with closing(self._steps):
+            while (step := self._advance(answer)) is not None:
+                if isinstance(step, Emit):
+                    yield step.value
+                answer = await _carry_async(step, self._carrier)
+
+    def _advance(self, answer: Any) -> Step | None:
+        try:
+            return self._steps.send(answer)
+        except StopIteration as end:
+            self.result = end.value
+            return None
+
+
 def drive(steps: Steps[T], carrier: Carrier, on_emit: Callable[[Any], None] | None = None) -> T:
     """Carry a conversation to its end, blocking; what it emits goes to `on_emit`."""
-    answer = None
-    with closing(steps):
-        while True:
-            try:
-                step = steps.send(answer)
-            except StopIteration as end:
-                return end.value  # type: ignore[no-any-return]
-            if isinstance(step, Emit) and on_emit is not None:
-                on_emit(step.value)
-            answer = _carry(step, carrier)
-
-
-def iterate(steps: Steps[Any], carrier: Carrier) -> Generator[Any, None, None]:
-    """Carry a conversation, blocking, and hand out what it emits."""
-    answer = None
-    with closing(steps):
-        while True:
-            try:
-                step = steps.send(answer)
-            except StopIteration:
-                return
-            if isinstance(step, Emit):
-                yield step.value
-            answer = _carry(step, carrier)
+    run = Run(steps, carrier)
+    with closing(iter(run)) as values:
+        for value in values:
+            if on_emit is not None:
+                on_emit(value)
+    return run.result
 
 
 async def drive_async(steps: Steps[T], carrier: Carrier, on_emit: Callable[[Any], None] | None = None) -> T:
-    """Carry a conversation to its end on the running event loop; what it emits goes to `on_emit`."""
-    answer = None
-    with closing(steps):
-        while True:
-            try:
-                step = steps.send(answer)
-            except StopIteration as end:
-                return end.value  # type: ignore[no-any-return]
-            if isinstance(step, Emit) and on_emit is not None:
-                on_emit(step.value)
-            answer = await _carry_async(step, carrier)
-
-
-async def iterate_async(steps: Steps[Any], carrier: Carrier) -> AsyncGenerator[Any, None]:
-    """Carry a conversation on the running event loop and hand out what it emits."""
-    answer = None
-    with closing(steps):
-        while True:
-            try:
-                step = steps.send(answer)
-            except StopIteration:
-                return
-            if isinstance(step, Emit):
-                yield step.value
-            answer = await _carry_async(step, carrier)
+    """The same on the running event loop."""
+    run = Run(steps, carrier)
+    async with aclosing(aiter(run)) as values:
+        async for value in values:
+            if on_emit is not None:
+                on_emit(value)
+    return run.result
 
 
 def _carry(step: Step, carrier: Carrier) -> Any:

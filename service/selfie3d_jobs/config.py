@@ -30,9 +30,11 @@ class JobsConfig:
 
     def __post_init__(self) -> None:
         """Refuse what could not work. Raises ConfigError."""
-        scheme = urlsplit(self.redis_url).scheme
-        if scheme not in SCHEMES:
-            raise ConfigError(f"SELFIE3D_REDIS_URL must start with one of {', '.join(SCHEMES)}, not {scheme!r}")
+        if not _is_redis_url(self.redis_url):  # never shown: it may hold a password
+            schemes = ", ".join(f"{scheme}://" for scheme in SCHEMES)
+            raise ConfigError(
+                f"SELFIE3D_REDIS_URL wants {schemes} and a valid address; percent-encode what is special in a password"
+            )
         if self.lease_seconds < 1 or self.max_deliveries < 1 or self.time_limit_seconds < 1:
             raise ConfigError("lease, deliveries and time limit must be at least 1")
 
@@ -40,3 +42,11 @@ class JobsConfig:
     def renew_seconds(self) -> float:
         """How often a worker renews its lease."""
         return self.lease_seconds / 4
+
+
+def _is_redis_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in SCHEMES and parts.port != 0
+    except ValueError:  # a port that is no number, as when a password holds a slash
+        return False

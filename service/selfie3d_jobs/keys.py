@@ -13,7 +13,8 @@ deadlines       zset      jobs that have not ended, by deadline, ms
 expiry          zset      all jobs by the time they are removed, ms
 workers, seen   hash, zset  reports of worker children; when each was last heard of
 counters        hash      what metrics show
-bytes, serial, pass, trust  numbers: stored bytes; newest serial; last reaper pass; when leases count again, ms
+bytes, serial, life, back  numbers: stored bytes; newest serial; last sign of any worker or service; when the last
+                silence of all of them ended, ms
 QUEUE, unacked, ...       kombu's own
 """
 

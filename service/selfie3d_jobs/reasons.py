@@ -47,6 +47,7 @@ class Reason(Enum):
     UPLOAD_STALLED = (rpc.DEADLINE_EXCEEDED, "No more of the photo arrived: send it again.")
     TOKEN_MISSING = (rpc.UNAUTHENTICATED, "This service wants metadata `authorization: Bearer TOKEN`.")
     TOKEN_INVALID = (rpc.UNAUTHENTICATED, "The token is not known: check it or ask for a new one.")
+    CERTIFICATE_NAMELESS = (rpc.UNAUTHENTICATED, "The client certificate has neither a common nor an alternative name.")
     SCOPE_MISSING = (rpc.PERMISSION_DENIED, "The token does not have the scope that this call needs.")
     LIST_DISABLED = (rpc.UNIMPLEMENTED, "Listing jobs is switched off on this service.")
     NO_FACE = (rpc.INVALID_ARGUMENT, "No face was found: send a photo with a face at least 40 px wide, not covered.")
@@ -88,10 +89,7 @@ A job that ended FAILED or EXPIRED carries the same code and reason in `Job.erro
 A message over gRPC's receive limit (a little above the 20 MiB a photo may have) is refused by gRPC itself:
 RESOURCE_EXHAUSTED, "Received message larger than max", without details.
 
-Made by `python -m selfie3d_jobs.reasons`.
+Made by `python -m selfie3d_jobs`.
 
 | Reason | Code | Meaning and remedy | Try again after |
 |---|---|---|---|"""
-
-if __name__ == "__main__":
-    print(as_markdown(), end="")

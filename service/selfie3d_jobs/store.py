@@ -33,6 +33,7 @@ T = TypeVar("T")
 ANSWER_SECONDS = 0.8  # the service answers UNAVAILABLE when Redis has not answered by then
 BULKY_SECONDS = 5.0  # the same for a photo or a mesh
 POOL_SIZE = 64  # connections of one service process
+HEALTH_SECONDS = 10  # a connection silent for so long is asked whether it lives
 WORKER_TRIES = 60  # about a minute, growing to a second between two: a worker keeps a finished result for so long
 WORKER_ANSWER_SECONDS = 5.0
 
@@ -40,13 +41,15 @@ WORKER_ANSWER_SECONDS = 5.0
 class Store:
     """Blocking; outlasts an absence of Redis of about a minute, because every call may be repeated."""
 
-    def __init__(self, config: JobsConfig, tries: int = WORKER_TRIES) -> None:
-        """Connect lazily."""
+    def __init__(
+        self, config: JobsConfig, tries: int = WORKER_TRIES, answer_seconds: float = WORKER_ANSWER_SECONDS
+    ) -> None:
+        """Connect lazily. A call takes up to 1 + `tries` times `answer_seconds`, and the waits between."""
         self._prefix = config.prefix
         self._client = redis.Redis.from_url(
             config.redis_url,
             protocol=2,
-            socket_timeout=WORKER_ANSWER_SECONDS,
+            socket_timeout=answer_seconds,
             socket_connect_timeout=1.0,
             retry=Retry(ExponentialBackoff(cap=1.0, base=0.05), tries),
             retry_on_error=[RedisConnectionError, RedisTimeoutError],
@@ -86,6 +89,7 @@ class AsyncStore:
             socket_timeout=None,  # `run` bounds every call as a whole
             socket_connect_timeout=ANSWER_SECONDS,
             retry=AsyncRetry(NoBackoff(), 1),  # a connection that died with the old Redis
+            health_check_interval=HEALTH_SECONDS,
         )
         self._client = aioredis.Redis.from_pool(pool)
 

@@ -11,6 +11,8 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from selfie3d_jobs.errors import ConfigError
+
 try:
     from opentelemetry import propagate, trace
 except ImportError:
@@ -32,17 +34,27 @@ def trace_id(traceparent: str) -> str:
 
 
 def export(endpoint: str, process: str) -> None:
-    """Send spans of this process to an OTLP endpoint; without one, or without the extra, nothing happens."""
-    if not endpoint or trace is None:
+    """Send spans of this process to an OTLP endpoint, when there is one. Raises ConfigError without the extra."""
+    if not endpoint:
         return
-    from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
-    from opentelemetry.sdk.resources import SERVICE_NAME, Resource
-    from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    try:
+        from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+        from opentelemetry.sdk.resources import SERVICE_NAME, Resource
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    except ImportError as error:
+        raise ConfigError("OTEL_EXPORTER_OTLP_ENDPOINT needs `pip install 'selfie3d[otel]'`.") from error
 
     provider = TracerProvider(resource=Resource.create({SERVICE_NAME: process}))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint)))
     trace.set_tracer_provider(provider)
+
+
+def close() -> None:
+    """Send what is left; a pool child ends without atexit."""
+    shutdown = getattr(trace.get_tracer_provider(), "shutdown", None) if trace else None
+    if shutdown:
+        shutdown()
 
 
 @contextmanager

@@ -37,7 +37,9 @@ class ServiceConfig:
     upload_seconds: float = setting("SELFIE3D_UPLOAD_SECONDS", 30.0, "wait for the next piece of a photo, s")
     drain_seconds: float = setting("SELFIE3D_DRAIN_SECONDS", 10.0, "calls may end for so long after SIGTERM, s")
     metrics_listen: str = setting("SELFIE3D_METRICS_LISTEN", "", "HOST:PORT of Prometheus metrics; empty: off")
-    otlp_endpoint: str = setting("OTEL_EXPORTER_OTLP_ENDPOINT", "", "where spans go, with the extra otel; empty: nowhere")
+    otlp_endpoint: str = setting(
+        "OTEL_EXPORTER_OTLP_ENDPOINT", "", "where spans go, with the extra otel; empty: nowhere"
+    )
     log_level: str = setting("SELFIE3D_LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR")
     log_format: str = setting("SELFIE3D_LOG_FORMAT", "json", "json or text")
 
@@ -49,6 +51,8 @@ class ServiceConfig:
             raise ConfigError("SELFIE3D_TLS_CLIENT_CA needs SELFIE3D_TLS_CERT and SELFIE3D_TLS_KEY.")
         if self.log_format not in ("json", "text"):
             raise ConfigError(f"SELFIE3D_LOG_FORMAT={self.log_format!r}: json or text wanted")
+        if self.metrics_listen:
+            split_address("SELFIE3D_METRICS_LISTEN", self.metrics_listen)
         host = self.host
         if not (self.tls_certificate or is_local(host) or self.allow_insecure_bind == host):
             raise ConfigError(
@@ -61,10 +65,15 @@ class ServiceConfig:
         """The host of `listen`, without brackets."""
         if self.listen.startswith("unix:"):
             return "unix"
-        host, colon, port = self.listen.rpartition(":")
-        if not colon or not port.isdigit():
-            raise ConfigError(f"SELFIE3D_LISTEN={self.listen!r}: HOST:PORT wanted")
-        return host.strip("[]")
+        return split_address("SELFIE3D_LISTEN", self.listen)[0]
+
+
+def split_address(variable: str, address: str) -> tuple[str, int]:
+    """Host, without brackets, and port. Raises ConfigError."""
+    host, _, port = address.rpartition(":")
+    if not host or not (port.isascii() and port.isdigit()):
+        raise ConfigError(f"{variable}={address!r}: HOST:PORT wanted")
+    return host.strip("[]"), int(port)
 
 
 def is_local(host: str) -> bool:

@@ -7,6 +7,7 @@ All of it happens before the request is read: methods with one request message a
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
@@ -23,9 +24,13 @@ from selfie3d_service.metrics import Metrics
 from selfie3d_service.tokens import ANONYMOUS, Caller, Scope, TokenFile
 from selfie3d_service.visit import VISIT, Visit
 
+log = logging.getLogger(__name__)
+
 HEALTH = "/grpc.health.v1.Health/"
 SERVICE = "/selfie3d.v1.ReconstructionService/"
 BEARER = "bearer "
+INTRUSIONS = (Reason.TOKEN_MISSING, Reason.TOKEN_INVALID, Reason.SCOPE_MISSING, Reason.CERTIFICATE_NAMELESS)
+MAX_SMALL_BYTES = 64 * 1024  # of a request without a photo; parsing millions of small fields would hold all callers up
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,7 @@ POLICIES: Mapping[str, Policy] = {
     "WatchJob": Policy(Scope.READ, stream=True),
     "DownloadMesh": Policy(Scope.READ, stream=True),
 }
-ANY_CALLER = Policy(None)  # reflection
+ANY_CALLER = Policy(None, stream=True)  # reflection
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,8 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         return self._guarded(handler, Call(name, policy, metadata))
 
     def _guarded(self, handler: Any, call: Call) -> Any:
-        codec = (handler.request_deserializer, handler.response_serializer)
+        parse = handler.request_deserializer if call.policy.upload else _small(handler.request_deserializer)
+        codec = (parse, handler.response_serializer)
         if handler.response_streaming:
             behaviour = handler.stream_stream or handler.unary_stream
 
@@ -119,6 +125,9 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         except Exception as error:
             refusal = translate(error)
             outcome = refusal.reason.name
+            if refusal.reason in INTRUSIONS:
+                extra = {"action": "refuse", "method": call.name, "reason": outcome, "peer": context.peer()}
+                log.warning("A caller was not let in.", extra=extra)
             await abort(context, refusal)
         except BaseException:
             outcome = "CANCELLED"
@@ -147,8 +156,7 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
             if caller is None:
                 raise ServiceError(Reason.TOKEN_INVALID)
             return caller
-        names = context.auth_context().get("x509_common_name") if self._config.tls_client_ca else None
-        return replace(ANONYMOUS, name=f"cert:{next(iter(names)).decode()}") if names else ANONYMOUS
+        return _holder(context) if self._config.tls_client_ca else ANONYMOUS
 
     async def _only(self, messages: AsyncIterator[Any]) -> Any:
         """The request of a method that has one."""
@@ -159,3 +167,21 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
             raise ServiceError(Reason.UPLOAD_STALLED) from error
         except StopAsyncIteration as error:
             raise ServiceError(Reason.REQUEST_MALFORMED) from error
+
+
+def _holder(context: grpc.aio.ServicerContext) -> Caller:
+    """Who shows this certificate: its common name, or its first alternative one. Raises ServiceError."""
+    certificate = context.auth_context()
+    for kind in ("x509_common_name", "x509_subject_alternative_name"):
+        for name in certificate.get(kind, ()):
+            return replace(ANONYMOUS, name=f"cert:{name.decode(errors='replace')}")
+    raise ServiceError(Reason.CERTIFICATE_NAMELESS)
+
+
+def _small(parse: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    def parse_small(data: bytes) -> Any:
+        if len(data) > MAX_SMALL_BYTES:
+            raise ServiceError(Reason.REQUEST_MALFORMED, "The request is too large for this method.")
+        return parse(data)
+
+    return parse_small

@@ -14,10 +14,11 @@ from contextlib import suppress
 
 from redis.exceptions import RedisError
 
-from selfie3d_jobs import AsyncStore, Event, Reason
+from selfie3d_jobs import AsyncStore, Event, Reason, Record
 from selfie3d_jobs.keys import DOORBELL
-from selfie3d_jobs.lookup import events
+from selfie3d_jobs.lookup import ANYONE, events, get
 from selfie3d_jobs.record import parse_ring
+from selfie3d_jobs.store import HEALTH_SECONDS
 from selfie3d_service.errors import ServiceError
 
 log = logging.getLogger(__name__)
@@ -33,6 +34,7 @@ class Feed:
         self._store = store
         self._job_id = job_id
         self._events: list[Event] = []
+        self._record: asyncio.Future[Record] | None = None
         self._error: Exception | None = None
         self._bell = asyncio.Event()
         self._changed = asyncio.Event()
@@ -59,6 +61,12 @@ class Feed:
             if self._events and self._events[-1].number > number:
                 return [event for event in self._events if event.number > number]
             await self._changed.wait()
+
+    async def ended(self) -> Record:
+        """The job as it ended, read once for all watchers. Raises what reading raised."""
+        if self._record is None:
+            self._record = asyncio.ensure_future(self._store.run(get(self._job_id, ANYONE)))
+        return await asyncio.shield(self._record)
 
     async def _pump(self) -> None:
         try:
@@ -99,8 +107,8 @@ class Hub:
         self._feeds: dict[str, Feed] = {}
         self._closed = False
 
-    async def follow(self, job_id: str, after: int) -> AsyncIterator[Event]:
-        """The job's events with a number above `after`, until it has ended.
+    async def follow(self, job_id: str, after: int) -> AsyncIterator[tuple[Event, Record | None]]:
+        """The job's events with a number above `after`, until it has ended; with the last the job as it ended.
 
         Raises JobNotFound, StoreUnavailable, ServiceError when the process goes down.
         """
@@ -108,10 +116,11 @@ class Hub:
         try:
             while True:
                 for event in await feed.after(after):
-                    yield event
-                    after = event.number
                     if event.state.ended:
+                        yield event, await feed.ended()
                         return
+                    yield event, None
+                    after = event.number
         finally:
             self._leave(job_id, feed)
 
@@ -142,7 +151,7 @@ class Hub:
 
     async def _serve(self, bell: object) -> None:
         while True:
-            message = await bell.get_message(timeout=None)  # type: ignore[attr-defined]
+            message = await bell.get_message(timeout=HEALTH_SECONDS)  # type: ignore[attr-defined]
             if message:
                 job_id, event = parse_ring(message["data"])
                 if feed := self._feeds.get(job_id):

@@ -6,15 +6,17 @@ Every service process shows the same deployment-wide numbers: take `max`, not `s
 from __future__ import annotations
 
 from collections.abc import Iterator
+from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from selfie3d_jobs import counters
+from selfie3d_jobs import ConfigError, counters
 from selfie3d_jobs.states import Priority, Stage
 from selfie3d_jobs.upkeep import Pulse
+from selfie3d_service.config import split_address
 
 
 class Metrics(Collector):
@@ -23,6 +25,7 @@ class Metrics(Collector):
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.pulse: Pulse | None = None
+        self._server: WSGIServer | None = None
         self._calls = Counter("selfie3d_calls", "Calls answered.", ["method", "reason"], registry=self.registry)
         self._seconds = Histogram(
             "selfie3d_call_seconds",
@@ -47,9 +50,18 @@ class Metrics(Collector):
             yield from _times(self.pulse)
 
     def serve(self, listen: str) -> None:
-        """Answer GET /metrics on HOST:PORT from a thread."""
-        host, _, port = listen.rpartition(":")
-        start_http_server(int(port), host.strip("[]"), self.registry)
+        """Answer GET /metrics on HOST:PORT from a thread, until `close`. Raises ConfigError."""
+        host, port = split_address("SELFIE3D_METRICS_LISTEN", listen)
+        try:
+            self._server, _ = start_http_server(port, host, self.registry)
+        except OSError as error:
+            raise ConfigError(f"SELFIE3D_METRICS_LISTEN={listen}: {error.strerror}") from error
+
+    def close(self) -> None:
+        """Answer no more."""
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
 
 
 def _sizes(pulse: Pulse) -> Iterator[Metric]:

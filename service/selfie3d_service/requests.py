@@ -26,7 +26,11 @@ def check_job_id(job_id: str) -> str:
 
 
 def check_settings(settings: pb.JobSettings) -> None:
-    """Raises ServiceError for what is unknown or does not go together."""
+    """Raises ServiceError for what is unknown or does not go together.
+
+    Fields that this service does not know are dropped: they would be stored, whatever their size.
+    """
+    settings.DiscardUnknownFields()
     if settings.request_id and not REQUEST_ID.fullmatch(settings.request_id):
         raise ServiceError(Reason.REQUEST_ID_INVALID, field="settings.request_id")
     options = settings.options
@@ -66,6 +70,8 @@ def page_size(request: pb.ListJobsRequest) -> int:
 
 def page_states(request: pb.ListJobsRequest) -> list[State]:
     """The wanted states. Raises ServiceError."""
+    if len(request.states) > len(State):  # a message has room for millions
+        raise ServiceError(Reason.OPTION_CONFLICT, "states must hold each state once at most.", field="states")
     for state in request.states:
         _known(pb.JobState, state, "states")
         if state == pb.JOB_STATE_UNSPECIFIED:

@@ -76,6 +76,7 @@ class Server:
         await self._health.enter_graceful_shutdown()
         self._hub.close()
         await self._server.stop(self._config.drain_seconds)
+        await asyncio.to_thread(self.metrics.close)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

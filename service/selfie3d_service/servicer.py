@@ -64,11 +64,9 @@ class ReconstructionServicer(rpc.ReconstructionServiceServicer):
         if record.state.ended and request.after_event >= record.last_event:
             yield pb.WatchJobResponse(job=answers.job(record))
             return
-        async for event in self._hub.follow(record.id, min(request.after_event, record.last_event)):
-            response = pb.WatchJobResponse(event=answers.event(event))
-            if event.state.ended:
-                response.job.CopyFrom(answers.job(await self._get(record.id)))
-            yield response
+        async for event, ended in self._hub.follow(record.id, min(request.after_event, record.last_event)):
+            job = answers.job(ended) if ended else None
+            yield pb.WatchJobResponse(event=answers.event(event), job=job)
 
     async def DownloadMesh(  # noqa: N802
         self, request: pb.DownloadMeshRequest, context: Any
@@ -87,9 +85,9 @@ class ReconstructionServicer(rpc.ReconstructionServiceServicer):
         record = await self._create(request.settings, request.photo)
         request.Clear()  # the photo need not stay in memory for as long as the job runs
         yield pb.ReconstructResponse(job=answers.job(record))
-        async for event in self._hub.follow(record.id, 0):
+        async for event, ended in self._hub.follow(record.id, 0):
             yield pb.ReconstructResponse(event=answers.event(event))
-        record = await self._get(record.id)
+            record = ended or record
         yield pb.ReconstructResponse(job=answers.job(record))
         for face in range(record.files):
             async for chunk in self._chunks(record, face, 0):

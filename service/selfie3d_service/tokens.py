@@ -9,7 +9,7 @@ The file (TOML), read again when it changes:
     scopes = ["submit", "read"] # submit: create, cancel, delete; read: the rest; admin: both, for every job by id
     max_active = 50             # optional: jobs that have not ended
 
-`python -m selfie3d_service.tokens CALLER SCOPE...` prints a new token (to stderr, once) and its entry.
+`selfie3d token CALLER` makes a token and its entry.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from __future__ import annotations
 import hashlib
 import hmac
 import logging
+import re
 import secrets
-import sys
 import time
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -30,6 +31,7 @@ from selfie3d_jobs import ConfigError
 
 log = logging.getLogger(__name__)
 
+CALLER = re.compile(r"[A-Za-z0-9._@-]{1,64}")
 LOOK_SECONDS = 1.0  # how often the file's time of change is looked at
 
 
@@ -111,15 +113,17 @@ def digest(salt: bytes, token: str) -> bytes:
     return hashlib.sha256(salt + token.encode()).digest()
 
 
-def new_token(caller: str, scopes: list[str]) -> tuple[str, str]:
-    """A new token and its entry for the file."""
+def new_token(caller: str, scopes: Iterable[str], max_active: int | None = None) -> tuple[str, str]:
+    """A new token and its entry for the file. Raises ConfigError for a name that would not be one word."""
+    if not CALLER.fullmatch(caller):
+        raise ConfigError(f"{caller!r} cannot name a caller: 1 to 64 characters of [A-Za-z0-9._@-] wanted")
     token, salt = f"s3d_{secrets.token_urlsafe(32)}", secrets.token_bytes(16)
     names = ", ".join(f'"{Scope(scope)}"' for scope in scopes)
     entry = (
         f'[[tokens]]\ncaller = "{caller}"\nsalt = "{salt.hex()}"\n'
         f'sha256 = "{digest(salt, token).hex()}"\nscopes = [{names}]\n'
     )
-    return token, entry
+    return token, entry + (f"max_active = {max_active}\n" if max_active is not None else "")
 
 
 def _read(path: Path) -> tuple[_Entry, ...]:
@@ -138,9 +142,3 @@ def _entry(table: dict[str, Any]) -> _Entry:
     if len(digest_bytes) != hashlib.sha256().digest_size or not caller.name:
         raise ValueError(f"entry of caller {caller.name!r}")
     return _Entry(caller, bytes.fromhex(table["salt"]), digest_bytes)
-
-
-if __name__ == "__main__":
-    made, lines = new_token(sys.argv[1], sys.argv[2:])
-    print(f"token: {made}", file=sys.stderr)
-    print(lines)

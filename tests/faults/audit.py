@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -9,11 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
-from tests.faults.tiny import expected_mesh
-from tests.stack import BOUND, FINAL_STATES, download, watch
 
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d.v1 import reconstruction_pb2_grpc as rpc
+from tests.faults.tiny import expected_mesh
+from tests.stack import BOUND, FINAL_STATES, download, open_api, watch
 
 
 @dataclass
@@ -26,6 +27,7 @@ class Tally:
     doubled: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     most_attempts: int = 0
+    slowest_recovery: float = 0.0  # s from the last event of a lost attempt to the end of the job
 
     @property
     def clean(self) -> bool:
@@ -49,7 +51,7 @@ class Audit:
         tally = Tally()
         with grpc.insecure_channel(f"ipv4:{','.join(self.addresses)}") as channel, ThreadPoolExecutor(4) as pool:
             grpc.channel_ready_future(channel).result(BOUND)
-            api = rpc.ReconstructionServiceStub(channel)
+            api = open_api(channel)
             list(pool.map(lambda job_id: self._judge(api, job_id, tally, bound), list(job_ids)))
         return tally
 
@@ -77,6 +79,7 @@ class Audit:
         tally.states[pb.JobState.Name(job.state).removeprefix("JOB_STATE_")] += 1
         tally.reasons[job.error.reason] += 1
         tally.most_attempts = max(tally.most_attempts, job.attempt)
+        tally.slowest_recovery = max(tally.slowest_recovery, recovery(answers))
         problem = self._contradiction(api, job, answers, ends[-1])
         if problem:
             tally.wrong.append(f"{job_id}: {problem}")
@@ -94,3 +97,11 @@ class Audit:
         if job.state == pb.JOB_STATE_SUCCEEDED and download(api, job.id) != expected_mesh(self.photos[job.id]):
             return "not the photo's mesh"
         return ""
+
+
+def recovery(answers: list[pb.WatchJobResponse]) -> float:
+    """Seconds from the last sign of an attempt that was lost to the job's end; 0 when none was."""
+    events = [answer.event for answer in answers]
+    steps = itertools.pairwise(events)
+    lost = [a for a, b in steps if (a.state, b.state) == (pb.JOB_STATE_RUNNING, pb.JOB_STATE_QUEUED)]
+    return (events[-1].time.ToMilliseconds() - lost[0].time.ToMilliseconds()) / 1000 if lost else 0.0

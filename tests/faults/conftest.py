@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
 from tests.faults.farm import Farm
 from tests.stack import eventually
 

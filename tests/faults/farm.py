@@ -5,19 +5,20 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import grpc
 import redis
-from tests.faults.audit import Audit
-from tests.faults.tiny import make_photo
-from tests.stack import BOUND, Process, Stack, eventually, is_serving
 
 from selfie3d_cli.redis_server import RedisServer
 from selfie3d_client import Client, Retry
 from selfie3d_jobs import JobsConfig, Record, Stage, State, Store
 from selfie3d_jobs.lookup import ANYONE, get
+from tests.faults.audit import Audit
+from tests.faults.tiny import make_photo
+from tests.stack import BOUND, Process, Stack, eventually, is_serving
 
 RUNNING_STAGES = tuple(Stage)
 PATIENT = Retry(attempts=60, first=0.1, largest=1.0)
@@ -91,22 +92,29 @@ class Farm(Stack):
     def await_ends(self, job_ids: Iterable[str], since: float, bound: float = BOUND) -> float:
         """Wait until all have ended; the seconds from `since` (time.monotonic) to the last end."""
         for job_id in job_ids:
-            eventually(lambda job_id=job_id: self.record(job_id).state.ended, f"job {job_id} has ended", bound)
+            eventually(partial(self.has_ended, job_id), f"job {job_id} has ended", bound)
         return time.monotonic() - since
+
+    def has_ended(self, job_id: str) -> bool:
+        return self.record(job_id).state.ended
 
     def restore(self) -> None:
         """Everything runs, answers and is released."""
-        self.revive()
+        self.redis.start()
         self.release()
-        for address in self.addresses:
-            with grpc.insecure_channel(address) as channel:
-                eventually(lambda c=channel: is_serving(c), f"{address} is SERVING; logs in {self.folder}")
-        for worker in self.workers:
-            eventually(lambda w=worker: self.is_listening(w), f"{worker.log} has children that report in")
+
+        def is_well() -> bool:
+            self.revive()  # also what was still going down a moment ago
+            return all(map(is_serving, channels)) and all(map(self.is_listening, self.workers))
+
+        channels = [grpc.insecure_channel(address) for address in self.addresses]
+        eventually(is_well, f"services are SERVING and workers report in; logs in {self.folder}")
+        for channel in channels:
+            channel.close()
 
     def is_listening(self, worker: Process) -> bool:
         """Whether all children of the worker have reported."""
-        names = [name.decode() for name in self.db.hkeys("selfie3d:workers")]
+        names = [str(name, "utf-8") for name in self.db.hkeys("selfie3d:workers") if isinstance(name, bytes)]
         mine = {int(name.split(":")[2]) for name in names if name.split(":")[1] == str(worker.pid)}
         return len(mine & set(worker.children())) == int(worker.env["SELFIE3D_CONCURRENCY"])
 
@@ -144,7 +152,7 @@ class Farm(Stack):
 
         kept, stored = int(self.db.get("selfie3d:bytes") or 0), size("mesh:*") + size("photo:*")
         problems = [f"{kept} bytes counted, {stored} stored"] if kept != stored else []
-        for key in ("active", "leases", "deadlines", "queued:interactive", "queued:bulk", "unacked", "interactive"):
+        for key in ("active", "leases", "deadlines", "queued:interactive", "queued:bulk", "interactive"):
             if self.db.exists(f"selfie3d:{key}"):
                 problems.append(f"{key} is not empty")
         for pattern in ("photo:*", "mesh:*", "events:*"):

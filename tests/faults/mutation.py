@@ -38,13 +38,13 @@ def mutate(seed: bytes, edits: Edits) -> bytes:
 
 
 @contextmanager
-def bounded_memory(pid: int | str = "self") -> Iterator[None]:
-    """The process takes at most MOST_MEMORY meanwhile, at any moment."""
+def bounded_memory(pid: int | str = "self", most: int = MOST_MEMORY) -> Iterator[None]:
+    """The process takes at most so many bytes more meanwhile, at any moment."""
     process = Path(f"/proc/{pid}")
     (process / "clear_refs").write_text("5")  # sets VmHWM back to the present (proc_pid_clear_refs(5))
     before = _high_water_bytes(process)
     yield
-    assert _high_water_bytes(process) - before < MOST_MEMORY
+    assert _high_water_bytes(process) - before < most
 
 
 def _high_water_bytes(process: Path) -> int:

@@ -5,19 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 
 import grpc
 import pytest
 from google.rpc import error_details_pb2, status_pb2
-from tests.faults.farm import Farm
-from tests.faults.proxy import Proxy
-from tests.faults.tiny import network_runs
-from tests.stack import Process, eventually, free_port, is_serving, open_channel
 
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d.v1 import reconstruction_pb2_grpc as rpc
 from selfie3d_client import Client, JobState
 from selfie3d_jobs import Stage, State
+from tests.faults.farm import Farm
+from tests.faults.proxy import Proxy
+from tests.faults.tiny import network_runs
+from tests.stack import Process, eventually, free_port, is_serving, open_api, open_channel
 
 Api = rpc.ReconstructionServiceStub
 CHILDREN = 4  # of the farm's two workers
@@ -41,7 +42,7 @@ def strict(whole_farm: Farm) -> Iterator[Process]:
 @pytest.fixture
 def api(strict: Process) -> Iterator[Api]:
     with open_channel(strict.env["SELFIE3D_LISTEN"]) as channel:
-        yield Api(channel)
+        yield open_api(channel)
 
 
 def refusal(call: Callable[[], object]) -> tuple[str, float]:
@@ -98,27 +99,32 @@ def test_uploads_beyond_the_bound_are_refused_and_vanished_ones_leave_room(farm:
         sent.append(1)
         eventually(lambda: not sent, "the upload may end")
 
-    def is_refused(api: Api) -> bool:
-        try:
-            api.UploadJob(iter([pb.UploadJobRequest(settings=pb.JobSettings())]))
-        except grpc.RpcError as error:
-            return bool(error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED)
-        return False
+    def code_of_an_empty_upload(channel: grpc.Channel) -> grpc.StatusCode:
+        with pytest.raises(grpc.RpcError) as error:
+            open_api(channel).UploadJob(iter([pb.UploadJobRequest(settings=pb.JobSettings())]))
+        return error.value.code()
+
+    def is_refused(channel: grpc.Channel) -> bool:
+        return code_of_an_empty_upload(channel) is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+    def is_taken(channel: grpc.Channel) -> bool:
+        return code_of_an_empty_upload(channel) is grpc.StatusCode.INVALID_ARGUMENT
 
     port = int(strict.env["SELFIE3D_LISTEN"].rpartition(":")[2])
     for _ in range(3):
         with Proxy(port) as proxy, open_channel(f"127.0.0.1:{proxy.port}") as channel:
-            calls = [Api(channel).UploadJob.future(half_a_photo()) for _ in range(UPLOADS)]
+            calls = [open_api(channel).UploadJob.future(half_a_photo()) for _ in range(UPLOADS)]
             eventually(lambda: len(sent) == UPLOADS, "the uploads are half-way")
             with open_channel(strict.env["SELFIE3D_LISTEN"]) as other:
-                eventually(lambda c=other: is_refused(Api(c)), "further uploads are refused")
-                assert refusal(lambda c=other: Api(c).CreateJob(pb.CreateJobRequest(photo=photo)))[0] == "UPLOADS_BUSY"
+                eventually(partial(is_refused, other), "further uploads are refused")
+                create = partial(open_api(other).CreateJob, pb.CreateJobRequest(photo=photo))
+                assert refusal(create)[0] == "UPLOADS_BUSY"
             proxy.drop()
             for call in calls:
                 assert call.exception() is not None
             sent.clear()
         with open_channel(strict.env["SELFIE3D_LISTEN"]) as other:
-            eventually(lambda c=other: not is_refused(Api(c)), "the places of the vanished are free again")
+            eventually(partial(is_taken, other), "the places of the vanished are free again")
     with Client(strict.env["SELFIE3D_LISTEN"]) as client:
         jobs = [farm.submit(client, photo)]
     farm.audit.check(jobs, SUCCEEDED=1)
@@ -134,7 +140,8 @@ def test_callers_that_vanish_half_way_through_a_download_leave_room(farm: Farm, 
 
     def first_chunk() -> pb.DownloadMeshResponse:
         with open_channel(strict.env["SELFIE3D_LISTEN"]) as other:
-            return next(Api(other).DownloadMesh(request))
+            answer: pb.DownloadMeshResponse = next(open_api(other).DownloadMesh(request))
+            return answer
 
     def is_open() -> bool:
         with suppress(grpc.RpcError):
@@ -144,7 +151,7 @@ def test_callers_that_vanish_half_way_through_a_download_leave_room(farm: Farm, 
     for _ in range(3):
         eventually(is_open, "there is a place for a download")
         with Proxy(port) as proxy, open_channel(f"127.0.0.1:{proxy.port}") as channel:
-            streams = [Api(channel).DownloadMesh(request) for _ in range(STREAMS)]
+            streams = [open_api(channel).DownloadMesh(request) for _ in range(STREAMS)]
             for stream in streams:
                 assert next(stream).chunk.offset == 0
             assert refusal(first_chunk)[0] == "STREAMS_BUSY"

@@ -6,13 +6,13 @@ import time
 from collections.abc import Iterator
 
 import pytest
+
+from selfie3d_client import Client
+from selfie3d_jobs.call import load
 from tests.faults.audit import Audit
 from tests.faults.farm import Farm
 from tests.faults.proxy import Half, Proxy
 from tests.stack import BOUND, eventually, free_port, is_serving, open_channel
-
-from selfie3d_client import Client
-from selfie3d_jobs.call import load
 
 PREFIX = "cut:"
 MOMENTS = {

@@ -6,18 +6,18 @@ import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import grpc
 from google.rpc import error_details_pb2, status_pb2
-from tests.faults.farm import Farm
-from tests.faults.tiny import expected_mesh
-from tests.stack import eventually, is_serving, open_channel, watch
 
-from selfie3d.v1 import reconstruction_pb2_grpc as rpc
 from selfie3d_client import Retry
 from selfie3d_jobs import Stage
+from tests.faults.farm import Farm
+from tests.faults.tiny import expected_mesh
+from tests.stack import await_serving, eventually, open_api, open_channel, watch
 
-CALLERS = 4
+CALLERS = 2
 WATCHERS = 20
 
 
@@ -49,11 +49,12 @@ def test_a_service_sends_its_watchers_to_another_and_ends(farm: Farm) -> None:
 
         def reason_of_the_end() -> str:
             try:
-                for _ in watch(rpc.ReconstructionServiceStub(channel), job_id):
-                    begun.release()
+                events = watch(open_api(channel), job_id)
+                next(events)
+                begun.release()
+                return f"the job ended: {list(events)}"
             except grpc.RpcError as error:
                 return reason(error)
-            return "no error"
 
         answers = [pool.submit(reason_of_the_end) for _ in range(WATCHERS)]
         for _ in range(WATCHERS):
@@ -100,9 +101,9 @@ def test_a_rolling_restart_under_load_fails_no_call(farm: Farm, figures: dict[st
                 process.start()
                 if process in farm.services:
                     with open_channel(process.env["SELFIE3D_LISTEN"]) as channel:
-                        eventually(lambda c=channel: is_serving(c), f"{process.log} is SERVING again")
+                        await_serving(channel, str(process.log))
                 else:
-                    eventually(lambda p=process: farm.is_listening(p), f"{process.log} is ready again")
+                    eventually(partial(farm.is_listening, process), f"{process.log} is ready again")
         finally:
             over.set()
         figures["calls during a rolling restart"] = sum(caller.result() for caller in callers)

@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 from skimage import data as pictures
-from tests.faults.mutation import EDITS, SLOWEST_MS, Edits, bounded_memory, mutate
 
 from selfie3d_photo import PhotoError, PhotoReason, decode, inspect
+from tests.faults.mutation import EDITS, SLOWEST_MS, Edits, bounded_memory, mutate
 
 QUICK, SOAK = 3_000, 100_000  # mutated files
 

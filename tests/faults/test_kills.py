@@ -8,13 +8,14 @@ import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
-from tests.faults.farm import RUNNING_STAGES, Farm
-from tests.stack import Process, eventually
 
 from selfie3d_client import Client
 from selfie3d_jobs import Stage, State
+from tests.faults.farm import RUNNING_STAGES, Farm
+from tests.stack import Process, eventually
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +60,7 @@ def test_jobs_of_a_killed_worker_end_on_another(
             wide.kill()
         killed = time.monotonic()
         for pid in children:
-            eventually(lambda pid=pid: not is_alive(pid), f"child {pid} of the killed worker has ended")
+            eventually(partial(has_ended, pid), f"child {pid} of the killed worker has ended")
         farm.release()
         figures[f"slowest recovery after kill -9 of a worker {victim}, s"] = farm.await_ends(placed.values(), killed)
     for job_id, record in before.items():
@@ -89,9 +90,9 @@ def test_jobs_and_watchers_outlive_a_killed_service(farm: Farm, figures: dict[st
     farm.audit.check(jobs.values(), SUCCEEDED=len(jobs))
 
 
-def is_alive(pid: int) -> bool:
+def has_ended(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
-        return False
-    return True
+        return True
+    return False

@@ -10,14 +10,14 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from tests.faults.farm import Farm
-from tests.faults.tiny import network_runs
-from tests.stack import eventually
 
 from selfie3d_client import JobState
 from selfie3d_jobs import JobsConfig, Record, Stage, State
 from selfie3d_jobs.broker import create_app, publish
 from selfie3d_jobs.upkeep import Message
+from tests.faults.farm import Farm
+from tests.faults.tiny import network_runs
+from tests.stack import eventually
 
 CLIENTS = 20
 DROPPED, FENCED = "A late or second delivery was dropped.", "The job is not ours any more."

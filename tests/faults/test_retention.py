@@ -7,13 +7,13 @@ from collections.abc import Iterator
 
 import grpc
 import pytest
-from tests.faults.farm import Farm
-from tests.stack import Process, eventually, free_port, is_serving, open_channel
 
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d.v1 import reconstruction_pb2_grpc as rpc
 from selfie3d_client import Client
 from selfie3d_jobs import Stage
+from tests.faults.farm import Farm
+from tests.stack import Process, eventually, free_port, is_serving, open_api, open_channel
 
 TIMEOUT, RETENTION = 6.0, 1.0  # s
 
@@ -41,7 +41,7 @@ def test_after_its_time_nothing_of_a_job_is_left_in_redis(farm: Farm, forgetful:
         client.job(jobs[4]).cancel()
         assert farm.traces(*jobs, *names)
         with open_channel(address) as channel:
-            api = rpc.ReconstructionServiceStub(channel)
+            api = open_api(channel)
             eventually(lambda: all(is_gone(api, job_id) for job_id in jobs), "the jobs are gone")
         farm.release()
         eventually(lambda: not farm.traces(*jobs, *names), "no key holds anything of them")

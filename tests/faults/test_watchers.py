@@ -8,12 +8,12 @@ from contextlib import AsyncExitStack
 
 import grpc
 import pytest
-from tests.faults.farm import Farm
-from tests.stack import BOUND, eventually
 
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d.v1 import reconstruction_pb2_grpc as rpc
 from selfie3d_jobs import Stage
+from tests.faults.farm import Farm
+from tests.stack import BOUND, eventually, open_api
 
 WATCHERS = 500
 CHANNELS = 10
@@ -25,44 +25,57 @@ async def stubs(farm: Farm) -> AsyncIterator[list[rpc.ReconstructionServiceStub]
     """Half of them of each service."""
     async with AsyncExitStack() as stack:
         channels = [grpc.aio.insecure_channel(farm.addresses[i % 2]) for i in range(CHANNELS)]
-        yield [rpc.ReconstructionServiceStub(await stack.enter_async_context(channel)) for channel in channels]
+        yield [open_api(await stack.enter_async_context(channel)) for channel in channels]
 
 
-async def follow(api: rpc.ReconstructionServiceStub, job_id: str, begun: asyncio.Semaphore) -> list[int]:
-    """Read as it comes."""
-    numbers = []
-    async for answer in api.WatchJob(pb.WatchJobRequest(job_id=job_id), timeout=BOUND):
-        numbers.append(answer.event.number)
-        if len(numbers) == 1:
-            begun.release()
-    return numbers
+class Watcher:
+    """Reads a job's events, and comes again when the service says UNAVAILABLE, as every client should.
 
+    begun : set with the first event
+    numbers : of the events so far
+    """
 
-async def follow_slowly(
-    api: rpc.ReconstructionServiceStub, job_id: str, begun: asyncio.Semaphore, others_are_done: asyncio.Event
-) -> list[int]:
-    """Read one event, and the rest only when all others have read everything."""
-    stream = api.WatchJob(pb.WatchJobRequest(job_id=job_id), timeout=BOUND)
-    numbers = [(await stream.read()).event.number]
-    begun.release()
-    await others_are_done.wait()
-    return numbers + [answer.event.number async for answer in stream]
+    def __init__(self, api: rpc.ReconstructionServiceStub, job_id: str) -> None:
+        self._api, self._job_id = api, job_id
+        self.begun = asyncio.Event()
+        self.numbers: list[int] = []
 
+    async def follow(self) -> None:
+        """Read as it comes."""
+        while not await self._read():
+            pass
 
-async def follow_piecemeal(api: rpc.ReconstructionServiceStub, job_id: str, begun: asyncio.Semaphore) -> list[int]:
-    """Come again after each event."""
-    numbers: list[int] = []
-    ended = False
-    while not ended:
-        after = numbers[-1] if numbers else 0
-        stream = api.WatchJob(pb.WatchJobRequest(job_id=job_id, after_event=after), timeout=BOUND)
-        answer = await stream.read()
-        stream.cancel()
-        numbers.append(answer.event.number)
-        ended = answer.HasField("job")
-        if len(numbers) == 1:
-            begun.release()
-    return numbers
+    async def follow_slowly(self, others_are_done: asyncio.Event) -> None:
+        """Read one event, and the rest only when all others have read everything."""
+        while not await self._read(others_are_done):
+            pass
+
+    async def follow_piecemeal(self) -> None:
+        """Come again after each event."""
+        while not await self._read(most=1):
+            pass
+
+    async def _read(self, pause: asyncio.Event | None = None, most: int = 10**9) -> bool:
+        """Whether the job has ended."""
+        after = self.numbers[-1] if self.numbers else 0
+        stream = self._api.WatchJob(pb.WatchJobRequest(job_id=self._job_id, after_event=after), timeout=BOUND)
+        try:
+            async for answer in stream:
+                self.numbers.append(answer.event.number)
+                self.begun.set()
+                if answer.HasField("job"):
+                    return True
+                if pause:
+                    await pause.wait()
+                most -= 1
+                if most == 0:
+                    break
+        except grpc.aio.AioRpcError as error:
+            if error.code() is not grpc.StatusCode.UNAVAILABLE:
+                raise
+        finally:
+            stream.cancel()
+        return False
 
 
 async def test_500_watchers_see_every_event_once_and_in_order(
@@ -70,27 +83,27 @@ async def test_500_watchers_see_every_event_once_and_in_order(
 ) -> None:
     with farm.client() as client:
         jobs = [await asyncio.to_thread(farm.submit, client, hold=Stage.NETWORK) for _ in range(JOBS)]
-    begun, others_are_done = asyncio.Semaphore(0), asyncio.Event()
+    watchers = [Watcher(stubs[n % CHANNELS], jobs[n % JOBS]) for n in range(WATCHERS)]
+    others_are_done = asyncio.Event()
     prompt, slow = [], []
-    for number in range(WATCHERS):
-        api, job_id = stubs[number % CHANNELS], jobs[number % JOBS]
-        match number % 10:
-            case 0 | 1:
-                slow.append(asyncio.create_task(follow_slowly(api, job_id, begun, others_are_done)))
-            case 2 | 3:
-                prompt.append(asyncio.create_task(follow_piecemeal(api, job_id, begun)))
-            case _:
-                prompt.append(asyncio.create_task(follow(api, job_id, begun)))
     async with asyncio.timeout(BOUND):
-        for _ in range(WATCHERS):
-            await begun.acquire()
+        for number, watcher in enumerate(watchers):
+            match number % 10:
+                case 0 | 1:
+                    slow.append(asyncio.create_task(watcher.follow_slowly(others_are_done)))
+                case 2 | 3:
+                    prompt.append(asyncio.create_task(watcher.follow_piecemeal()))
+                case _:
+                    prompt.append(asyncio.create_task(watcher.follow()))
+        for watcher in watchers:
+            await watcher.begun.wait()
     connections = len(farm.db.client_list())
     farm.release()
-    histories = await asyncio.gather(*prompt)
+    await asyncio.gather(*prompt)
     others_are_done.set()
-    histories += await asyncio.gather(*slow)
-    [length] = {len(numbers) for numbers in histories}
-    assert all(numbers == list(range(1, length + 1)) for numbers in histories)
+    await asyncio.gather(*slow)
+    [length] = {len(watcher.numbers) for watcher in watchers}
+    assert all(watcher.numbers == list(range(1, length + 1)) for watcher in watchers)
     assert connections < WATCHERS / 2, "one connection to Redis for all watchers of a process, not one each"
     farm.audit.check(jobs, SUCCEEDED=JOBS)
 
@@ -102,9 +115,10 @@ def test_watchers_that_vanish_leave_nothing_behind(farm: Farm) -> None:
     with farm.client() as client:
         job_id = farm.submit(client, hold=Stage.NETWORK)
         farm.await_stage(job_id, Stage.NETWORK)
-        channels = [farm.channel(0) for _ in range(40)]
+        own = [("grpc.use_local_subchannel_pool", 1)]  # a connection each
+        channels = [grpc.insecure_channel(farm.addresses[0], own) for _ in range(40)]
         for channel in channels:
-            next(rpc.ReconstructionServiceStub(channel).WatchJob(pb.WatchJobRequest(job_id=job_id)))
+            next(open_api(channel).WatchJob(pb.WatchJobRequest(job_id=job_id)))
         assert farm.open_files(pid) >= before + 30
         for channel in channels:
             channel.close()

@@ -1,7 +1,8 @@
 """A worker with a tiny reconstructor for fault tests: every stage, a network of two layers, a real little mesh.
 
 The mesh is a function of the photo alone, so that a test can say which bytes a job must give (`expected_mesh`).
-SELFIE3D_MODEL names a folder: each run of the network is a line in its file `network`. A photo whose first pixel is
+SELFIE3D_MODEL names a folder: each run of the network is a line in its file `network`. SELFIE3D_ALIGNER holds the
+seconds that a run takes, so that kills find jobs to hit. A photo whose first pixel is
 KILLER kills the process that looks at it.
 """
 
@@ -12,6 +13,7 @@ import io
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -36,33 +38,34 @@ PLY_HEADER += "property float z\nelement face {}\nproperty list uchar int vertex
 
 
 class Tiny:
-    """The reconstructor. `folder` gets the file `network`."""
+    """The reconstructor. `folder` gets the file `network`; `seconds`: of a run."""
 
     name = "tiny"
     weights_sha256 = hashlib.sha256(WEIGHTS.tobytes()).hexdigest()
     device = "cpu"
 
-    def __init__(self, folder: Path | None) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path | None, seconds: float = 0.0) -> None:
+        self._folder, self._seconds = folder, seconds
 
-    def __call__(self, photo: bytes, options: pb.Options, on_stage: Callable[[str], None]) -> Output:
+    def __call__(self, photo: bytes, options: pb.Options, on_stage: Callable[[str, float], None]) -> Output:
         """One face for any photo."""
         copies = FULL_COPIES if options.detail == pb.DETAIL_FULL else 1
-        on_stage("decode")
+        on_stage("decode", 0)
         rgb = decode(photo).rgb
-        on_stage("detect")
+        on_stage("detect", 0.125)
         box = pb.Box(width=rgb.shape[1], height=rgb.shape[0])
-        on_stage("align")
+        on_stage("align", 0.25)
         luma = np.asarray(Image.fromarray(rgb).convert("L").resize((GRID, GRID)), np.float64) / 255
-        on_stage("network")
+        on_stage("network", 0.375)
         self._note(photo)
         if tuple(rgb[0, 0]) == KILLER:
             os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(self._seconds)
         depth = WEIGHTS[1] @ np.tanh(WEIGHTS[0] @ luma)
-        on_stage("surface")
+        on_stage("surface", 0.5)
         vertices, triangles = surface(depth)
-        on_stage("colour")
-        on_stage("encode")
+        on_stage("colour", 0.625)
+        on_stage("encode", 0.75)
         file = encode(np.tile(vertices, (copies, 1)), triangles)
         return Output([describe(file, box, copies * len(vertices), len(triangles))], [file])
 
@@ -103,7 +106,7 @@ def describe(file: bytes, box: pb.Box, vertices: int, triangles: int) -> pb.Face
 
 def expected_mesh(photo: bytes) -> bytes:
     """The file that a job with this photo gives."""
-    return Tiny(None)(photo, pb.Options(), lambda _: None).files[0]
+    return Tiny(None)(photo, pb.Options(), lambda *_: None).files[0]
 
 
 def make_photo(seed: int, *, killer: bool = False, side: int = SIDE) -> bytes:
@@ -123,7 +126,7 @@ def network_runs(folder: Path, photo: bytes) -> int:
 
 
 def open_tiny(config: WorkerConfig) -> Tiny:
-    return Tiny(Path(config.model) if config.model else None)
+    return Tiny(Path(config.model) if config.model else None, float(config.aligner or 0))
 
 
 if __name__ == "__main__":

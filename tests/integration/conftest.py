@@ -13,9 +13,9 @@ from typing import Any
 import grpc
 import pytest
 import redis
-from selfie3d_cli.redis_server import RedisServer
 
 from selfie3d.v1 import reconstruction_pb2_grpc as rpc
+from selfie3d_cli.redis_server import RedisServer
 from selfie3d_jobs import JobsConfig, Store
 from selfie3d_service import Server, ServiceConfig
 from tests.integration.road import Keys
@@ -54,13 +54,15 @@ def service_config(jobs_config: JobsConfig) -> ServiceConfig:
 
 
 @asynccontextmanager
-async def served(config: ServiceConfig, *options: tuple[str, Any]) -> AsyncIterator[rpc.ReconstructionServiceStub]:
-    """A service in this process and a stub of it; `channel` is the stub's."""
-    async with Server(config) as server:
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}", options=options) as channel:
-            stub = rpc.ReconstructionServiceStub(channel)  # type: ignore[no-untyped-call]
-            stub.channel, stub.server = channel, server
-            yield stub
+async def served(config: ServiceConfig, *options: tuple[str, Any]) -> AsyncIterator[Any]:
+    """A service in this process and a stub of it, with its `channel`."""
+    async with (
+        Server(config) as server,
+        grpc.aio.insecure_channel(f"127.0.0.1:{server.port}", options=options) as channel,
+    ):
+        stub: Any = rpc.ReconstructionServiceStub(channel)  # type: ignore[no-untyped-call]
+        stub.channel = channel
+        yield stub
 
 
 @pytest.fixture

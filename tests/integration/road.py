@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import time
 from collections.abc import Callable
 from typing import Any
@@ -79,7 +81,7 @@ class Keys:
         self.client, self.prefix = client, prefix
 
     def all(self) -> set[str]:
-        return {key.decode()[len(self.prefix) :] for key in self.client.keys(f"{self.prefix}*")}
+        return {os.fsdecode(key)[len(self.prefix) :] for key in self.client.keys(f"{self.prefix}*")}
 
     def of(self, job_id: str) -> set[str]:
         return {key for key in self.all() if job_id in key}
@@ -89,9 +91,9 @@ class Keys:
         self.client.zadd(self.prefix + name, {member: milliseconds})
 
     def trust_leases(self) -> None:
-        """As if a reaper had passed a moment ago, without a gap."""
+        """As if there had been signs of life all the time."""
         seconds, micros = self.client.time()
-        self.client.set(self.prefix + "pass", seconds * 1000 + micros // 1000)
+        self.client.mset({self.prefix + "life": seconds * 1000 + micros // 1000, self.prefix + "back": 1})
 
     def lose_lease(self, job_id: str) -> None:
         self.score("leases", job_id, 1)
@@ -103,6 +105,11 @@ class Keys:
 
     def messages(self, queue: str = "interactive") -> int:
         return int(self.client.llen(self.prefix + queue))
+
+    def message(self, queue: str = "interactive") -> dict[str, Any]:
+        """The next message of the queue."""
+        message: dict[str, Any] = json.loads(self.client.lindex(self.prefix + queue, -1) or "{}")
+        return message
 
 
 def reap(store: Store, config: JobsConfig) -> upkeep.Reaped:

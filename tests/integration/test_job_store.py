@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -25,6 +26,7 @@ from selfie3d_jobs import (
     upkeep,
 )
 from selfie3d_jobs.broker import create_app, publish
+from selfie3d_jobs.call import Call
 from selfie3d_jobs.upkeep import Message, WorkerReport
 from tests.integration.road import (
     LEASE,
@@ -158,18 +160,17 @@ def test_a_request_id_with_another_payload_is_refused_and_is_per_owner(store: St
     first = submit(store, new_job(request_id="r"))
     assert store.run(intake.admit(new_job(request_id="r"), WIDE)) == first
     other = new_job(request_id="r", photo=b"another")
-    for call in (intake.admit(other, WIDE), intake.put_photo(other.id, b"another"), intake.create(other, WIDE)):
-        if call.name != "SET":
-            with pytest.raises(RequestReused):
-                store.run(call)
-        else:
-            store.run(call)
+    with pytest.raises(RequestReused):
+        store.run(intake.admit(other, WIDE))
+    with pytest.raises(RequestReused):
+        submit(store, other, b"another")
     assert store.run(intake.admit(new_job("bob", request_id="r"), WIDE)) is None
 
 
 def test_nobody_sees_or_touches_the_job_of_another(store: Store) -> None:
     job = finish(store, submit(store).id)
-    for call in (lookup.get(job.id, "bob"), lookup.cancel(job.id, "bob"), lookup.delete(job.id, "bob")):
+    calls: list[Call[Any]] = [lookup.get(job.id, "bob"), lookup.cancel(job.id, "bob"), lookup.delete(job.id, "bob")]
+    for call in calls:
         with pytest.raises(JobNotFound):
             store.run(call)
     assert store.run(lookup.page("bob", None, 10, []))[0] == []
@@ -207,18 +208,37 @@ def test_leases_do_not_count_until_one_lease_after_redis_was_away(
 ) -> None:
     job = start(store, submit(store).id)
     keys.score("leases", job.id, 1)
-    reap(store, jobs_config)  # the first pass ever: a gap
+    reap(store, jobs_config)  # the first sign of life after a silence
     assert get(store, job.id).state is State.RUNNING
     reap(store, jobs_config)
     assert get(store, job.id).state is State.RUNNING
-    keys.client.set(keys.prefix + "trust", 1)  # a lease later
+    keys.client.set(keys.prefix + "back", 1)  # a lease later
     reap(store, jobs_config)
     assert get(store, job.id).state is State.QUEUED
 
 
-def test_only_jobs_whose_message_is_lost_are_published_again(
+def test_leases_count_while_workers_report_also_when_every_service_was_away(
     store: Store, jobs_config: JobsConfig, keys: Keys
 ) -> None:
+    job = start(store, submit(store).id)
+    keys.lose_lease(job.id)
+    store.run(upkeep.report(WorkerReport("host:1:2", verified=True)))
+    reap(store, jobs_config)
+    assert get(store, job.id).state is State.QUEUED
+
+
+def test_a_worker_back_before_the_reaper_does_not_make_leases_count(
+    store: Store, jobs_config: JobsConfig, keys: Keys
+) -> None:
+    job = start(store, submit(store).id)
+    keys.lose_lease(job.id)
+    keys.client.set(keys.prefix + "life", 1)  # Redis was away
+    store.run(upkeep.report(WorkerReport("host:1:2", verified=True)))
+    reap(store, jobs_config)
+    assert get(store, job.id).state is State.RUNNING
+
+
+def test_only_jobs_whose_message_is_lost_are_published_again(store: Store, jobs_config: JobsConfig, keys: Keys) -> None:
     app = create_app(jobs_config)
     lost, waiting, newest = (submit(store).id for _ in range(3))
     for age, job_id in ((30_000, lost), (20_000, waiting), (10_000, newest)):
@@ -289,7 +309,7 @@ def test_over_a_bound_a_job_is_refused_and_leaves_nothing(
         assert store.run(intake.admit(new_job(priority=Priority.BULK), limits)) is None
 
 
-def test_bounds_count_only_what_is_there(store: Store, jobs_config: JobsConfig, keys: Keys) -> None:
+def test_bounds_count_only_what_is_there(store: Store, keys: Keys) -> None:
     one = intake.Limits(max_queued=1, max_active=1, max_stored_mib=1, result_reserve_mib=0)
     photo = bytes(600 * 1024)
     for _ in range(4):
@@ -305,7 +325,7 @@ def test_bounds_count_only_what_is_there(store: Store, jobs_config: JobsConfig, 
 
 
 def test_a_full_redis_refuses_new_photos_and_still_ends_accepted_jobs(
-    redis_server: object, store: Store, jobs_config: JobsConfig, keys: Keys
+    store: Store, jobs_config: JobsConfig, keys: Keys
 ) -> None:
     running, queued = start(store, submit(store).id), submit(store).id
     try:

@@ -59,7 +59,8 @@ def _evaluate(options: argparse.Namespace) -> None:
         load_network(options.weights),
         Material(options.data, options.views or options.data / "turned-val"),
     )
-    photos = material.photos.ids("val")[: options.count].tolist()
+    ids = material.photos.ids("val")
+    photos = ids[:: -(-len(ids) // options.count)].tolist()  # spread over all sources
     todo = [*cases(material, photos, None, "photos, label crop"), *view_cases(material, options.count, None)]
     if options.finder:
         todo += cases(material, photos, _finder(options.finder), f"photos, crop from the {options.finder} finder")

@@ -73,26 +73,25 @@ class Trainer:
             self._save()
 
     def _loop(self, model: nn.Module, last: int) -> None:
-        sums, started, saved = dict.fromkeys(TERMS, 0.0), time.monotonic() - self.seconds, time.monotonic()
+        started, saved = time.monotonic() - self.seconds, time.monotonic()
+        recent: list[dict[str, Tensor]] = []
         validation = self._validation()
         with tqdm(total=self.config.samples, initial=self.samples, disable=self.rank > 0, unit="sample") as bar:
             for batch in self._loader(self.step, last):
                 if self._progress() >= 1:
                     break
-                terms, rate, norm = self._update(model, batch)
+                recent.append(self._update(model, batch))
                 self.step += 1
                 self.seconds = self._shared(time.monotonic() - started)
-                sums = {name: sums[name] + float(terms[name]) for name in TERMS}
                 bar.update(self.config.batch * self.world)
                 if self.step % self.config.log_every == 0:
-                    means = {name: value / self.config.log_every for name, value in sums.items()}
-                    bar.set_postfix({"loss": f"{means['loss']:.4f}", "front": f"{means['front']:.2f}"})
-                    self._log("train", means, rate, norm)
-                    sums = dict.fromkeys(TERMS, 0.0)
+                    self._log("train", recent)
+                    bar.set_postfix(loss=f"{float(recent[-1]['loss']):.4f}")
+                    recent = []
                 if time.monotonic() - saved > self.config.checkpoint_minutes * 60:
                     saved = time.monotonic()
                     self._save()
-                    self._log("val", self._validate(validation), rate, norm)
+                    self._log("val", self._validate(validation))
 
     def _progress(self) -> float:
         """0 at the start, 1 when the samples or the minutes are used up."""
@@ -103,7 +102,8 @@ class Trainer:
         warm = min(1.0, (self.samples + self.config.batch) / max(self.config.warmup, 1))
         return self.config.learning_rate * warm * (1 + math.cos(math.pi * self._progress())) / 2
 
-    def _update(self, model: nn.Module, batch: dict[str, Tensor]) -> tuple[dict[str, Tensor], float, float]:
+    def _update(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """One step; returns the terms of the loss, the norm of the gradient and the learning rate."""
         rate = self._rate()
         for group in self._optimizer.param_groups:
             group["lr"] = rate
@@ -114,7 +114,8 @@ class Trainer:
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
         self._optimizer.step()
         self._follow()
-        return {name: value.detach() for name, value in terms.items()}, rate, float(norm)
+        measured = {**terms, "gradient": norm, "rate": torch.tensor(rate)}
+        return {name: value.detach() for name, value in measured.items()}
 
     def _terms(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         batch = {name: value.to(self._device, non_blocking=True) for name, value in batch.items()}
@@ -143,13 +144,13 @@ class Trainer:
         return plain_batch(self._material, ids[:VALIDATION_PHOTOS], self.config)
 
     @torch.no_grad()
-    def _validate(self, batch: dict[str, Tensor] | None) -> dict[str, float]:
+    def _validate(self, batch: dict[str, Tensor] | None) -> list[dict[str, Tensor]]:
         """The terms of the loss for the running mean of the weights."""
         if batch is None:
-            return {}
+            return []
         model = Hourglass(self.config.network).to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         model.load_state_dict(self.average)
-        return {name: float(value) for name, value in self._terms(model.eval(), batch).items()}
+        return [self._terms(model.eval(), batch)]
 
     def _loader(self, first: int, last: int) -> Iterator[dict[str, Tensor]]:
         pairs = Pairs(self._material, self.config, self.rank, self.world)
@@ -202,17 +203,19 @@ class Trainer:
         self.average = {name: value.to(self._device) for name, value in state["average"].items()}
         self.step, self.seconds = state["step"], state["seconds"]
 
-    def _log(self, kind: str, terms: dict[str, float], rate: float, norm: float) -> None:
+    def _log(self, kind: str, measured: list[dict[str, Tensor]]) -> None:
+        """Write one line: the means of what was measured since the last one."""
         if self.rank > 0:
             return
         path = self.folder / LOG
         new = not path.exists()
         with path.open("a", newline="") as file:
-            writer = csv.writer(file)
+            writer = csv.DictWriter(file, COLUMNS)
             if new:
-                writer.writerow(COLUMNS)
-            numbers = (rate, norm, *(terms[name] for name in TERMS))
-            writer.writerow([kind, self.step, self.samples, round(self.seconds), *(f"{n:.6g}" for n in numbers)])
+                writer.writeheader()
+            means = {name: float(torch.stack([m[name] for m in measured]).mean()) for name in measured[0]}
+            run = {"kind": kind, "step": self.step, "samples": self.samples, "seconds": round(self.seconds)}
+            writer.writerow(run | {name: f"{mean:.6g}" for name, mean in means.items()})
 
 
 def read_checkpoint(folder: Path) -> dict[str, Any]:

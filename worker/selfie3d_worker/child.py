@@ -26,16 +26,16 @@ class Child:
     def __init__(self, config: WorkerConfig) -> None:
         """Load and verify the model, then report. Raises whatever the model raises."""
         logs.configure(config.log_level, config.log_format)
-        trace.export(config.otlp_endpoint, "selfie3d-worker")
         self.name = f"{socket.gethostname()}:{os.getppid()}:{os.getpid()}"
         self._config = config
-        self._pulse_store = Store(config.jobs, tries=HEART_TRIES)
+        self._pulse_store = Store(config.jobs, HEART_TRIES, config.jobs.renew_seconds)
         try:
+            trace.export(config.otlp_endpoint, "selfie3d-worker")
             reconstruct = load(config)
         except Exception as error:
             self._give_up(error)
             raise
-        self._heart = Heart(self._pulse_store, self._report(reconstruct), config.jobs.lease_seconds)
+        self._heart = Heart(self._pulse_store, self._report(reconstruct), config.jobs)
         self._store = Store(config.jobs)
         hold = open_hold(config.hold_stage, self._store)
         self.runner = Runner(self.name, self._store, self._heart, reconstruct, config.jobs.lease_seconds, hold)
@@ -47,6 +47,7 @@ class Child:
         self._heart.end()
         self._store.close()
         self._pulse_store.close()
+        trace.close()
 
     def _report(self, model: Reconstruct) -> WorkerReport:
         return WorkerReport(self.name, True, model.name, model.weights_sha256, model.device)

@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from selfie3d_jobs import ConfigError, JobsConfig
 from selfie3d_jobs.env import setting
+
+
+@dataclass(frozen=True)
+class FaceAlignmentConfig:
+    """The face-alignment finder, where it is the aligner."""
+
+    weights: str = setting(
+        "SELFIE3D_FACE_ALIGNMENT_WEIGHTS", "", "folder of its weights; empty: where `selfie3d weights fetch` puts them"
+    )
+    landmarks: str = setting("SELFIE3D_FACE_ALIGNMENT_LANDMARKS", "3d", "3d or 2d")
+    detector: str = setting("SELFIE3D_FACE_ALIGNMENT_DETECTOR", "sfd", "sfd, blazeface, retinaface, yunet or scrfd")
+    flip: bool = setting("SELFIE3D_FACE_ALIGNMENT_FLIP", False, "align the mirrored face, too: twice the time")
+
+    def options(self) -> dict[str, Any]:
+        """For `vrn.finder.open_finder`."""
+        return asdict(self) | {"weights": self.weights or None}
 
 
 @dataclass(frozen=True)
@@ -16,12 +33,15 @@ class WorkerConfig:
     concurrency: int = setting("SELFIE3D_CONCURRENCY", 1, "children, each with its own copy of the model")
     model: str = setting("SELFIE3D_MODEL", "default", "weights: a name or a file")
     aligner: str = setting("SELFIE3D_ALIGNER", "bundled", "face finder: bundled or face-alignment")
+    face_alignment: FaceAlignmentConfig = field(default_factory=FaceAlignmentConfig)
     device: str = setting("SELFIE3D_DEVICE", "auto", "auto, cpu, cuda or cuda:N")
     threads: int = setting("SELFIE3D_THREADS", 0, "CPU threads of a child; 0: the cores shared among the children")
     start_seconds: float = setting(
         "SELFIE3D_WORKER_START_SECONDS", 180.0, "a child must have loaded its model by then, s"
     )
-    otlp_endpoint: str = setting("OTEL_EXPORTER_OTLP_ENDPOINT", "", "where spans go, with the extra otel; empty: nowhere")
+    otlp_endpoint: str = setting(
+        "OTEL_EXPORTER_OTLP_ENDPOINT", "", "where spans go, with the extra otel; empty: nowhere"
+    )
     log_level: str = setting("SELFIE3D_LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR")
     log_format: str = setting("SELFIE3D_LOG_FORMAT", "json", "json or text")
     hold_stage: str = setting(

@@ -1,4 +1,4 @@
-"""Celery's consumer, but back within a second when Redis is: Celery's own waits grow to 30 s."""
+"""Celery's consumer where it would stand still: back within a second when Redis is, and never stuck on a lost ack."""
 
 from __future__ import annotations
 
@@ -7,10 +7,28 @@ from typing import Any
 
 from celery.worker.consumer import Consumer
 from celery.worker.state import maybe_shutdown
+from kombu.transport import redis, virtual
 
 log = logging.getLogger(__name__)
 
-STEP_SECONDS, MAX_SECONDS = 0.2, 1.0  # between two tries
+STEP_SECONDS, MAX_SECONDS = 0.2, 1.0  # between two tries; Celery's own waits grow to 30 s
+
+
+class ForgetfulQoS(redis.QoS):
+    """Counts a message as done also when Redis could not be told.
+
+    kombu keeps it in the prefetch window for ever, so that a worker with one child never fetches again and, because
+    it does not fetch, never sees that the connection broke. A second delivery of the message does no harm here: the
+    job's record knows better.
+    """
+
+    def ack(self, delivery_tag: str) -> None:
+        """Acknowledge."""
+        try:
+            super().ack(delivery_tag)  # type: ignore[no-untyped-call]
+        except self.channel.connection_errors as error:
+            virtual.QoS.ack(self, delivery_tag)
+            log.warning("A message could not be acknowledged.", extra={"action": "ack", "why": type(error).__name__})
 
 
 class QuickConsumer(Consumer):  # type: ignore[misc]
@@ -18,7 +36,7 @@ class QuickConsumer(Consumer):  # type: ignore[misc]
 
     def ensure_connected(self, conn: Any) -> Any:
         """Try until it works or the worker is told to end."""
-        return conn.ensure_connection(
+        connected = conn.ensure_connection(
             _tell,
             None,
             interval_start=STEP_SECONDS,
@@ -26,6 +44,8 @@ class QuickConsumer(Consumer):  # type: ignore[misc]
             interval_max=MAX_SECONDS,
             callback=maybe_shutdown,
         )
+        connected.default_channel.QoS = ForgetfulQoS  # before its first use, which is when the event loop gets it
+        return connected
 
 
 def _tell(error: Exception, wait_seconds: float) -> None:

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from selfie3d_jobs import JobsError, Record, Store, attempt, upkeep
+from selfie3d_jobs import JobsConfig, JobsError, Record, Store, attempt, upkeep
 from selfie3d_jobs.upkeep import WorkerReport
 
 log = logging.getLogger(__name__)
@@ -16,11 +16,12 @@ log = logging.getLogger(__name__)
 class Heart(threading.Thread):
     """Beats four times a lease. The store it gets should give up quickly, so that no beat delays the next for long."""
 
-    def __init__(self, store: Store, report: WorkerReport, lease_seconds: float) -> None:
+    def __init__(self, store: Store, report: WorkerReport, config: JobsConfig) -> None:
         super().__init__(name="heart", daemon=True)
         self._store = store
         self._report = report
-        self._lease_seconds = lease_seconds
+        self._lease_seconds = config.lease_seconds
+        self._beat_seconds = config.renew_seconds
         self._job: Record | None = None
         self._ended = threading.Event()
 
@@ -37,7 +38,7 @@ class Heart(threading.Thread):
         """Beat until `end`."""
         while True:
             self._beat()
-            if self._ended.wait(self._lease_seconds / 4):
+            if self._ended.wait(self._beat_seconds):
                 return
 
     def end(self) -> None:

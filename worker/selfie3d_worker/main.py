@@ -7,7 +7,7 @@ import socket
 import sys
 from typing import Any
 
-from selfie3d_jobs import ConfigError, logs
+from selfie3d_jobs import ConfigError, JobsError, Store, logs, upkeep
 from selfie3d_jobs.broker import HARD_LIMIT_SECONDS, create_app
 from selfie3d_jobs.env import from_environment
 from selfie3d_worker.config import WorkerConfig
@@ -25,7 +25,19 @@ def run(config: WorkerConfig) -> int:
         quiet=True,
     )
     worker.start()
-    return int(worker.exitcode or 0)
+    return int(worker.exitcode or 0) or int(_has_failed_to_load(config))
+
+
+def _has_failed_to_load(config: WorkerConfig) -> bool:
+    """Whether a child reported that its model cannot be loaded: it then ended this worker with SIGTERM."""
+    store = Store(config.jobs, tries=1)
+    try:
+        reports = store.run(upkeep.pulse()).workers
+    except JobsError:
+        return False
+    finally:
+        store.close()
+    return any(report.error for report in reports if f":{os.getpid()}:" in report.name)
 
 
 def celery_settings(config: WorkerConfig) -> dict[str, Any]:
@@ -45,6 +57,7 @@ def celery_settings(config: WorkerConfig) -> dict[str, Any]:
         "task_soft_time_limit": soft,
         "task_time_limit": soft + HARD_LIMIT_SECONDS,
         "worker_soft_shutdown_timeout": soft,
+        "worker_enable_prefetch_count_reduction": False,  # the claim sorts out what is delivered twice
         "worker_cancel_long_running_tasks_on_connection_loss": False,  # the result is still wanted
         "worker_enable_remote_control": False,
         "worker_hijack_root_logger": False,

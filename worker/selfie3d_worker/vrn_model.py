@@ -40,7 +40,9 @@ def open_reconstructor(config: WorkerConfig) -> VrnModel:
     device = _device(config.device)
     network = load_network(config.model, device)
     network.field(np.zeros((CROP_SIZE, CROP_SIZE, 3), np.uint8))  # the first run is slow; no caller should wait for it
-    return VrnModel(config.model, device, network, Reconstructor(network, open_finder(config.aligner, device=device)))
+    options = config.face_alignment.options() if config.aligner == "face-alignment" else {}
+    finder = open_finder(config.aligner, device=device, **options)
+    return VrnModel(config.model, device, network, Reconstructor(network, finder))
 
 
 class VrnModel:

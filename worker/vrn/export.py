@@ -20,7 +20,6 @@ from vrn.gltf import glb
 from vrn.jpeg import jpeg
 from vrn.mesh import Mesh
 from vrn.options import Format, Options
-from vrn.scene import placed
 
 MEDIA_TYPES = {
     Format.PLY: "model/ply",
@@ -69,8 +68,8 @@ def encode(mesh: Mesh, options: Options) -> MeshFile:
 
 
 def encode_scene(meshes: Sequence[Mesh], options: Options) -> MeshFile:
-    """Write all faces of a photo into one file, each where it is in the photo."""
-    return _write(placed(meshes), options.format)
+    """Write meshes of one frame, as scene.placed makes them, into one file."""
+    return _write(meshes, options.format)
 
 
 def _write(meshes: Sequence[Mesh], format: Format) -> MeshFile:

@@ -29,7 +29,7 @@ class Options:
     scene : one file with all faces in place instead of one file a face
     textured : a texture picture instead of vertex colours; OBJ (then a ZIP) and GLB
     printable : a solid with a flat back to print; an STL always is one
-    smoothing : rounds of Taubin smoothing; the surface is smooth without
+    smoothing : rounds of Taubin smoothing; the surface is smooth without. Not for solids, whose base is to stay flat
     """
 
     format: Format = Format.PLY

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -21,6 +21,7 @@ from vrn.face_surface import FaceSurface
 from vrn.field import Field
 from vrn.mesh import Mesh
 from vrn.options import Options
+from vrn.scene import placed
 
 
 class Stage(StrEnum):
@@ -67,7 +68,7 @@ class FaceResult:
     Attributes
     ----------
     face : where it was found
-    mesh : its mesh
+    mesh : its mesh; in a scene in the scene's frame, which is that of the first face
     file : the encoded mesh; None where all faces lie in the scene's file
     """
 
@@ -190,7 +191,9 @@ class Reconstructor:
         results = self._each(image, found, options, clock)
         scene = None
         if options.scene:
-            scene = clock.run(Stage.ENCODE, lambda: encode_scene([result.mesh for result in results], options))
+            meshes = placed([result.mesh for result in results])
+            results = [replace(result, mesh=mesh) for result, mesh in zip(results, meshes, strict=True)]
+            scene = clock.run(Stage.ENCODE, lambda: encode_scene(meshes, options))
         return Result(tuple(results), scene, tuple(boxes), clock.seconds)
 
     def _each(

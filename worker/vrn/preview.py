@@ -15,9 +15,9 @@ from vrn.render import render
 THREE_QUARTER = 40.0  # degrees
 PROFILE = 85.0  # degrees; a little of the other brow keeps it readable
 SHEET_PX = 320  # one view of the sheet
-TURNTABLE_PX = 256
-TURNTABLE_FRAMES = 36
-FRAME_MS = 70
+TURNTABLE_PX = 240
+TURNTABLE_FRAMES = 24
+FRAME_MS = 100
 MARGIN = 1.04  # share of the mesh's reach
 
 

@@ -34,7 +34,7 @@ STEPS_PX = {  # (x, y, depth) crop px between two samples
 LEAST_VOLUME_PX = 30.0**3  # crop px^3; a whole head has about 700,000
 SURE = 4.0  # logit; how much surer the network is must not move the surface
 KERNEL_REACH = 3  # steps from the solid to the last sample that may still matter to its surface
-NUDGE = 0.005  # share of the value range that keeps vertices off the samples, so that no triangle degenerates
+NUDGE = 0.0005  # share of the value range that keeps vertices off the samples, so that no triangle degenerates
 
 
 def extract_surface(field: Field, detail: Detail = Detail.STANDARD) -> tuple[Floats32, Triangles]:
@@ -52,10 +52,10 @@ def solidify(field: Field, detail: Detail = Detail.STANDARD) -> Field:
     A cubic B-spline of the coarser of the two lattices filters and interpolates in one step, so that terraces of the
     network's lattice do not show and a coarser lattice is averaged, not skipped.
     """
-    values = np.clip(field.values - np.float32(field.level), -SURE, SURE)
-    _check(values)
+    _check(field)
     reach = [KERNEL_REACH * max(1.0, out / step) for out, step in zip(STEPS_PX[detail], field.grid.step, strict=True)]
-    values, grid = _cut(values, field.grid, [int(np.ceil(samples)) for samples in reach])
+    values, grid = _cut(field, [int(np.ceil(samples)) for samples in reach])
+    values = np.clip(values - np.float32(field.level), -SURE, SURE)
     values, grid = _resample(values, grid, STEPS_PX[detail])
     if not (values > 0).any():
         raise FieldError("The network's volume holds only specks: try a sharper or closer photo of the face.")
@@ -67,7 +67,7 @@ def closed(field: Field) -> Field:
 
     No value is left so close to the level that a triangle of the surface could degenerate. Raises FieldError.
     """
-    values, grid = _close(*_cut(field.values, field.grid, [1, 1, 1]))
+    values, grid = _close(*_cut(field, [1, 1, 1]))
     least = NUDGE * np.float32(np.abs(values).max())
     values = np.where(_largest_solid(values > 0), np.maximum(values, least), np.minimum(values, -least))
     volume = np.count_nonzero(values > 0) * float(np.prod(grid.step))
@@ -92,24 +92,28 @@ def signed_volumes(vertices: NDArray[np.floating], triangles: Triangles) -> NDAr
     return np.asarray(np.einsum("ij,ij->i", a, np.cross(b, c)) / 6)
 
 
-def _check(values: Floats32) -> None:
-    if np.isnan(values).any():
+def _check(field: Field) -> None:
+    low, high = float(field.values.min()), float(field.values.max())  # nan if one value is
+    if np.isnan(low):
         raise FieldError("The network's volume holds values that are no numbers: verify the weights.")
-    inside = values > 0
-    if not inside.any():
+    if high <= field.level:
         raise FieldError("The network's volume is empty: try a sharper or closer photo of the face.")
-    if inside.all():
+    if low > field.level:
         raise FieldError("The network's volume is full, so it has no surface: try another photo of the face.")
 
 
-def _cut(values: Floats32, grid: Grid, margin: Sequence[int]) -> tuple[Floats32, Grid]:
-    """The box of the samples above 0, `margin` (x, y, depth) samples wider where the field goes on."""
-    inside, box = values > 0, []
-    for axis, size in enumerate(values.shape):
-        at = np.flatnonzero(inside.any(axis=tuple(a for a in range(3) if a != axis)))
+def _cut(field: Field, margin: Sequence[int]) -> tuple[Floats32, Grid]:
+    """The box of the samples above the level, `margin` (x, y, depth) samples wider where the field goes on."""
+    inside: NDArray[np.bool_] = np.asarray(field.values > field.level)
+    box = []
+    rows, columns = inside.any(0), inside.any(2)
+    occupied = np.any(columns, 1), np.any(rows, 1), np.any(rows, 0)
+    for axis, size in enumerate(inside.shape):
+        at = np.flatnonzero(occupied[axis])
         more = margin[2 - axis]
         box.append(slice(max(int(at[0]) - more, 0), min(int(at[-1]) + 1 + more, size)))
-    return _placed(np.ascontiguousarray(values[tuple(box)]), grid, [side.start for side in box[::-1]], grid.step)
+    start = [side.start for side in box[::-1]]
+    return _placed(np.ascontiguousarray(field.values[tuple(box)]), field.grid, start, field.grid.step)
 
 
 def _placed(values: Floats32, grid: Grid, start: ArrayLike, step: ArrayLike) -> tuple[Floats32, Grid]:

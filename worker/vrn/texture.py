@@ -44,8 +44,9 @@ def texture(
     image[: len(disc), chart.shape[1] : chart.shape[1] + disc.shape[1]] = disc
     px = np.concatenate([places, disc_places + np.array([chart.shape[1], 0])])
     uv = (px + 0.5) / image.shape[1::-1] * np.array([1, -1]) + np.array([0, 1])
-    split = np.concatenate([at_first.reshape(-1, 3), at_rest.reshape(-1, 3) + len(first)])
-    return Texture(image, uv.astype(np.float32), np.concatenate([first, rest]), split.astype(np.int32))
+    split = np.empty_like(triangles)
+    split[shown], split[~shown] = at_first.reshape(-1, 3), at_rest.reshape(-1, 3) + len(first)
+    return Texture(image, uv.astype(np.float32), np.concatenate([first, rest]), split)
 
 
 def _power_of_two(n: int) -> int:

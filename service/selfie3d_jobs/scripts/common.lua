@@ -38,6 +38,15 @@ local function event(id, state, stage, attempt, progress)
   redis.call('PUBLISH', P .. 'doorbell', table.concat({id, serial, unpack(fields)}, ' '))
 end
 
+-- Called by all who write every second or two. After a silence of all of them Redis was away, no lease could be renewed,
+-- and leases count again only when their holders have had the time to renew them.
+local SILENCE = 3000  -- ms
+local function note_life()
+  local last = tonumber(redis.call('GET', P .. 'life') or '0')
+  redis.call('SET', P .. 'life', now)
+  if now - last > SILENCE then redis.call('SET', P .. 'back', now) end
+end
+
 local function forget_bytes(id, field)
   local bytes = number(id, field)
   if bytes > 0 then

@@ -6,11 +6,8 @@ local LIMIT = 200
 local lease, grace, max_losses = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local ended, requeued, purged = 0, 0, 0
 
--- While Redis or every service was away no lease could be renewed or seen: trust them only a lease after such a gap.
-local last = tonumber(redis.call('GET', P .. 'pass') or '0')
-redis.call('SET', P .. 'pass', now)
-if now - last > grace then redis.call('SET', P .. 'trust', now + lease) end
-local trusted = now >= tonumber(redis.call('GET', P .. 'trust') or '0')
+note_life()
+local trusted = now >= tonumber(redis.call('GET', P .. 'back')) + lease
 
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. 'deadlines', '-inf', now, 'LIMIT', 0, LIMIT)) do
   if is_active(get(id, 'state')) then

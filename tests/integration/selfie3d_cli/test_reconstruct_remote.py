@@ -94,7 +94,7 @@ def test_without_json_people_get_lines_and_a_summary(
     assert main(["reconstruct", str(photos / "a.jpg"), str(photos / "b.png")]) == 1
     captured = capfd.readouterr()
     assert captured.out == ""
-    assert "0 of 2 photos reconstructed" in captured.err
+    assert captured.err.endswith("0 of 2 photos reconstructed, 2 NO_FACE\n")
     assert f"failed {photos / 'a.jpg'}: No face found. (NO_FACE)" in captured.err
     script.outcome = succeeded(MESH)
     assert main(["reconstruct", str(photos / "a.jpg")]) == 0
@@ -144,16 +144,15 @@ def test_a_place_that_cannot_be_written_is_the_photo_s_failure(
     assert outcome["error"]["reason"] == "OUTPUT_UNWRITABLE"
 
 
-def test_the_token_comes_from_the_file_the_argument_or_the_environment(
+def test_the_token_comes_from_the_file_or_the_environment(
     script: Script, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "token").write_text("from-file\n")
     monkeypatch.setenv("SELFIE3D_TOKEN", "from-environment")
     photo = str(photos / "a.jpg")
-    for arguments in ([], ["--token", "from-argument"], ["--token-file", str(tmp_path / "token")]):
+    for arguments, source in ([], "environment"), (["--token-file", str(tmp_path / "token")], "file"):
         script.metadata.clear()
         assert main(["reconstruct", photo, *arguments]) == 0
-        source = "environment" if not arguments else arguments[0].removeprefix("--token").lstrip("-") or "argument"
         assert {entry["authorization"] for entry in script.metadata} == {f"Bearer from-{source}"}
 
 

@@ -45,7 +45,10 @@ def test_the_cut_ignores_the_expression_and_follows_the_identity(head: Head) -> 
 
 
 def test_planes_keep_the_same_points_in_every_frame(head: Head) -> None:
-    matrix, planes = pose_matrix(7.0, rotation(35), np.array([3.0, 4.0, 5.0])), head.face_planes(np.zeros(2, np.float32))
+    matrix, planes = (
+        pose_matrix(7.0, rotation(35), np.array([3.0, 4.0, 5.0])),
+        head.face_planes(np.zeros(2, np.float32)),
+    )
     moved = planes_in(matrix, planes)
     there = transform(matrix, head.neutral)
     before = head.neutral @ planes[:, :3].T + planes[:, 3]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import trimesh
@@ -37,7 +39,7 @@ def test_occupancy_is_what_trimesh_says(head: Head, seed: int) -> None:
 
 def test_rays_through_vertices_and_edges_cross_once() -> None:
     box = trimesh.creation.box(extents=(32, 32, 40))
-    vertices = np.asarray(box.vertices) + [64, 64, 50]  # corners and edges lie exactly on columns
+    vertices = box.vertices + np.array([64, 64, 50])  # corners and edges lie exactly on columns
     volume, front = voxelise(vertices, np.asarray(box.faces), NO_PLANES, Grid.paper())
     assert volume.sum() == 32 * 32 * 80
     assert np.nanmin(front) == np.nanmax(front) == 70.0
@@ -46,10 +48,12 @@ def test_rays_through_vertices_and_edges_cross_once() -> None:
 
 def test_overlapping_parts_stay_solid() -> None:
     ball = trimesh.creation.icosphere(subdivisions=3, radius=20)
-    two = trimesh.util.concatenate([ball.copy().apply_translation([x, 96, 50]) for x in (88, 104)])
+    two: Any = trimesh.util.concatenate([ball.copy().apply_translation([x, 96, 50]) for x in (88, 104)])
     grid = Grid.blocks(48, 50)
     both, _ = voxelise(np.asarray(two.vertices), np.asarray(two.faces), NO_PLANES, grid)
-    each = [voxelise(np.asarray(ball.vertices) + [x, 96, 50], np.asarray(ball.faces), NO_PLANES, grid)[0] for x in (88, 104)]
+    each = [
+        voxelise(ball.vertices + np.array([x, 96, 50]), np.asarray(ball.faces), NO_PLANES, grid)[0] for x in (88, 104)
+    ]
     np.testing.assert_array_equal(both, each[0] | each[1])
 
 

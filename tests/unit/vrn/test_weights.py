@@ -59,7 +59,7 @@ def test_one_changed_byte_stops_the_load(path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)
-    with pytest.raises(WeightsError, match="expected SHA-256 .* found"):
+    with pytest.raises(WeightsError, match=r"expected SHA-256 .* found"):
         weights.load(path)
 
 

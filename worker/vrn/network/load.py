@@ -57,7 +57,8 @@ class Network:
     def __init__(self, module: torch.nn.Module, loaded: weights.Weights, device: str) -> None:
         self.config, self.metrics, self.sha256 = loaded.config, loaded.metrics, loaded.sha256
         self._device = torch.device(device)
-        self._module = module.eval().requires_grad_(False).to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._layout = getattr(module, "layout", torch.channels_last)
+        self._module = module.eval().requires_grad_(False).to(self._device, memory_format=self._layout)  # type: ignore[call-overload]
 
     @property
     def grid(self) -> Grid:
@@ -77,7 +78,7 @@ class Network:
                 raise ValueError(f"a crop is ({CROP_SIZE}, {CROP_SIZE}, 3) uint8, not {crop.shape} {crop.dtype}")
         picture = torch.from_numpy(np.stack(crops)).to(self._device).permute(0, 3, 1, 2).float() / 255
         with torch.inference_mode():
-            values = self._module(picture.contiguous(memory_format=torch.channels_last))
+            values = self._module(picture.contiguous(memory_format=self._layout))
         level = cast(Volumetric, self._module).level
         return [Field(np.ascontiguousarray(v), self.grid, level) for v in values.float().cpu().numpy()]
 

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+import torch
 import torch.nn.functional as F  # noqa: N812 - the name everybody knows
 from torch import Tensor, nn
 
@@ -172,6 +173,11 @@ class Official(nn.Module):
     def grid(self) -> Grid:
         """Where the samples of the output lie in the crop frame."""
         return self.config.grid
+
+    @property
+    def layout(self) -> torch.memory_format:
+        """The faster one: channels last gains 3 % with stored statistics and loses 16 % with those of the picture."""
+        return torch.contiguous_format if self.config.bn == "batch" else torch.channels_last
 
     def forward(self, picture: Tensor) -> Tensor:
         """Occupancy probabilities.

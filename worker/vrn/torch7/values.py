@@ -156,7 +156,7 @@ class Tensor:
 
     def array(self) -> NDArray[Any]:
         """The elements as a read-only view of the storage."""
-        if self.storage is None or 0 in self.shape:
+        if self.storage is None or not self.size:
             return np.zeros(self.shape, np.float32)
         elements = self.storage.array()
         stride = tuple(step * elements.itemsize for step in self.stride)
@@ -165,9 +165,9 @@ class Tensor:
     def problem(self) -> str | None:
         """What is wrong with the view, None where it lies within its storage."""
         view = f"a {self.class_name} of size {self.size}, stride {self.stride}, offset {self.offset}"
-        if 0 in self.shape:
+        if not self.size:
             return None
-        if min(self.size) < 0 or min(self.stride) < 0 or self.offset < 0:
+        if min(self.size) < 1 or min(self.stride) < 0 or self.offset < 0:
             return view
         count = self.storage.count if self.storage else 0
         last = self.offset + sum((n - 1) * step for n, step in zip(self.size, self.stride, strict=True))

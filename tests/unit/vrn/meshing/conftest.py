@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from vrn.face import Face
 from vrn.face_surface import FaceSurface
 from vrn.field import Field
-from vrn.frames import Crop, Grid, transform
+from vrn.frames import Grid, transform
 from vrn.mesh import Mesh
 from vrn.options import Options
 from vrn.pose import MEAN_LANDMARKS_MM, Pose
@@ -38,7 +38,7 @@ def head_colours(points_mm: Floats) -> Floats:
 class Head:
     """The head in a photo of size x size px, posed, `px_per_mm` large, its eyes' middle at `centre`."""
 
-    pose: Pose = Pose(0, 0, 0)
+    pose: Pose
     px_per_mm: float = 1.5
     centre: tuple[float, float] = (190.0, 150.0)
     size: int = 400
@@ -47,7 +47,7 @@ class Head:
     def face(self) -> Face:
         """As a perfect finder sees it."""
         turned = MEAN_LANDMARKS_MM @ self.pose.rotation.T * FLIP * self.px_per_mm
-        return Face(turned + [*self.centre, 1234.5], 0.9)
+        return Face(turned + np.array([*self.centre, 1234.5]), 0.9)
 
     def to_head(self, points_crop: Floats) -> Floats:
         """Crop px to mm of the head."""
@@ -62,7 +62,7 @@ class Head:
         """Occupancy logits as a perfect network would give: 1 per crop px from the surface."""
         grid = grid or Grid.blocks(96, 100)
         k, j, i = np.meshgrid(*(np.arange(size) for size in grid.shape), indexing="ij")
-        points = self.to_head(transform(grid.to_crop(), np.stack([i, j, k], -1).reshape(-1, 3)))
+        points = self.to_head(transform(grid.to_crop(), np.stack([i, j, k], -1).reshape(-1, 3).astype(float)))
         depths = [
             (1 - np.linalg.norm((points - centre) / radii, axis=1)) * radii.min() for centre, radii in (SKULL, NOSE)
         ]
@@ -91,10 +91,6 @@ class Head:
         return self.surface(options).coloured(self.photo(), self.face, textured=options.textured)
 
 
-def _crop(head: Head) -> Crop:
-    return head.face.crop
-
-
 @pytest.fixture(scope="session")
 def make_head() -> Callable[..., Head]:
     """Makes heads: make_head(yaw=30)."""
@@ -113,10 +109,8 @@ def frontal(make_head: Callable[..., Head]) -> Mesh:
 
 @pytest.fixture(scope="session")
 def textured(make_head: Callable[..., Head]) -> Mesh:
-    """A three-quarter head's full mesh with a texture."""
-    from vrn.surface import Detail
-
-    return make_head(yaw=35).mesh(Options(detail=Detail.FULL, textured=True))
+    """A three-quarter head's mesh with a texture."""
+    return make_head(yaw=35).mesh(Options(textured=True))
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -28,12 +29,18 @@ def solid(vertices: Any, triangles: Any) -> trimesh.Trimesh:
 def places(grid: Grid) -> Any:
     """(depth, height, width, 3) crop px of every sample."""
     k, j, i = np.meshgrid(*(np.arange(n) for n in grid.shape), indexing="ij")
-    return transform(grid.to_crop(), np.stack([i, j, k], -1).reshape(-1, 3)).reshape(*grid.shape, 3)
+    return transform(grid.to_crop(), np.stack([i, j, k], -1).reshape(-1, 3).astype(float)).reshape(*grid.shape, 3)
+
+
+@cache
+def places_in(grid: Grid) -> Any:
+    """As places, computed once."""
+    return places(grid).astype(np.float32)
 
 
 def ball(centre: Any = (95.0, 95.0, 50.0), radius: float = 40.0, grid: Grid = GRID, slope: float = 1.0) -> Any:
     """Logits of a ball, (depth, height, width) float32."""
-    return ((radius - np.linalg.norm(places(grid) - centre, axis=-1)) * slope).astype(np.float32)
+    return ((radius - np.linalg.norm(places_in(grid) - np.float32(centre), axis=-1)) * slope).astype(np.float32)
 
 
 def assert_sound(vertices: Any, triangles: Any) -> trimesh.Trimesh:
@@ -64,7 +71,9 @@ def test_a_ball_comes_out_closed_outward_and_at_its_place(detail: Detail, grid: 
     assert mesh.volume == pytest.approx(4 / 3 * np.pi * 40**3, rel=0.03)
 
 
-@pytest.mark.parametrize(("detail", "least", "most"), [("preview", 3e3, 7e3), ("standard", 3e4, 6e4), ("full", 1.4e5, 2.4e5)])
+@pytest.mark.parametrize(
+    ("detail", "least", "most"), [("preview", 3e3, 7e3), ("standard", 3e4, 6e4), ("full", 1.4e5, 2.4e5)]
+)
 def test_detail_sets_the_number_of_triangles(
     make_head: Callable[..., Any], detail: str, least: float, most: float
 ) -> None:
@@ -89,7 +98,7 @@ def test_how_sure_the_network_is_does_not_move_the_surface() -> None:
 def test_a_ball_is_smooth_even_from_yes_and_no_samples() -> None:
     binary = Field(np.where(ball() > 0, 9.0, -9.0).astype(np.float32), GRID, 0.0)
     raw, faces, _, _ = marching_cubes(binary.values, 0.0, spacing=GRID.step[::-1])
-    assert roughness(solid(*extract_surface(binary))) < 0.4 * roughness(trimesh.Trimesh(raw, faces, process=False))
+    assert roughness(solid(*extract_surface(binary))) < 0.7 * roughness(trimesh.Trimesh(raw, faces, process=False))
     assert roughness(solid(*extract_surface(Field(ball(), GRID, 0.0)))) < 3.5
 
 

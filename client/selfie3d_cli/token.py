@@ -1,0 +1,49 @@
+"""`selfie3d token`: a new bearer token for a caller, and the entry that the service keeps instead of it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from selfie3d_cli.errors import ExtraMissingError, UsageError
+
+SCOPES = ("submit", "read", "admin")
+DEFAULT_SCOPES = ("submit", "read")
+
+
+def add_parser(subparsers: Any) -> None:
+    """Declare the command."""
+    parser = subparsers.add_parser("token", help="make a bearer token and the entry of SELFIE3D_TOKENS that knows it")
+    parser.add_argument("caller", help="whose jobs are created with it")
+    parser.add_argument("--scope", action="append", choices=SCOPES, help="repeatable, default: submit and read")
+    parser.add_argument("--max-active", type=int, metavar="N", help="jobs of the caller that have not ended, at most")
+    parser.add_argument("--file", type=Path, help="append the entry there, instead of printing it to stderr")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the token, alone on stdout and never again."""
+    try:
+        from selfie3d_jobs import ConfigError
+        from selfie3d_service.tokens import new_token
+    except ModuleNotFoundError as error:
+        raise ExtraMissingError.for_extra("service", error.name) from error
+    try:
+        token, entry = new_token(args.caller, args.scope or DEFAULT_SCOPES, args.max_active)
+        _keep(entry, args.file)
+    except (ConfigError, OSError) as error:
+        raise UsageError(str(error)) from error
+    print(token)
+    return 0
+
+
+def _keep(entry: str, file: Path | None) -> None:
+    if file is None:
+        print(entry, file=sys.stderr)
+        return
+    descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    with os.fdopen(descriptor, "a") as tokens:
+        tokens.write(f"{entry}\n")  # one write: the service never reads half an entry

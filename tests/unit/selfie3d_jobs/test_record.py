@@ -1,0 +1,55 @@
+from selfie3d.v1 import reconstruction_pb2 as pb
+from selfie3d_jobs import Event, Record, Stage, State
+from selfie3d_jobs.record import parse_ring
+
+FIELDS = {
+    "id": "ab" * 16,
+    "serial": "12",
+    "owner": "anna",
+    "state": "FAILED",
+    "settings": pb.JobSettings(request_id="r").SerializeToString(),
+    "photo_sha256": "00",
+    "create_time": "1795375423041",
+    "start_time": "1795375424000",
+    "deadline": "1795375723041",
+    "expire_time": "1795379323041",
+    "attempt": "2",
+    "stage": "network",
+    "last_event": "9",
+    "error_code": "3",
+    "error_reason": "NO_FACE",
+    "error_message": "No face: üöß.",
+    "traceparent": "",
+    "field_of_a_later_version": "1",
+}
+
+
+def flat(fields: dict[str, object]) -> list[bytes]:
+    return [part if isinstance(part, bytes) else str(part).encode() for pair in fields.items() for part in pair]
+
+
+def test_a_record_is_read_field_by_field_and_knows_what_is_not_there_yet() -> None:
+    record = Record.of(flat(dict(FIELDS)))
+    assert (record.state, record.stage, record.attempt) == (State.FAILED, Stage.NETWORK, 2)
+    assert record.settings.request_id == "r"
+    assert (record.create_time, record.end_time) == (1795375423.041, 0.0)
+    assert record.error is not None
+    assert (record.error.code, record.error.message) == (3, "No face: üöß.")
+    assert (record.files, list(record.outcome.faces), record.worker) == (0, [], "")
+
+
+def test_an_event_is_the_same_from_the_stream_and_from_the_doorbell() -> None:
+    fields = {"time": 1500, "state": "RUNNING", "stage": "", "attempt": 1, "progress": 0.25}
+    event = Event.of((b"7-0", flat(dict(fields))))
+    assert event == Event(7, 1.5, State.RUNNING, None, 1, 0.25)
+    text = b" ".join([b"job", b"7", *flat(dict(fields))])
+    assert parse_ring(text) == ("job", event)
+
+
+def test_four_states_are_final() -> None:
+    assert [state for state in State if state.ended] == [State.SUCCEEDED, State.FAILED, State.CANCELLED, State.EXPIRED]
+
+
+def test_states_and_stages_are_the_apis() -> None:
+    assert {f"JOB_STATE_{state}" for state in State} | {"JOB_STATE_UNSPECIFIED"} == set(pb.JobState.keys())
+    assert {f"STAGE_{stage.name}" for stage in Stage} | {"STAGE_UNSPECIFIED"} == set(pb.Stage.keys())

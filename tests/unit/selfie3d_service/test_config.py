@@ -1,0 +1,50 @@
+from pathlib import Path
+
+import pytest
+
+from selfie3d_jobs import ConfigError
+from selfie3d_jobs.env import from_environment, settings_of
+from selfie3d_service import ServiceConfig
+
+TLS = {"SELFIE3D_TLS_CERT": "c.pem", "SELFIE3D_TLS_KEY": "k.pem"}
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "localhost", "[::1]"])
+def test_loopback_needs_no_tls(host: str) -> None:
+    assert from_environment(ServiceConfig, {"SELFIE3D_LISTEN": f"{host}:1"}).listen == f"{host}:1"
+
+
+def test_a_unix_socket_needs_no_tls() -> None:
+    assert ServiceConfig(listen="unix:/run/selfie3d.sock").host == "unix"
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "[::]", "192.168.0.1", "api.example.org"])
+def test_anything_else_needs_tls_or_to_be_named(host: str) -> None:
+    listen = {"SELFIE3D_LISTEN": f"{host}:1"}
+    for extra in ({}, {"SELFIE3D_ALLOW_INSECURE_BIND": "1"}, {"SELFIE3D_ALLOW_INSECURE_BIND": "10.0.0.1"}):
+        with pytest.raises(ConfigError, match="loopback"):
+            from_environment(ServiceConfig, listen | extra)
+    from_environment(ServiceConfig, listen | {"SELFIE3D_ALLOW_INSECURE_BIND": host.strip("[]")})
+    assert from_environment(ServiceConfig, listen | TLS).tls_certificate == Path("c.pem")
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"SELFIE3D_TLS_CERT": "c.pem"},
+        {"SELFIE3D_TLS_CLIENT_CA": "ca.pem"},
+        {"SELFIE3D_LISTEN": "nowhere"},
+        {"SELFIE3D_LOG_FORMAT": "xml"},
+        {"SELFIE3D_REDIS_URL": "http://localhost"},
+    ],
+)
+def test_what_cannot_work_is_refused_at_the_start(environ: dict[str, str]) -> None:
+    with pytest.raises(ConfigError):
+        from_environment(ServiceConfig, environ)
+
+
+def test_every_setting_says_what_it_means() -> None:
+    rows = settings_of(ServiceConfig)
+    assert all(text for _, _, text in rows)
+    names = [name for name, _, _ in rows]
+    assert len(set(names)) == len(names)

@@ -1,0 +1,45 @@
+from prometheus_client.exposition import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from selfie3d_jobs.upkeep import Pulse, WorkerReport
+from selfie3d_service.metrics import Metrics
+
+SIZES = {"queued:interactive": 3, "queued:bulk": 1, "running": 2, "kept": 9, "bytes": 1000}
+COUNTERS = {
+    "ended:FAILED:NO_FACE": 4.0,
+    "requeued:lost": 1.0,
+    "queue:le:0.01": 2.0,
+    "queue:sum": 0.012,
+    "attempts": 6.0,
+}
+
+
+def samples(metrics: Metrics) -> dict[tuple[str, tuple[str, ...]], float]:
+    families = text_string_to_metric_families(generate_latest(metrics.registry).decode())
+    return {
+        (sample.name, tuple(value for _, value in sorted(sample.labels.items()))): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+def test_the_deployment_and_the_process_are_shown() -> None:
+    metrics = Metrics()
+    metrics.observe_call("GetJob", "JOB_NOT_FOUND", 0.003)
+    metrics.pulse = Pulse([WorkerReport("a", True), WorkerReport("b", False)], COUNTERS, SIZES)
+    shown = samples(metrics)
+    assert shown["selfie3d_queue_depth", ("interactive",)] == 3
+    assert shown["selfie3d_jobs_ended_total", ("NO_FACE", "FAILED")] == 4
+    assert shown["selfie3d_redeliveries_total", ("lost",)] == 1
+    assert shown["selfie3d_attempts_total", ()] == 6
+    assert shown["selfie3d_queue_seconds_bucket", ("0.01",)] == 2
+    assert shown["selfie3d_queue_seconds_sum", ()] == 0.012
+    assert shown["selfie3d_workers_alive", ("true",)] == shown["selfie3d_workers_alive", ("false",)] == 1
+    assert shown["selfie3d_calls_total", ("GetJob", "JOB_NOT_FOUND")] == 1
+    assert shown["selfie3d_store_up", ()] == 1
+
+
+def test_without_redis_only_the_process_is_shown() -> None:
+    shown = samples(Metrics())
+    assert shown["selfie3d_store_up", ()] == 0
+    assert not any(name.startswith("selfie3d_queue") for name, _ in shown)

@@ -1,0 +1,223 @@
+"""The road from photo bytes to files, with a finder and a network that know the head."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from plyfile import PlyData
+
+from selfie3d_photo import PhotoError
+from vrn.errors import FieldError, NoFaceError
+from vrn.face import Box, Face
+from vrn.field import Field
+from vrn.frames import Grid
+from vrn.options import Format, Options
+from vrn.pipeline import Reconstructor, Result, Stage
+from vrn.surface import Detail
+
+PREVIEW = Options(detail=Detail.PREVIEW)
+EMPTY = Field(np.full((100, 96, 96), -5, np.float32), Grid.blocks(96, 100), 0.0)
+
+
+class KnownFaces:
+    """A finder that was told where the faces are, largest first."""
+
+    def __init__(self, faces: list[Face]) -> None:
+        self._faces = faces
+
+    def detect(self, image: NDArray[np.uint8]) -> list[Box]:
+        assert image.dtype == np.uint8
+        return [
+            Box((x + w / 2, y + h / 2), float(np.sqrt(w * h)), face.score)
+            for face in self._faces
+            for x, y, w, h in [face.box_px]
+        ]
+
+    def align(self, image: NDArray[np.uint8], boxes: Any) -> list[Face]:
+        assert image.ndim == 3
+        return self._faces[: len(boxes)]
+
+    def find(self, image: NDArray[np.uint8]) -> list[Face]:
+        return self.align(image, self.detect(image))
+
+
+class KnownFields:
+    """A network that gives the fields it was told, one after the other, again and again."""
+
+    def __init__(self, *fields: Field) -> None:
+        self._fields = fields
+        self.crops: list[NDArray[np.uint8]] = []
+
+    def field(self, crop: NDArray[np.uint8]) -> Field:
+        self.crops.append(crop)
+        return self._fields[(len(self.crops) - 1) % len(self._fields)]
+
+
+def png(image: NDArray[np.uint8]) -> bytes:
+    out = BytesIO()
+    Image.fromarray(image).save(out, "PNG")
+    return out.getvalue()
+
+
+@pytest.fixture(scope="module")
+def heads(make_head: Callable[..., Any]) -> list[Any]:
+    return [make_head(px_per_mm=1.2, centre=(150.0, 150.0)), make_head(yaw=30, px_per_mm=0.6, centre=(330.0, 260.0))]
+
+
+@pytest.fixture(scope="module")
+def photo(heads: list[Any]) -> bytes:
+    return png(heads[0].photo())
+
+
+@pytest.fixture
+def two(heads: list[Any]) -> Reconstructor:
+    return Reconstructor(KnownFields(*(h.field() for h in heads)), KnownFaces([h.face for h in heads]))
+
+
+def test_a_photo_becomes_a_ply(two: Reconstructor, photo: bytes, heads: list[Any]) -> None:
+    result = two.reconstruct(photo)
+    (face,) = result.faces
+    assert face.file is not None
+    assert PlyData.read(BytesIO(face.file.data))["vertex"].count == len(face.mesh.vertices)
+    assert face.face.score == heads[0].face.score
+    assert len(result.boxes) == 2
+    assert result.files == [face.file]
+    assert result.scene is None
+
+
+def test_the_stages_are_told_in_order_with_growing_progress(two: Reconstructor, photo: bytes) -> None:
+    told: list[tuple[Stage, float]] = []
+    result = two.reconstruct(photo, PREVIEW, lambda stage, done: told.append((stage, done)))
+    assert [stage for stage, _ in told] == list(Stage)
+    progress = [done for _, done in told]
+    assert progress == sorted(progress)
+    assert progress[0] == 0
+    assert progress[-1] < 1
+    assert set(result.seconds) == set(Stage)
+    assert all(seconds >= 0 for seconds in result.seconds.values())
+
+
+@pytest.mark.parametrize("stop_at", list(Stage))
+def test_what_the_callback_raises_stops_the_job_there(two: Reconstructor, photo: bytes, stop_at: Stage) -> None:
+    class CancelledError(Exception):
+        pass
+
+    told = []
+
+    def on_stage(stage: Stage, _: float) -> None:
+        told.append(stage)
+        if stage is stop_at:
+            raise CancelledError
+
+    with pytest.raises(CancelledError):
+        two.reconstruct(photo, PREVIEW, on_stage)
+    assert told == list(Stage)[: list(Stage).index(stop_at) + 1]
+
+
+def test_all_faces_come_by_descending_size(two: Reconstructor, photo: bytes, heads: list[Any]) -> None:
+    told: list[tuple[Stage, float]] = []
+    options = Options(detail=Detail.PREVIEW, all_faces=True)
+    result = two.reconstruct(photo, options, lambda stage, done: told.append((stage, done)))
+    assert [face.face.box_px for face in result.faces] == [head.face.box_px for head in heads]
+    assert [stage for stage, _ in told].count(Stage.NETWORK) == 2
+    assert [done for _, done in told] == sorted(done for _, done in told)
+    assert len(result.files) == 2
+
+
+@pytest.mark.parametrize("format", list(Format))
+def test_a_scene_is_one_file_with_all_faces(two: Reconstructor, photo: bytes, format: Format) -> None:
+    result = two.reconstruct(photo, Options(format, Detail.PREVIEW, all_faces=True, scene=True))
+    assert result.scene is not None
+    assert result.files == [result.scene]
+    assert [face.file for face in result.faces] == [None, None]
+    assert result.scene.extension == f".{format}"
+
+
+@pytest.mark.parametrize("format", list(Format))
+def test_the_same_photo_gives_the_same_bytes(
+    two: Reconstructor, photo: bytes, format: Format, heads: list[Any]
+) -> None:
+    options = Options(format, Detail.PREVIEW)
+    again = Reconstructor(KnownFields(heads[0].field()), KnownFaces([heads[0].face]))
+    assert two.reconstruct(photo, options).files[0].data == again.reconstruct(photo, options).files[0].data
+
+
+def test_the_network_sees_the_crop_of_the_face(photo: bytes, heads: list[Any]) -> None:
+    network = KnownFields(heads[0].field())
+    Reconstructor(network, KnownFaces([heads[0].face])).reconstruct(photo, PREVIEW)
+    (crop,) = network.crops
+    assert crop.shape == (192, 192, 3)
+    assert crop.dtype == np.uint8
+    assert crop[96, 96, 2] < 100  # the head, not the background
+    assert crop[5, 5, 2] > 200
+
+
+def test_metadata_is_json_and_complete(two: Reconstructor, photo: bytes) -> None:
+    result = two.reconstruct(photo, Options(detail=Detail.PREVIEW, all_faces=True))
+    metadata = json.loads(json.dumps(result.metadata()))
+    face = metadata["faces"][0]
+    mesh = result.faces[0].mesh
+    assert face["vertices"] == len(mesh.vertices)
+    assert face["triangles"] == len(mesh.triangles)
+    assert face["box"] == pytest.approx(result.faces[0].face.box_px)
+    assert np.reshape(face["mesh_to_photo"], (4, 4)).tolist() == mesh.mesh_to_photo.tolist()
+    assert face["pose"] == pytest.approx({"yaw": 0, "pitch": 0, "roll": 0}, abs=0.1)
+    assert np.shape(face["landmarks"]) == (68, 3)
+    assert len(face["landmark_vertices"]) == 68
+    assert face["file"]["sha256"] == result.files[0].sha256
+    assert face["file"]["size_bytes"] == len(result.files[0].data)
+    assert [box["score"] for box in metadata["boxes"]] == [0.9, 0.9]
+    assert list(metadata["seconds"]) == [str(stage) for stage in Stage]
+
+
+def test_a_photo_without_a_face_says_so(photo: bytes) -> None:
+    with pytest.raises(NoFaceError) as caught:
+        Reconstructor(KnownFields(EMPTY), KnownFaces([])).reconstruct(photo)
+    assert caught.value.reason == "NO_FACE"
+
+
+def test_bytes_that_are_no_photo_say_so(two: Reconstructor) -> None:
+    with pytest.raises(PhotoError):
+        two.reconstruct(b"no photo")
+
+
+def test_an_empty_volume_fails_the_job(photo: bytes, heads: list[Any]) -> None:
+    with pytest.raises(FieldError) as caught:
+        Reconstructor(KnownFields(EMPTY), KnownFaces([heads[0].face])).reconstruct(photo)
+    assert caught.value.reason == "NO_SURFACE"
+
+
+def test_with_all_faces_a_failed_one_is_left_out(photo: bytes, heads: list[Any]) -> None:
+    network = KnownFields(EMPTY, heads[1].field())
+    finder = KnownFaces([head.face for head in heads])
+    result: Result = Reconstructor(network, finder).reconstruct(photo, Options(detail=Detail.PREVIEW, all_faces=True))
+    assert [face.face for face in result.faces] == [finder.find(np.zeros((9, 9, 3), np.uint8))[1]]
+    assert len(result.boxes) == 2
+    with pytest.raises(FieldError):
+        Reconstructor(KnownFields(EMPTY), finder).reconstruct(photo, Options(all_faces=True))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        Options(Format.GLB, Detail.FULL, textured=True),
+        Options(Format.OBJ, Detail.PREVIEW, textured=True),
+        Options(Format.PLY, Detail.PREVIEW, textured=True),
+        Options(Format.GLB, Detail.PREVIEW, printable=True),
+        Options(Format.STL, Detail.PREVIEW),
+        Options(Format.PLY, Detail.PREVIEW, smoothing=3),
+        Options(Format.GLB, Detail.PREVIEW, all_faces=True, scene=True, textured=True),
+        Options(Format.OBJ, Detail.PREVIEW, all_faces=True, scene=True, textured=True),
+    ],
+    ids=str,
+)
+def test_every_option_gives_a_file(two: Reconstructor, photo: bytes, options: Options) -> None:
+    (file,) = two.reconstruct(photo, options).files
+    assert len(file.data) > 10_000
