@@ -3,7 +3,7 @@
 Its data folder holds the append-only file, so what was accepted survives a restart of everything. The server hands
 every write to the kernel before it answers (`appendfsync no`: nothing that was acknowledged is lost when it is killed),
 and a thread of ours syncs the file to the disk once a second (for when the machine is). Redis's own `everysec` holds
-acknowledged writes back in its memory while a sync is running; docs/adr/0011-redis-durability.md. Two locks keep the
+acknowledged writes back in its memory while a sync is running; docs/adr/0006-redis-durability.md. Two locks keep the
 folder safe: `owner.lock` is held by the process that runs the server, `server.lock` by the server itself (it inherits
 the descriptor). Whoever takes the first but not the second has found the server of an owner that was killed: it is
 asked to save and shut down before the new one starts, because two servers on one append-only file destroy it.

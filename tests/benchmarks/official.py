@@ -23,7 +23,7 @@ RELEASED = Sizes(stem=64, middle=128, width=256, blocks=(6, 6, 6, 9), outputs=20
 FILE_SIZE = 1_600_000_000  # bytes
 WEIGHTS_SIZE = 80_000_000  # bytes of them, about
 MODULES = 1340
-ROUNDS = 3
+ROUNDS = 5
 
 _IMPORT = """
 import sys, threading, time

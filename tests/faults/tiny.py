@@ -126,7 +126,7 @@ def network_runs(folder: Path, photo: bytes) -> int:
 
 
 def open_tiny(config: WorkerConfig) -> Tiny:
-    return Tiny(Path(config.model) if config.model else None, float(config.aligner or 0))
+    return Tiny(Path(config.model) if config.model else None, float(config.aligner if config.aligner != "bundled" else 0))
 
 
 if __name__ == "__main__":

@@ -13,20 +13,20 @@ from selfie3d_training.config import TrainConfig
 DEPTH_STRIDE = 2  # the loss sees every second sample along depth: enough for a target softened over several
 
 
-FRONT_PART = 25.0  # px behind the true front that count as the front of a column
+SOLID_DEPTH = 40.0  # px: behind it nothing counts as front; columns whose front is near it have no front term
+SOLID_MARGIN = 10.0  # px
 
 
 class VolumeLoss(nn.Module):
     """See the module's text; the terms are added with the weights of the configuration.
 
-    The front term is how far the field's front lies from the true one, in px, counted as the volume that the front
-    part of a column has too much or too little. Unlike a distance read from the logits it cannot be lowered by making
-    them flat. The slope term is the difference of that distance between neighbouring columns: it sees what shading
-    shows.
+    The front term is how far the field's front lies from the true one, in px, counted as the volume that a column has
+    too much or too little in front of a fixed depth. Unlike a distance read from the logits it cannot be lowered by
+    making them flat, nor, as with a depth that follows the true front, by thinning the inside. The slope term is the
+    difference of that distance between neighbouring columns: it sees what shading shows.
     """
 
     soften: Tensor
-    places: Tensor
 
     def __init__(self, config: TrainConfig) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class VolumeLoss(nn.Module):
         soften = gaussian_matrix(grid.shape[0], config.softness / grid.step[2])[::DEPTH_STRIDE]
         self.register_buffer("soften", soften.contiguous())
         self._step = grid.step[2] * DEPTH_STRIDE
-        self.register_buffer("places", grid.origin[2] + self._step * torch.arange(len(soften)))
+        self._first = math.ceil((SOLID_DEPTH - grid.origin[2]) / self._step)  # sample where the front part begins
 
     def forward(self, logits: Tensor, occupancy: Tensor, front: Tensor, hull: Tensor) -> dict[str, Tensor]:
         """logits (n, d / DEPTH_STRIDE, h, w) float32, the rest as in a batch.
@@ -48,8 +48,8 @@ class VolumeLoss(nn.Module):
         weight = torch.where(inside, self._config.hull_weight, 1.0)
         entropy = (F.softplus(logits) - target * logits).mean(1)
         excess = torch.sigmoid(logits) - target
-        known = inside & ~front.isnan()
-        error = self._front_error(excess, front)
+        known = inside & (front > SOLID_DEPTH + SOLID_MARGIN)
+        error = self._front_error(excess)
         terms = {
             "entropy": (entropy * weight).sum() / weight.sum(),
             "thickness": (excess.mean(1).abs() * weight).sum() / weight.sum(),
@@ -66,10 +66,9 @@ class VolumeLoss(nn.Module):
         )
         return terms
 
-    def _front_error(self, excess: Tensor, front: Tensor) -> Tensor:
-        """(n, h, w) px - the excess volume of every column from FRONT_PART behind the true front onwards."""
-        start = front.nan_to_num(0.0)[:, None] - FRONT_PART
-        error: Tensor = (excess * (self.places[:, None, None] >= start)).sum(1) * self._step
+    def _front_error(self, excess: Tensor) -> Tensor:
+        """(n, h, w) px - the excess volume of every column in front of SOLID_DEPTH."""
+        error: Tensor = excess[:, self._first :].sum(1) * self._step
         return error
 
 
