@@ -126,7 +126,9 @@ def network_runs(folder: Path, photo: bytes) -> int:
 
 
 def open_tiny(config: WorkerConfig) -> Tiny:
-    return Tiny(Path(config.model) if config.model else None, float(config.aligner if config.aligner != "bundled" else 0))
+    return Tiny(
+        Path(config.model) if config.model else None, float(config.aligner if config.aligner != "bundled" else 0)
+    )
 
 
 if __name__ == "__main__":
