@@ -217,6 +217,27 @@ def test_leases_do_not_count_until_one_lease_after_redis_was_away(
     assert get(store, job.id).state is State.QUEUED
 
 
+def test_leases_count_while_workers_report_also_when_every_service_was_away(
+    store: Store, jobs_config: JobsConfig, keys: Keys
+) -> None:
+    job = start(store, submit(store).id)
+    keys.lose_lease(job.id)
+    store.run(upkeep.report(WorkerReport("host:1:2", verified=True)))
+    reap(store, jobs_config)
+    assert get(store, job.id).state is State.QUEUED
+
+
+def test_a_worker_back_before_the_reaper_does_not_make_leases_count(
+    store: Store, jobs_config: JobsConfig, keys: Keys
+) -> None:
+    job = start(store, submit(store).id)
+    keys.lose_lease(job.id)
+    keys.client.set(keys.prefix + "life", 1)  # Redis was away
+    store.run(upkeep.report(WorkerReport("host:1:2", verified=True)))
+    reap(store, jobs_config)
+    assert get(store, job.id).state is State.RUNNING
+
+
 def test_only_jobs_whose_message_is_lost_are_published_again(store: Store, jobs_config: JobsConfig, keys: Keys) -> None:
     app = create_app(jobs_config)
     lost, waiting, newest = (submit(store).id for _ in range(3))
