@@ -167,7 +167,7 @@ def numbers(stored: Tensor) -> NDArray[np.float64]:
     return stored.storage.elements.astype(np.float64).reshape(stored.size)  # type: ignore[union-attr]
 
 
-def _normalise(fields: dict[str, Any], x: NDArray[np.float64], batch_statistics: bool) -> NDArray[np.float64]:
+def _normalise(fields: dict[str, Any], x: NDArray[np.float64], batch_statistics: bool) -> Any:
     mean, variance = x.mean((0, 2, 3)), x.var((0, 2, 3))
     if not batch_statistics:
         mean, variance = numbers(fields["running_mean"]), numbers(fields["running_var"])
@@ -176,7 +176,7 @@ def _normalise(fields: dict[str, Any], x: NDArray[np.float64], batch_statistics:
     return (x - mean[:, None, None]) * weight[:, None, None] + bias[:, None, None]
 
 
-def _bilinear(x: NDArray[np.float64], axis: int, factor: int = 4) -> NDArray[np.float64]:
+def _bilinear(x: NDArray[np.float64], axis: int, factor: int = 4) -> Any:
     """Corners stay corners."""
     count = x.shape[axis]
     place = np.arange(count * factor) * (count - 1) / (count * factor - 1)

@@ -33,8 +33,8 @@ def in_process(photo: bytes) -> None:
         start = time.perf_counter()
         result = reconstructor.reconstruct(photo, Options())
         stages["total"].append(time.perf_counter() - start)
-        for stage, seconds in result.seconds.items():
-            stages[stage].append(seconds)
+        for name, taken in result.seconds.items():
+            stages[name].append(taken)
     print(f"In process, {RUNS} runs, {torch.get_num_threads()} threads\n")
     print("| stage | median ms | p95 ms | share |\n| --- | ---: | ---: | ---: |")
     total = statistics.median(stages["total"])

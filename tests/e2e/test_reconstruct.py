@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 import uuid
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import grpc
 import numpy as np
@@ -22,7 +24,7 @@ from vrn import Options, Reconstructor
 Api = rpc.ReconstructionServiceStub
 
 
-def create(api: Api, photo: bytes, **settings: object) -> pb.Job:
+def create(api: Api, photo: bytes, **settings: Any) -> pb.Job:
     return api.CreateJob(pb.CreateJobRequest(photo=photo, settings=pb.JobSettings(**settings)), timeout=10).job
 
 
@@ -48,6 +50,7 @@ def test_the_ply_is_one_closed_coloured_solid_over_the_face(api: Api, done: pb.J
     assert mesh.volume > 0
     assert mesh.body_count == 1
     assert (len(mesh.vertices), len(mesh.faces)) == (face.vertices, face.triangles)
+    assert isinstance(mesh.visual, trimesh.visual.ColorVisuals)
     colours = np.asarray(mesh.visual.vertex_colors)
     assert colours[:, :3].std(0).min() > 10
     matrix = np.array(face.mesh_to_photo).reshape(4, 4)
@@ -126,7 +129,7 @@ def test_chunks_name_the_file_and_stay_small(api: Api, done: pb.Job) -> None:
 def test_a_photo_uploaded_in_chunks_is_the_same_job(api: Api) -> None:
     photo, key = astronaut(quality=98), uuid.uuid4().hex
 
-    def parts():  # type: ignore[no-untyped-def]
+    def parts() -> Iterator[pb.UploadJobRequest]:
         yield pb.UploadJobRequest(settings=pb.JobSettings(request_id=key))
         for at in range(0, len(photo), 10_000):
             yield pb.UploadJobRequest(chunk=photo[at : at + 10_000])

@@ -133,7 +133,8 @@ class LockedRedis:
         config = folder / "redis.conf"
         config.write_text(
             f"port {self.port}\nbind 127.0.0.1\ndir {folder}\nsave ''\n"
-            f"user default off\nuser selfie3d on >{password} {rules}\nuser watcher on >{password} ~* allchannels +@all\n"
+            f"user default off\nuser selfie3d on >{password} {rules}\n"
+            f"user watcher on >{password} ~* allchannels +@all\n"
         )
         config.chmod(0o600)
         self._command = [str(find_binary()), str(config)]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from selfie3d_cli.redis_server import RedisServer
 from selfie3d_jobs import JobsConfig, Priority, Record, State, Store, lookup, upkeep
 from selfie3d_jobs.broker import create_app, publish
 from selfie3d_jobs.upkeep import Message
@@ -231,6 +232,33 @@ def test_a_cancelled_job_frees_its_worker_at_the_next_stage(
     assert await_end(store, send(make_photo(2))).state is State.SUCCEEDED
     job = get(store, job_id)
     assert (job.state, job.stage) == (State.CANCELLED, "align")
+
+
+def test_a_worker_fetches_again_after_redis_died_before_its_ack(
+    worker_environment: dict[str, str], tmp_path: Path
+) -> None:
+    with RedisServer(tmp_path / "redis") as server:
+        config = JobsConfig(redis_url=server.url)
+        url = {"SELFIE3D_REDIS_URL": server.url, "SELFIE3D_REDIS_PREFIX": config.prefix}
+        store, app = Store(config), create_app(config)
+        worker = Worker(worker_environment | url, tmp_path / "worker.log")
+        try:
+            eventually(lambda: store.run(upkeep.pulse()).ready, "the worker reports in")
+            for seed in range(2):
+                job = submit(store, new_job(photo=make_photo(seed)), make_photo(seed))
+                publish(app, Message(job.id, "interactive", ""))
+                eventually(lambda: get(store, job.id).state is not State.QUEUED, "a child has the job")  # noqa: B023
+                worker.process.send_signal(signal.SIGSTOP)  # the parent, which acknowledges
+                assert await_end(store, job.id).state is State.SUCCEEDED
+                server.kill()
+                worker.process.send_signal(signal.SIGCONT)
+                eventually(lambda: worker.log.read_text().count("could not be acknowledged") > seed, "no ack")  # noqa: B023
+                server.start()
+            assert worker.stop() == 0
+        finally:
+            worker.kill()
+            app.close()
+            store.close()
 
 
 def test_a_job_that_takes_too_long_ends_and_frees_its_worker(

@@ -28,7 +28,7 @@ from vrn.frames import CROP_SIZE, FACE_SIZE, Crop
 HARD_SIDE = 128  # px of a collected picture
 HARD_EXTENT = 2.2  # its side / size of the box that the detector gave
 REAL_FACE = 0.98  # verdict of the aligner above which it is probably a face after all
-SUSPECT = 0.3  # score of the detector from which on a box is collected
+LEAST_SCORE = 0.3  # of the boxes that are collected
 MOST_PER_PICTURE = 6
 
 
@@ -74,7 +74,7 @@ def main() -> None:
     cv2.setNumThreads(1)
     photos = Photos(arguments.data)
     faces = FaceSource(photos, photos.ids("train"), TurnedViews(arguments.out.parent / "none"), CROP_SIZE)
-    finder = open_bundled(min_score=SUSPECT**0.5, detector=arguments.detector, aligner=arguments.aligner)
+    finder = open_bundled(min_score=LEAST_SCORE, detector=arguments.detector, aligner=arguments.aligner)
     shown = tqdm(pictures(NonFaces(faces, CROP_SIZE), arguments.count, arguments.seed), mininterval=10)
     np.savez_compressed(arguments.out, pictures=np.stack(list(hard_nonfaces(finder, shown))))
 

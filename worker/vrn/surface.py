@@ -107,7 +107,7 @@ def _cut(field: Field, margin: Sequence[int]) -> tuple[Floats32, Grid]:
     inside: NDArray[np.bool_] = np.asarray(field.values > field.level)
     box = []
     rows, columns = inside.any(0), inside.any(2)
-    occupied = columns.any(1), rows.any(1), rows.any(0)
+    occupied = np.any(columns, 1), np.any(rows, 1), np.any(rows, 0)
     for axis, size in enumerate(inside.shape):
         at = np.flatnonzero(occupied[axis])
         more = margin[2 - axis]

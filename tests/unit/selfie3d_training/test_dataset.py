@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -62,9 +63,15 @@ def test_faces_that_look_aside_are_drawn_more_often() -> None:
 
 
 def test_validation_photos_are_never_drawn(data: Path, tiny: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    material, drawn = Material(data, data / "none"), []
+    material = Material(data, data / "none")
+    drawn: list[int] = []
     original = material.of_photo
-    monkeypatch.setattr(material, "of_photo", lambda photo: (drawn.append(photo), original(photo))[1])
+
+    def of_photo(photo: int) -> Any:
+        drawn.append(photo)
+        return original(photo)
+
+    monkeypatch.setattr(material, "of_photo", of_photo)
     pairs = Pairs(material, tiny)
     for step in range(12):
         pairs[step]

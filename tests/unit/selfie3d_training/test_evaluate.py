@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -79,7 +80,7 @@ def test_the_angle_of_normals_is_that_of_a_tilted_plane() -> None:
 
 def test_the_front_is_read_between_samples() -> None:
     front = front_map(ball(40))
-    middle = transform(np.linalg.inv(GRID.to_crop()), CENTRE[None])[0]
+    middle = transform(np.asarray(np.linalg.inv(GRID.to_crop()), np.float64), CENTRE[None])[0]
     row, column = round(middle[1]), round(middle[0])
     assert front[row, column] == pytest.approx(90, abs=0.05)
     assert np.isnan(front[0, 0])
@@ -144,7 +145,7 @@ def test_faces_are_binned_by_yaw_and_misses_counted(material: Material, tmp_path
     oracle = Oracle(material)
     todo = [
         *cases(material, photos, None, "label"),
-        *cases(material, photos, LandmarkFinder(material, photos), "finder"),
+        *cases(material, photos, cast(Any, LandmarkFinder(material, photos)), "finder"),
     ]
     oracle.photos = photos + photos[1:]
     outcomes = evaluate(oracle, material, todo)

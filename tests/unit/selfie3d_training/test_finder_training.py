@@ -224,8 +224,8 @@ def test_a_blanked_head_shows_no_landmark(source: FaceSource) -> None:
 
 def test_degrading_moves_nothing_and_depends_on_the_seed_alone() -> None:
     picture = dotted()
-    same = [degraded(picture.image, np.random.default_rng(4)) for _ in range(2)]
-    assert np.array_equal(*same)
+    first, second = (degraded(picture.image, np.random.default_rng(4)) for _ in range(2))
+    assert np.array_equal(first, second)
     for seed in range(30):
         image = degraded(picture.image, np.random.default_rng(seed)).astype(float)
         dots = brightness(image.astype(np.uint8), picture.landmarks).mean()

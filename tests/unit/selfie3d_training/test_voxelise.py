@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import trimesh
@@ -46,7 +48,7 @@ def test_rays_through_vertices_and_edges_cross_once() -> None:
 
 def test_overlapping_parts_stay_solid() -> None:
     ball = trimesh.creation.icosphere(subdivisions=3, radius=20)
-    two = trimesh.util.concatenate([ball.copy().apply_translation([x, 96, 50]) for x in (88, 104)])
+    two: Any = trimesh.util.concatenate([ball.copy().apply_translation([x, 96, 50]) for x in (88, 104)])
     grid = Grid.blocks(48, 50)
     both, _ = voxelise(np.asarray(two.vertices), np.asarray(two.faces), NO_PLANES, grid)
     each = [

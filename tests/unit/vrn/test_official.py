@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+
 from tests import torch7_writer as t7
 from tests.official_net import Maker, Sizes, evaluate
-
 from vrn.errors import WeightsError
 from vrn.frames import Grid
 from vrn.network import Official, OfficialConfig, load_network
@@ -106,7 +106,9 @@ def test_training_mode_changes_nothing(tmp_path: Path) -> None:
     ids=str,
 )
 @pytest.mark.parametrize("mode", [{}, {"long_size": 4}, {"ascii": True}], ids=str)
-def test_the_same_network_is_read_however_it_was_written(tmp_path: Path, written: dict, mode: dict) -> None:
+def test_the_same_network_is_read_however_it_was_written(
+    tmp_path: Path, written: dict[str, Any], mode: dict[str, Any]
+) -> None:
     if "buffer" in written and "ascii" in mode:
         written = {}  # a hole of the file is no text
     plain = read_official(t7.save(tmp_path / "plain.t7", Maker(Sizes(), seed=3).network()))
@@ -120,11 +122,12 @@ def test_the_same_network_is_read_however_it_was_written(tmp_path: Path, written
 def test_weights_that_are_views_of_one_storage_are_read(tmp_path: Path) -> None:
     root = Maker(Sizes(), seed=4).network()
     plain = read_official(t7.save(tmp_path / "plain.t7", root))
-    tensors = [t for module in modules(root) for t in module.fields.values() if isinstance(t, t7.Tensor) and t.storage]
-    flat = t7.Storage("Float", np.concatenate([t.storage.elements for t in tensors]))
+    tensors = [t for module in modules(root) for t in module.fields.values() if isinstance(t, t7.Tensor)]
+    stored = [(t, t.storage.elements) for t in tensors if isinstance(t.storage, t7.Storage)]
+    flat = t7.Storage("Float", np.concatenate([elements for _, elements in stored]))
     offset = 1
-    for each in tensors:
-        count = len(each.storage.elements)
+    for each, elements in stored:
+        count = len(elements)
         each.storage, each.offset = flat, offset
         offset += count
     other = read_official(t7.save(tmp_path / "flat.t7", root))

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests import torch7_writer as t7
 
+from tests import torch7_writer as t7
 from vrn.errors import WeightsError
 from vrn.torch7 import Function, Object, Storage, Table, Tensor, load
 
@@ -182,7 +182,11 @@ def test_functions_are_passed_over_and_their_upvalues_keep_the_numbering(
     found = through(tmp_path, {"f": function, "g": function, "shared": shared, "after": "ok"}, **mode)
     assert isinstance(found["f"], Function)
     assert (found["f"] is found["g"]) == (kind != 6)
-    assert found["f"].upvalues[1]["value"] is found["shared"]
+    upvalues = found["f"].upvalues
+    assert isinstance(upvalues, Table)
+    second = upvalues[1]
+    assert isinstance(second, Table)
+    assert second["value"] is found["shared"]
     assert found["after"] == "ok"
 
 

@@ -58,7 +58,7 @@ def open_bundled(
     weights.fill(aligner_network, found.tensors)
     for network in (detector_network, aligner_network):
         ready(network, device)
-    found_by = Detector(detector_network, min_score**2, device)  # less could not reach the score of a face
+    found_by = Detector(detector_network, min_score, device)  # a face scores no more than its box
     return BundledFinder(found_by, Aligner(aligner_network, device), min_score)
 
 
