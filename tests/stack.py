@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -75,10 +74,9 @@ class Process:
         return self._process.wait(bound)
 
     def end(self) -> None:
-        """SIGKILL to it and to whatever it started."""
-        if self._process is not None:
-            with suppress(ProcessLookupError):
-                os.killpg(self.pid, signal.SIGKILL)
+        """SIGKILL to it and to whatever it started. Not once it has ended: its number may be another's by then."""
+        if self.running:
+            os.killpg(self.pid, signal.SIGKILL)
             self.wait()
 
     def kill(self) -> None:
@@ -93,8 +91,7 @@ class Process:
         try:
             return self.wait(bound)
         finally:
-            with suppress(ProcessLookupError):
-                os.killpg(self.pid, signal.SIGKILL)
+            self.end()
 
     def children(self) -> list[int]:
         """Process ids of the children, oldest first."""

@@ -42,7 +42,9 @@ def create_app(config: JobsConfig, **settings: Any) -> Celery:
 
 def publish(app: Celery, message: Message) -> None:
     """Put the job into its queue. Blocks; raises kombu's errors, after which the reaper will do it."""
-    headers = {"traceparent": message.traceparent} if message.traceparent else {}
+    headers: dict[str, Any] = {"published": round(message.time * 1000)}  # ms, as the reaper compares it
+    if message.traceparent:
+        headers["traceparent"] = message.traceparent
     app.send_task(
         TASK, args=(message.job_id,), task_id=message.job_id, queue=message.queue, headers=headers, ignore_result=True
     )

@@ -17,11 +17,12 @@ ALIVE_SECONDS = 10.0  # a worker not heard of for longer counts as gone
 
 @dataclass(frozen=True)
 class Message:
-    """What is published: nothing but the job's id and its trace."""
+    """What is published: nothing but the job's id and trace, and when (s since the epoch, Redis's clock)."""
 
     job_id: str
     queue: str
     traceparent: str
+    time: float
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,8 @@ def pulse() -> Call[Pulse]:
 
 def _parse_reaped(reply: list[Any]) -> Reaped:
     words = [word.decode() for word in reply[0]]
-    messages = [Message(*words[i : i + 3]) for i in range(0, len(words), 3)]
+    groups = zip(*[iter(words)] * 4, strict=True)
+    messages = [Message(job_id, queue, trace, int(time) / 1000) for job_id, queue, trace, time in groups]
     return Reaped(messages, *reply[1])
 
 

@@ -27,7 +27,7 @@ class Publisher:
 
     def send_job(self, record: Record) -> None:
         """Send the message of a new job."""
-        self.send(Message(record.id, priority(record.settings), record.traceparent))
+        self.send(Message(record.id, priority(record.settings), record.traceparent, record.create_time))
 
     async def close(self) -> None:
         """Send what is left and drop the connections."""

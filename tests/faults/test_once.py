@@ -33,7 +33,7 @@ def killer(whole_farm: Farm) -> str:
 def deliver_again(farm: Farm, job_id: str) -> None:
     """Publish the job's message once more."""
     with create_app(JobsConfig(redis_url=farm.redis.url)) as app:
-        publish(app, Message(job_id, "interactive", ""))
+        publish(app, Message(job_id, "interactive", "", farm.record(job_id).create_time))
 
 
 def await_log(farm: Farm, job_id: str, sentence: str) -> None:

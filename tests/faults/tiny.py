@@ -126,9 +126,8 @@ def network_runs(folder: Path, photo: bytes) -> int:
 
 
 def open_tiny(config: WorkerConfig) -> Tiny:
-    return Tiny(
-        Path(config.model) if config.model else None, float(config.aligner if config.aligner != "bundled" else 0)
-    )
+    seconds = 0.0 if config.aligner == "bundled" else float(config.aligner)
+    return Tiny(Path(config.model) if config.model else None, seconds)
 
 
 if __name__ == "__main__":

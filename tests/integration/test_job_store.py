@@ -241,17 +241,31 @@ def test_a_worker_back_before_the_reaper_does_not_make_leases_count(
 def test_only_jobs_whose_message_is_lost_are_published_again(store: Store, jobs_config: JobsConfig, keys: Keys) -> None:
     app = create_app(jobs_config)
     lost, waiting, newest = (submit(store).id for _ in range(3))
-    for age, job_id in ((30_000, lost), (20_000, waiting), (10_000, newest)):
-        seconds, _ = keys.client.time()
-        keys.score("queued:interactive", job_id, seconds * 1000 - age)
-    for job_id in (waiting, newest):
-        publish(app, Message(job_id, "interactive", ""))
+    seconds, _ = keys.client.time()
+    for age, job_id in ((30, lost), (20, waiting), (10, newest)):
+        keys.score("queued:interactive", job_id, (seconds - age) * 1000)
+    for age, job_id in ((20, waiting), (10, newest)):
+        publish(app, Message(job_id, "interactive", "", seconds - age))
     assert [message.job_id for message in reap(store, jobs_config).publish] == [lost]
     assert reap(store, jobs_config).publish == []
     keys.client.delete(keys.prefix + "interactive")  # a Redis that lost its queue
     for job_id in (waiting, newest):
         keys.score("queued:interactive", job_id, 1000)
     assert {message.job_id for message in reap(store, jobs_config).publish} == {waiting, newest}
+    app.close()
+
+
+def test_a_job_published_twice_does_not_make_the_jobs_behind_it_look_lost(
+    store: Store, jobs_config: JobsConfig, keys: Keys
+) -> None:
+    """At the head is its first message, while its record tells of the second, which lies behind the other jobs'."""
+    app = create_app(jobs_config)
+    twice, waiting = (submit(store).id for _ in range(2))
+    seconds, _ = keys.client.time()
+    for age, job_id in ((30, twice), (20, waiting), (10, twice)):
+        keys.score("queued:interactive", job_id, (seconds - age) * 1000)
+        publish(app, Message(job_id, "interactive", "", seconds - age))
+    assert reap(store, jobs_config).publish == []
     app.close()
 
 

@@ -80,7 +80,7 @@ def send(store: Store, jobs_config: JobsConfig) -> Iterator[Callable[..., str]]:
 
     def submit_and_publish(photo: bytes, priority: Priority = Priority.INTERACTIVE) -> str:
         job = submit(store, new_job(photo=photo, priority=priority), photo)
-        publish(app, Message(job.id, priority, ""))
+        publish(app, Message(job.id, priority, "", job.create_time))
         return job.id
 
     yield submit_and_publish
@@ -246,7 +246,7 @@ def test_a_worker_fetches_again_after_redis_died_before_its_ack(
             eventually(lambda: store.run(upkeep.pulse()).ready, "the worker reports in")
             for seed in range(2):
                 job = submit(store, new_job(photo=make_photo(seed)), make_photo(seed))
-                publish(app, Message(job.id, "interactive", ""))
+                publish(app, Message(job.id, "interactive", "", job.create_time))
                 eventually(lambda: get(store, job.id).state is not State.QUEUED, "a child has the job")  # noqa: B023
                 worker.process.send_signal(signal.SIGSTOP)  # the parent, which acknowledges
                 assert await_end(store, job.id).state is State.SUCCEEDED

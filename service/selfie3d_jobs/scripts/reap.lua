@@ -1,5 +1,5 @@
 -- One pass of the reaper, a bounded number of jobs each. Any number of reapers may run.
--- -> {jobs to publish: id, queue, traceparent, ...; {ended, requeued, purged}}
+-- -> {jobs to publish: id, queue, traceparent, time, ...; {ended, requeued, purged}}
 -- ARGV: lease ms, grace ms, max losses, POISON_INPUT's code, reason and message
 even_when_full()
 local LIMIT = 200
@@ -46,14 +46,14 @@ end
 
 -- A queue is consumed from the list's tail in the order of publishing: a job published before the one at the tail,
 -- or any job when the list is empty, has no message any more (or a worker is just taking it: a second one is harmless).
+-- The message tells when it was published: the job's score may be that of a later message, further back in the list.
 local publish = {}
 for _, queue in ipairs(QUEUES) do
   local key = P .. 'queued:' .. queue
   local head, before = redis.call('LINDEX', P .. queue, -1), now - grace
   if head then
     local ok, message = pcall(cjson.decode, head)
-    local published = ok and redis.call('ZSCORE', key, message['headers']['id'] or '')
-    before = math.min(before, published and tonumber(published) - 1 or 0)
+    before = math.min(before, ok and tonumber(message['headers']['published'] or 0) - 1 or 0)
   end
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', key, '-inf', before, 'LIMIT', 0, LIMIT)) do
     redis.call('ZADD', key, now, id)
@@ -61,6 +61,7 @@ for _, queue in ipairs(QUEUES) do
     publish[#publish + 1] = id
     publish[#publish + 1] = queue
     publish[#publish + 1] = get(id, 'traceparent') or ''
+    publish[#publish + 1] = tostring(now)
   end
 end
 return {publish, {ended, requeued, purged}}
