@@ -88,7 +88,7 @@ class Script:
 
 
 def succeeded(*meshes: bytes) -> pb.Job:
-    """How a job with these meshes ends."""
+    """How a job with these meshes ends; b"" for the further faces of a scene, which have no file of their own."""
     return pb.Job(
         state=pb.JOB_STATE_SUCCEEDED,
         faces=[
@@ -101,7 +101,7 @@ def succeeded(*meshes: bytes) -> pb.Job:
                 landmarks=[pb.Landmark(x=n, y=-n, z=1, vertex=n) for n in range(68)],
                 vertices=300,
                 triangles=298,
-                file=file_of(mesh),
+                file=file_of(mesh) if mesh else None,
             )
             for index, mesh in enumerate(meshes)
         ],

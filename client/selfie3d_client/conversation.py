@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d_client.errors import InvalidArgument, NotFound, Selfie3dError, Unavailable, from_rpc_error
-from selfie3d_client.job_status import Face, JobState, JobStatus
+from selfie3d_client.job_status import JobState, JobStatus
 from selfie3d_client.mesh import Mesh
 from selfie3d_client.options import JobOptions, job_settings
 from selfie3d_client.result import Result, ResultFace
@@ -103,19 +104,15 @@ class Conversation:
         job = yield from self._watch(job_id, 0, deadline)
         if job.error is not None:
             raise job.error
-        meshes: list[Mesh] = []
+        faces: list[ResultFace] = []
         for face in job.faces:
-            data = yield from self._file(job_id, face, meshes, deadline)
-            meshes.append(Mesh(data, face))
-        faces = (ResultFace.of(face, mesh) for face, mesh in zip(job.faces, meshes, strict=True))
+            if faces and not face.file.size:  # in a scene: all faces lie in the first one's file
+                face = replace(face, file=faces[0].file)
+                data = faces[0].mesh.data
+            else:
+                data = yield from self._download(job_id, face.index, deadline)
+            faces.append(ResultFace.of(face, Mesh(data, face)))
         return Result(job, tuple(faces))
-
-    def _file(self, job_id: str, face: Face, earlier: list[Mesh], deadline: Deadline) -> Steps[bytes]:
-        """The face's file; the faces of a scene share one, which is fetched once."""
-        for mesh in earlier:
-            if mesh.file.sha256 == face.file.sha256:
-                return mesh.data
-        return (yield from self._download(job_id, face.index, deadline))
 
     def _download(self, job_id: str, face_index: int, deadline: Deadline) -> Steps[bytes]:
         download = Download(job_id, face_index)

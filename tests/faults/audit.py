@@ -55,6 +55,13 @@ class Audit:
             list(pool.map(lambda job_id: self._judge(api, job_id, tally, bound), list(job_ids)))
         return tally
 
+    def changed(self) -> list[str]:
+        """Jobs that are not any more as they were first seen ended."""
+        with grpc.insecure_channel(f"ipv4:{','.join(self.addresses)}") as channel:
+            grpc.channel_ready_future(channel).result(BOUND)
+            api = open_api(channel)
+            return [job_id for job_id in self.ended if self.ended[job_id] != _bytes(api.GetJob(_request(job_id)).job)]
+
     def check(self, job_ids: Iterable[str], **states: int) -> Tally:
         """Look, and fail unless every job is clean; `states` are the wanted counts, e.g. SUCCEEDED=3."""
         tally = self.look(job_ids)
@@ -88,15 +95,22 @@ class Audit:
         numbers = [answer.event.number for answer in answers]
         if numbers != list(range(1, len(numbers) + 1)) or answers[-1].event != end or end.state != job.state:
             return f"events {numbers}, end {end.number}, state {job.state}"
-        if self.ended.setdefault(job.id, job.SerializeToString(deterministic=True)) != job.SerializeToString(
-            deterministic=True
-        ):
+        if self.ended.setdefault(job.id, _bytes(job)) != _bytes(job):
             return "the record changed after its end"
         if (job.state == pb.JOB_STATE_SUCCEEDED) != (len(job.faces) == 1):
             return f"{len(job.faces)} faces"
-        if job.state == pb.JOB_STATE_SUCCEEDED and download(api, job.id) != expected_mesh(self.photos[job.id]):
-            return "not the photo's mesh"
+        if job.state == pb.JOB_STATE_SUCCEEDED:
+            expected = expected_mesh(self.photos[job.id], job.settings.options)
+            return "" if download(api, job.id) == expected else "not the photo's mesh"
         return ""
+
+
+def _bytes(job: pb.Job) -> bytes:
+    return job.SerializeToString(deterministic=True)
+
+
+def _request(job_id: str) -> pb.GetJobRequest:
+    return pb.GetJobRequest(job_id=job_id)
 
 
 def recovery(answers: list[pb.WatchJobResponse]) -> float:

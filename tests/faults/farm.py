@@ -123,7 +123,7 @@ class Farm(Stack):
         return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
     def contents(self) -> dict[str, bytes]:
-        """Every key and all that it holds, as bytes."""
+        """Every key and what it holds, as bytes; of photos and meshes only that they are there."""
         readers: dict[bytes, Callable[[bytes], Any]] = {
             b"string": self.db.get,
             b"hash": self.db.hgetall,
@@ -136,7 +136,8 @@ class Farm(Stack):
         for key in self.db.scan_iter("*"):
             kind = self.db.type(key)
             if kind in readers:
-                found[key.decode()] = repr(readers[kind](key)).encode()
+                is_blob = key.startswith((b"selfie3d:photo:", b"selfie3d:mesh:"))
+                found[key.decode()] = b"" if is_blob else repr(readers[kind](key)).encode()
         return found
 
     def traces(self, *words: str) -> list[str]:

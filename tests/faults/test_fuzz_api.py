@@ -105,6 +105,7 @@ class Target:
 
     def is_well(self) -> bool:
         """The process still serves, and nothing unexpected came up in it."""
+        self._job_id = self._ended_job()
         answer = self._api.GetJob(pb.GetJobRequest(job_id=self._job_id), timeout=BOUND)
         return answer.job.id == self._job_id and self.service.running and '"error"' not in self.service.log.read_text()
 

@@ -60,7 +60,7 @@ def vault(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vault]:
         with redis.Redis.from_url(url) as watcher:
             processes: list[Process] = []
             vault = Vault(address, processes, folder, authority, proxy.port, watcher)
-            env = {"SELFIE3D_REDIS_URL": vault.url(), "SELFIE3D_LISTEN": address}
+            env = {"SELFIE3D_REDIS_URL": vault.url(), "SELFIE3D_LISTEN": address, "SELFIE3D_MODEL": str(folder)}
             processes += [
                 Process(["serve"], folder / "service.log", **env).start(),
                 Process([], folder / "worker.log", module="tests.faults.tiny", **env).start(),

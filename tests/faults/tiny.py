@@ -104,9 +104,9 @@ def describe(file: bytes, box: pb.Box, vertices: int, triangles: int) -> pb.Face
     return pb.Face(box=box, score=1, mesh_to_photo=identity, vertices=vertices, triangles=triangles, file=kind)
 
 
-def expected_mesh(photo: bytes) -> bytes:
+def expected_mesh(photo: bytes, options: pb.Options | None = None) -> bytes:
     """The file that a job with this photo gives."""
-    return Tiny(None)(photo, pb.Options(), lambda *_: None).files[0]
+    return Tiny(None)(photo, options or pb.Options(), lambda *_: None).files[0]
 
 
 def make_photo(seed: int, *, killer: bool = False, side: int = SIDE) -> bytes:
@@ -126,7 +126,9 @@ def network_runs(folder: Path, photo: bytes) -> int:
 
 
 def open_tiny(config: WorkerConfig) -> Tiny:
-    return Tiny(Path(config.model) if config.model else None, float(config.aligner or 0))
+    return Tiny(
+        Path(config.model) if config.model else None, float(config.aligner if config.aligner != "bundled" else 0)
+    )
 
 
 if __name__ == "__main__":

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
+from celery.exceptions import InvalidTaskError
 from celery.worker.consumer import Consumer
 from celery.worker.state import maybe_shutdown
 from kombu.transport import redis, virtual
@@ -46,6 +48,21 @@ class QuickConsumer(Consumer):  # type: ignore[misc]
         )
         connected.default_channel.QoS = ForgetfulQoS  # before its first use, which is when the event loop gets it
         return connected
+
+    def update_strategies(self) -> None:
+        """A message that Celery cannot read is discarded; some of them would end the whole worker."""
+        super().update_strategies()
+        self.strategies.update({name: _careful(receive) for name, receive in self.strategies.items()})
+
+
+def _careful(receive: Callable[..., None]) -> Callable[..., None]:
+    def receive_carefully(*message: Any, **more: Any) -> None:
+        try:
+            receive(*message, **more)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise InvalidTaskError(f"not a message of ours: {type(error).__name__}") from error
+
+    return receive_carefully
 
 
 def _tell(error: Exception, wait_seconds: float) -> None:

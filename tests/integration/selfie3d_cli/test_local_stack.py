@@ -93,7 +93,6 @@ def children(pid: int) -> dict[str, int]:
     return found
 
 
-@pytest.mark.timeout(600)
 def test_up_works_revives_what_dies_and_drains_on_ctrl_c(config: StackConfig) -> None:
     patient = Retry(attempts=600, largest=0.2)
     with up(config, *TINY) as process, Client(config.listen, retry=patient, timeout=150) as client:

@@ -16,7 +16,6 @@ from PIL import Image
 from selfie3d_client.ply import columns, read_ply
 from tests.photos import astronaut, coffee, two_faces
 
-pytestmark = pytest.mark.timeout(600)
 KEYS = ["photo", "status", "error", "faces", "seconds"]
 FACE_KEYS = ["mesh", "vertices", "triangles", "box", "score", "mesh_to_photo"]
 STAGES = ["decode", "detect", "align", "network", "surface", "colour", "encode"]

@@ -128,7 +128,7 @@ def test_all_faces_get_files_of_their_own(
 
 
 def test_the_faces_of_a_scene_share_a_file(script: Script, photos: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    script.outcome = succeeded(MESH, MESH)
+    script.outcome = succeeded(MESH, b"")
     assert main(["reconstruct", str(photos / "a.jpg"), "--all-faces", "--scene", "--json"]) == 0
     [outcome] = lines(capfd)
     assert [face["mesh"] for face in outcome["faces"]] == ["a.ply", "a.ply"]
@@ -144,15 +144,16 @@ def test_a_place_that_cannot_be_written_is_the_photo_s_failure(
     assert outcome["error"]["reason"] == "OUTPUT_UNWRITABLE"
 
 
-def test_the_token_comes_from_the_file_or_the_environment(
+def test_the_token_comes_from_the_file_the_argument_or_the_environment(
     script: Script, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "token").write_text("from-file\n")
     monkeypatch.setenv("SELFIE3D_TOKEN", "from-environment")
     photo = str(photos / "a.jpg")
-    for arguments, source in ([], "environment"), (["--token-file", str(tmp_path / "token")], "file"):
+    for arguments in ([], ["--token", "from-argument"], ["--token-file", str(tmp_path / "token")]):
         script.metadata.clear()
         assert main(["reconstruct", photo, *arguments]) == 0
+        source = "environment" if not arguments else arguments[0].removeprefix("--token").lstrip("-") or "argument"
         assert {entry["authorization"] for entry in script.metadata} == {f"Bearer from-{source}"}
 
 

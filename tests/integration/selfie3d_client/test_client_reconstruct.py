@@ -115,9 +115,10 @@ async def test_cuts_in_every_stream_lose_nothing(client: Any, script: Script, ru
 
 
 async def test_the_faces_of_a_scene_share_one_download(client: Any, script: Script) -> None:
-    script.outcome = succeeded(MESH, MESH)
+    script.outcome = succeeded(MESH, b"", b"")
     result = await ask(client.reconstruct(PHOTO, all_faces=True, scene=True))
-    assert [face.mesh.data for face in result.faces] == [MESH, MESH]
+    assert [face.mesh.data for face in result.faces] == [MESH] * 3
+    assert {face.file for face in result.faces} == {result.mesh.file}
     assert len(script.requests("DownloadMesh")) == 1
 
 
