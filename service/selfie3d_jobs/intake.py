@@ -71,7 +71,14 @@ def create(job: NewJob, limits: Limits) -> Call[tuple[Record, bool]]:
     milliseconds = (int(job.timeout_seconds * 1000), int(job.retention_seconds * 1000))
     settings = job.settings.SerializeToString(deterministic=True)
     words = (job.id, *milliseconds, settings, job.photo_sha256, job.traceparent)
-    return script("create", _parse_created, *_common(job, limits), *words)
+
+    def parse(reply: list[Any]) -> tuple[Record, bool]:
+        record = _parse_intake(reply)
+        if record is None:
+            raise StoreFull
+        return record, record.id == job.id  # also when this call was repeated, because its first reply got lost
+
+    return script("create", parse, *_common(job, limits), *words)
 
 
 def _common(job: NewJob, limits: Limits) -> tuple[Word, ...]:
@@ -88,13 +95,6 @@ def _parse_intake(reply: list[Any]) -> Record | None:
     if verdict == b"REFUSED":
         raise Refused(Reason.of(reply[1].decode()))
     return Record.of(reply[1]) if len(reply) > 1 else None
-
-
-def _parse_created(reply: list[Any]) -> tuple[Record, bool]:
-    record = _parse_intake(reply)
-    if record is None:
-        raise StoreFull
-    return record, reply[0] == b"CREATED"
 
 
 def _ignore(reply: object) -> None:
