@@ -16,6 +16,9 @@ test: .venv/.dev $(TOOLS)
 	cd protos && ../$(TOOLS)/buf lint
 	$(BIN)/pytest
 
+audit: .venv/.dev
+	$(PYTHON) -m venv .venv/audit && .venv/audit/bin/pip install --quiet pip-audit && .venv/audit/bin/pip-audit --strict --skip-editable -s osv --path .venv/lib/python3.*/site-packages
+
 bench: .venv/.dev
 	$(BIN)/python -m tests.benchmarks
 
@@ -39,4 +42,4 @@ $(TOOLS): tests/tools/package.json
 	npm install --prefix tests/tools --no-audit --no-fund --silent
 	touch $@
 
-.PHONY: demo test bench soak train protos
+.PHONY: demo test audit bench soak train protos

@@ -13,7 +13,7 @@ from typing import Self
 
 from selfie3d_cli.children import Child, Write, selfie3d
 from selfie3d_cli.errors import ExtraMissingError, StackError
-from selfie3d_cli.health import SERVING, serving_status
+from selfie3d_cli.health import SERVING, listens, serving_status
 from selfie3d_cli.redis_server import RedisServer
 
 READY_TIMEOUT = 180.0  # seconds; a first import of torch from a cold disk takes its time
@@ -163,7 +163,7 @@ class LocalStack:
 def is_ready(listen: str) -> bool:
     """Whether the service at that address says SERVING; over TLS, whose names we do not know, whether it listens."""
     if os.environ.get("SELFIE3D_TLS_CERT"):
-        return _listens(listen)
+        return listens(reachable(listen))
     try:
         return serving_status(reachable(listen), wait=False) == SERVING
     except ModuleNotFoundError as error:
@@ -180,12 +180,3 @@ def free_address() -> str:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return f"127.0.0.1:{probe.getsockname()[1]}"
-
-
-def _listens(listen: str) -> bool:
-    host, _, port = reachable(listen).rpartition(":")
-    try:
-        with socket.create_connection((host.strip("[]"), int(port)), timeout=2):
-            return True
-    except OSError:
-        return False

@@ -237,6 +237,13 @@ def test_health_is_told_to_anyone_for_load_balancers(guarded: Guarded) -> None:
     assert answer.status == health_pb2.HealthCheckResponse.NOT_SERVING  # there are no workers
 
 
+def test_the_health_command_of_a_container_knows_tls(guarded: Guarded, tmp_path: Path) -> None:
+    port = free_port()
+    for listen, code in ((guarded.door.address, 0), (f"localhost:{port}", 1)):
+        env = {"SELFIE3D_TLS_CERT": "service.pem", "SELFIE3D_LISTEN": listen, "LOG": str(tmp_path / f"{code}.log")}
+        assert ended_with(["health"], env)[0] == code
+
+
 def describe(channel: grpc.Channel, **options: Any) -> set[str]:
     request = reflection_pb2.ServerReflectionRequest(list_services="")
     answers = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo(iter([request]), **options)

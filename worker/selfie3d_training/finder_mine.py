@@ -28,7 +28,7 @@ from vrn.frames import CROP_SIZE, FACE_SIZE, Crop
 HARD_SIDE = 128  # px of a collected picture
 HARD_EXTENT = 2.2  # its side / size of the box that the detector gave
 REAL_FACE = 0.98  # verdict of the aligner above which it is probably a face after all
-LEAST_SCORE = 0.79  # of a face with a sure aligner: boxes from 0.3 on are collected
+LEAST_SCORE = 0.3  # of the boxes that are collected
 MOST_PER_PICTURE = 6
 
 

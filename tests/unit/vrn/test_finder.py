@@ -60,7 +60,7 @@ def test_the_astronauts_eyes_mouth_and_chin_are_where_they_are(finder: BundledFi
     away = np.linalg.norm(eyes_mouth_chin(face) - TRUTH, axis=1)
     assert away.max() < 0.09 * FACE_SIZE
     assert away.mean() < 0.05 * FACE_SIZE
-    assert face.score > 0.85
+    assert face.score > 0.6
 
 
 def test_the_nose_is_nearest_to_the_viewer_and_the_jaws_ends_lie_far_behind_eyes_and_mouth(

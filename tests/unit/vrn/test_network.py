@@ -4,11 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import skimage.data
 import torch
 
 from vrn import weights
 from vrn.errors import WeightsError
-from vrn.frames import transform
+from vrn.frames import Crop, transform
 from vrn.network import Hourglass, HourglassConfig, load_network
 from vrn.network.hourglass import spline_basis
 
@@ -154,3 +155,26 @@ def test_weights_that_lack_a_tensor_are_refused(tmp_path: Path) -> None:
     weights.write(tmp_path / "x.safetensors", SMALL.to_dict(), state)
     with pytest.raises(WeightsError, match=r"missing: coefficients\.bias"):
         load_network(tmp_path / "x.safetensors")
+
+
+def test_the_bundled_network_sees_the_head_of_a_portrait() -> None:
+    network = load_network()
+    portrait = skimage.data.astronaut()
+    places = np.rint(Crop.around((222.0, 115.0), 88.0).to_photo() @ np.array([[0, 0, 0, 1], [191, 191, 0, 1.0]]).T)
+    (x0, y0), (x1, y1) = places[:2].T.astype(int)
+    rows = np.linspace(y0, y1, 192).round().astype(int).clip(0)
+    field = network.field(np.ascontiguousarray(portrait[rows][:, np.linspace(x0, x1, 192).round().astype(int)]))
+    inside = field.values > field.level
+    assert field.values.shape == network.grid.shape
+    assert 0.08 < inside.mean() < 0.45
+    assert inside[60, 40:56, 40:56].all()
+    assert not inside[:, 80:, :10].any()
+    assert not inside[-1].any()
+
+
+def test_the_bundled_network_is_small_and_says_how_good_it_is() -> None:
+    assert weights.bundled("default").stat().st_size <= 10_000_000
+    rows = load_network().metrics["validation"]
+    errors = {(row["group"], row["yaw"]): row["surface"] for row in rows}
+    assert errors["photos, crop from the bundled finder", "all"] <= 0.040
+    assert errors["turned views", "60-90"] <= 0.055

@@ -12,7 +12,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from vrn import weights
 from vrn.face import Finder
 from vrn.finder.aligner import Aligner
-from vrn.finder.bundled import MIN_SCORE, BundledFinder, least_box_score
+from vrn.finder.bundled import MIN_SCORE, BundledFinder
 from vrn.finder.detector import Detector
 from vrn.finder.networks import AlignerConfig, AlignerNetwork, DetectorConfig, DetectorNetwork
 
@@ -58,9 +58,7 @@ def open_bundled(
     weights.fill(aligner_network, found.tensors)
     for network in (detector_network, aligner_network):
         ready(network, device)
-    found_by = Detector(
-        detector_network, least_box_score(min_score), device
-    )  # less could not reach the score of a face
+    found_by = Detector(detector_network, min_score, device)  # a face scores no more than its box
     return BundledFinder(found_by, Aligner(aligner_network, device), min_score)
 
 
