@@ -19,6 +19,7 @@ from tests.stack import await_serving, eventually, open_api, open_channel, watch
 
 CALLERS = 2
 WATCHERS = 20
+HISTORIES = 200  # of the jobs of a rolling restart, read in full
 
 
 def test_a_worker_ends_its_jobs_and_then_itself(farm: Farm) -> None:
@@ -108,9 +109,10 @@ def test_a_rolling_restart_under_load_fails_no_call(farm: Farm, figures: dict[st
             over.set()
         figures["calls during a rolling restart"] = sum(caller.result() for caller in callers)
         figures["slowest call during a rolling restart, s"] = slowest[0]
-    jobs = set(farm.audit.photos) - known
+    jobs = [job_id for job_id in farm.audit.photos if job_id not in known]
     assert len(jobs) >= CALLERS
-    farm.audit.check(jobs, SUCCEEDED=len(jobs))
+    seen = jobs[:: 1 + len(jobs) // HISTORIES]  # every call has checked its own result already
+    farm.audit.check(seen, SUCCEEDED=len(seen))
 
 
 def test_a_caller_outlasts_the_restart_of_every_service_at_once(farm: Farm) -> None:
