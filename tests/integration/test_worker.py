@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import redis
 
 from selfie3d_cli.redis_server import RedisServer
 from selfie3d_jobs import JobsConfig, Priority, Record, State, Store, lookup, upkeep
@@ -240,15 +241,19 @@ def test_a_worker_fetches_again_after_redis_died_before_its_ack(
     with RedisServer(tmp_path / "redis") as server:
         config = JobsConfig(redis_url=server.url)
         url = {"SELFIE3D_REDIS_URL": server.url, "SELFIE3D_REDIS_PREFIX": config.prefix}
+        url["SELFIE3D_TEST_HOLD_STAGE"] = f"network:{HOLD}"
+        client = redis.Redis.from_url(server.url)
         store, app = Store(config), create_app(config)
         worker = Worker(worker_environment | url, tmp_path / "worker.log")
         try:
             eventually(lambda: store.run(upkeep.pulse()).ready, "the worker reports in")
             for seed in range(2):
+                client.set(HOLD, "1")
                 job = submit(store, new_job(photo=make_photo(seed)), make_photo(seed))
                 publish(app, Message(job.id, "interactive", "", job.create_time))
                 eventually(lambda: get(store, job.id).state is not State.QUEUED, "a child has the job")  # noqa: B023
                 worker.process.send_signal(signal.SIGSTOP)  # the parent, which acknowledges
+                client.delete(HOLD)
                 assert await_end(store, job.id).state is State.SUCCEEDED
                 server.kill()
                 worker.process.send_signal(signal.SIGCONT)
@@ -259,6 +264,7 @@ def test_a_worker_fetches_again_after_redis_died_before_its_ack(
             worker.kill()
             app.close()
             store.close()
+            client.close()
 
 
 def test_a_job_that_takes_too_long_ends_and_frees_its_worker(
