@@ -144,16 +144,16 @@ def test_a_place_that_cannot_be_written_is_the_photo_s_failure(
     assert outcome["error"]["reason"] == "OUTPUT_UNWRITABLE"
 
 
-def test_the_token_comes_from_the_file_the_argument_or_the_environment(
+def test_the_token_comes_from_the_file_or_the_environment(
     script: Script, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "token").write_text("from-file\n")
     monkeypatch.setenv("SELFIE3D_TOKEN", "from-environment")
     photo = str(photos / "a.jpg")
-    for arguments in ([], ["--token", "from-argument"], ["--token-file", str(tmp_path / "token")]):
+    for arguments in ([], ["--token-file", str(tmp_path / "token")]):
         script.metadata.clear()
         assert main(["reconstruct", photo, *arguments]) == 0
-        source = "environment" if not arguments else arguments[0].removeprefix("--token").lstrip("-") or "argument"
+        source = "file" if arguments else "environment"
         assert {entry["authorization"] for entry in script.metadata} == {f"Bearer from-{source}"}
 
 
