@@ -12,7 +12,7 @@ from skimage.measure import marching_cubes
 
 from vrn.errors import FieldError
 from vrn.field import Field
-from vrn.frames import DEPTH_STEP, Grid
+from vrn.frames import CROP_SIZE, DEPTH_RANGE, DEPTH_STEP, Grid
 
 Floats32 = NDArray[np.float32]
 Triangles = NDArray[np.int32]
@@ -28,7 +28,7 @@ class Detail(StrEnum):
 
 STEPS_PX = {  # (x, y, depth) crop px between two samples
     Detail.PREVIEW: (5.0, 5.0, 5.0),
-    Detail.STANDARD: (2.0, 2.0, 1.0),
+    Detail.STANDARD: (CROP_SIZE / 86, CROP_SIZE / 86, DEPTH_RANGE / 90),
     Detail.FULL: (1.0, 1.0, DEPTH_STEP),
 }
 LEAST_VOLUME_PX = 30.0**3  # crop px^3; a whole head has about 700,000
