@@ -60,7 +60,7 @@ def close() -> None:
 @contextmanager
 def span(name: str, traceparent: str = "", **attributes: str | int | float) -> Iterator[str]:
     """A span below `traceparent`, or below the current span; yields the traceparent for what it calls."""
-    if trace is None:
+    if trace is None or isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):  # none is configured
         yield traceparent
         return
     parent = propagate.extract({"traceparent": traceparent}) if traceparent else None

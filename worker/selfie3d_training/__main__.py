@@ -19,6 +19,7 @@ from selfie3d_training.photos import Photos
 from selfie3d_training.pictures import curves
 from selfie3d_training.train import LOG, Trainer
 from selfie3d_training.turn import make_views
+from vrn import weights
 from vrn.errors import VrnError
 from vrn.face import Finder
 from vrn.network import load_network
@@ -46,7 +47,8 @@ def _train(options: argparse.Namespace) -> None:
     config = read_config(options.config)
     if options.minutes is not None:
         config = config.override({"minutes": options.minutes})
-    Trainer(config, Material(options.data, options.views or options.data / "turned"), options.folder).run()
+    material = Material(options.data, options.views or options.data / "turned")
+    Trainer(config, material, options.folder, weights.resolve(options.initial) if options.initial else None).run()
 
 
 def _export(options: argparse.Namespace) -> None:
@@ -95,6 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--views", type=Path, help="cache of turned views (default: DATA/turned)")
     train.add_argument("--folder", type=Path, default=Path("runs/default"), help="folder of checkpoint and log")
     train.add_argument("--config", type=Path, help="JSON file with the settings that differ from the defaults")
+    train.add_argument("--initial", help="a new run starts from these weights: bundled name or file (default: random)")
     train.add_argument("--minutes", type=float, help="end after this time, on the same schedule")
     train.set_defaults(command=_train)
 

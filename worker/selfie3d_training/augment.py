@@ -20,6 +20,7 @@ Rng = np.random.Generator
 ROLL_DEGREES = 12.0  # standard deviation of the rotation in the picture
 ROLL_TAIL, ROLL_TAIL_DEGREES = 0.15, 45.0  # share and range of the rotations that are uniform instead
 SCALE_SPREAD, SCALE_MOST = 0.06, 0.18  # of the logarithm of the scale: standard deviation and bound
+ASPECT_SPREAD, ASPECT_MOST = 0.03, 0.09  # of the logarithm of width over height: wider and narrower heads
 SHIFT_SPREAD, SHIFT_MOST = 3.6, 9.0  # px of the crop; the finder is within 8 % of the face's 90 px
 BORDERS = (cv2.BORDER_CONSTANT, cv2.BORDER_REPLICATE, cv2.BORDER_REFLECT_101)
 
@@ -30,7 +31,7 @@ def plain_crop(landmarks: Floats) -> Floats:
 
 
 def jittered_crop(rng: Rng, landmarks: Floats) -> Floats:
-    """A (4, 4) matrix from picture to crop: rolled, cropped by the rule, then scaled, shifted and mirrored at random.
+    """A (4, 4) matrix from picture to crop: rolled, cropped by the rule, then scaled, stretched, shifted and mirrored at random.
 
     landmarks : (68, 3) float64 - picture frame
     """
@@ -39,8 +40,9 @@ def jittered_crop(rng: Rng, landmarks: Floats) -> Floats:
     roll = _roll(np.radians(angle))
     scale = np.exp(np.clip(rng.normal(0, SCALE_SPREAD), -SCALE_MOST, SCALE_MOST))
     shift = np.clip(rng.normal(0, SHIFT_SPREAD, 2), -SHIFT_MOST, SHIFT_MOST)
-    jitter = np.diag([scale, scale, scale, 1.0])
-    jitter[:2, 3] = CROP_CENTRE * (1 - scale) + shift
+    stretch = np.exp(np.clip(rng.normal(0, ASPECT_SPREAD), -ASPECT_MOST, ASPECT_MOST) / 2)
+    jitter = np.diag([scale * stretch, scale / stretch, scale, 1.0])
+    jitter[:2, 3] = CROP_CENTRE * (1 - np.diag(jitter)[:2]) + shift
     matrix = jitter @ plain_crop(transform(roll, landmarks)) @ roll
     return _mirror() @ matrix if rng.random() < 0.5 else matrix
 

@@ -28,6 +28,7 @@ from selfie3d_training.config import TrainConfig
 from selfie3d_training.dataset import Material, Pairs, plain_batch
 from selfie3d_training.errors import CheckpointError
 from selfie3d_training.loss import DEPTH_STRIDE, VolumeLoss
+from vrn import weights
 from vrn.network import Hourglass
 
 CHECKPOINT, LOG = "checkpoint.pt", "log.csv"
@@ -38,14 +39,19 @@ BUDGET = ("minutes", "workers", "log_every", "checkpoint_minutes")  # settings t
 
 
 class Trainer:
-    """One run in one folder. Continues from the folder's checkpoint when there is one."""
+    """One run in one folder. Continues from the folder's checkpoint when there is one.
 
-    def __init__(self, config: TrainConfig, material: Material, folder: Path) -> None:
+    A new run starts from random weights, or from `initial`, a file of weights of the same network.
+    """
+
+    def __init__(self, config: TrainConfig, material: Material, folder: Path, initial: Path | None = None) -> None:
         self.config, self.folder = config, folder
         self.rank, self.world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
         self._device = _device()
         torch.manual_seed(config.seed)
         self.model = Hourglass(config.network).to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if initial is not None:
+            weights.fill(self.model, weights.load(initial).tensors)
         self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
         self._optimizer = torch.optim.AdamW(
             self.model.parameters(), config.learning_rate, weight_decay=config.weight_decay

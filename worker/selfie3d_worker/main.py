@@ -16,6 +16,7 @@ from selfie3d_worker.config import WorkerConfig
 def run(config: WorkerConfig) -> int:
     """Work until SIGTERM, then finish the running jobs. The process's exit code."""
     logs.configure(config.log_level, config.log_format)
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # for the children, which import torch before vrn; see there
     app = create_app(config.jobs, **celery_settings(config))
     worker = app.Worker(
         hostname=f"selfie3d-{os.getpid()}@{socket.gethostname()}",

@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import time
 import uuid
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 
 from celery.exceptions import SoftTimeLimitExceeded
 
 from selfie3d_jobs import JobLost, Reason, Record, Stage, Store, StoreFull, StoreUnavailable, attempt, logs, trace
+from selfie3d_jobs.call import Call
 from selfie3d_worker.heart import Heart
 from selfie3d_worker.hold import Hold
 from selfie3d_worker.model import Reconstruct
@@ -41,6 +43,8 @@ class Runner:
         self._reconstruct = reconstruct
         self._lease_seconds = lease_seconds
         self._hold = hold
+        self._teller = ThreadPoolExecutor(1, "teller")
+        self._told: Future[None] | None = None  # the answer to the last call that nobody has heard yet
 
     def run(self, job_id: str, traceparent: str = "") -> None:
         """Take the job, unless the delivery is a late or second one, and end it.
@@ -61,10 +65,11 @@ class Runner:
                 log.error("The store stayed away; the reaper will see to the job.", extra={"why": type(error).__name__})
 
     def _attempt(self, job: Record) -> None:
-        clock = Clock()
+        clock, self._told = Clock(), None
         try:
             result = self._work(job, clock)
-            self._store.run(attempt.succeed(job, result))
+            self._tell(attempt.succeed(job, result))
+            self._hear()
         except (JobLost, StoreUnavailable, StoreFull):
             raise
         except SoftTimeLimitExceeded:
@@ -92,9 +97,26 @@ class Runner:
         return attempt.Result(output.faces, output.files, clock.seconds)
 
     def _begin(self, job: Record, stage: Stage, progress: float) -> None:
-        """Tell the watchers, learn whether the job is still wanted, renew the lease. Raises JobLost."""
-        self._store.run(attempt.advance(job, stage, progress, self._lease_seconds))
+        """Tell the watchers, learn whether the job is still wanted, renew the lease. Raises JobLost.
+
+        A stage begins while Redis is still being told; what it answers is heard before the next one begins. Only the
+        network does not begin without the answer.
+        """
+        self._hear()
+        self._tell(attempt.advance(job, stage, progress, self._lease_seconds))
+        if stage is Stage.NETWORK:
+            self._hear()
         self._hold(job, stage)
+
+    def _tell(self, call: Call[None]) -> None:
+        """Send in a thread of its own, after what was told before."""
+        self._told = self._teller.submit(self._store.run, call)
+
+    def _hear(self) -> None:
+        """Wait for the answer to what was told last. Raises what the call raises."""
+        told, self._told = self._told, None
+        if told:
+            told.result()
 
     def _fail(self, job: Record, reason: Reason, message: str, clock: Clock) -> None:
         self._store.run(attempt.fail(job, reason, message, clock.seconds))
