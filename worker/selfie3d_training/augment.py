@@ -31,8 +31,9 @@ def plain_crop(landmarks: Floats) -> Floats:
 
 
 def jittered_crop(rng: Rng, landmarks: Floats) -> Floats:
-    """A (4, 4) matrix from picture to crop: rolled, cropped by the rule, then scaled, stretched, shifted and mirrored at random.
+    """A (4, 4) matrix from picture to crop: rolled, cropped by the rule, then changed at random.
 
+    After the rule it is scaled, made wider or narrower, shifted and mirrored.
     landmarks : (68, 3) float64 - picture frame
     """
     tail = rng.random() < ROLL_TAIL

@@ -2,8 +2,8 @@
 
 import os
 
-# Before torch is imported: threads that wait for work sleep. Spinning, as is their default, they take the cores from the
-# other thread pools of the process (NumPy's, SciPy's) and from the other processes, and double the time of a photo.
+# Before torch is imported: threads that wait for work sleep. Spinning, as is their default, they take the cores from
+# the other thread pools of the process (NumPy's, SciPy's) and from other processes, and double the time of a photo.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from vrn.errors import BackendMissingError, FieldError, NoFaceError, VrnError, WeightsError

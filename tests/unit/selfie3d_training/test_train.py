@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,7 @@ from selfie3d_training.errors import CheckpointError, TrainingError
 from selfie3d_training.export import export
 from selfie3d_training.train import Trainer, read_checkpoint
 from vrn import weights
+from vrn.errors import WeightsError
 from vrn.network import load_network
 
 
@@ -135,6 +139,31 @@ def test_a_run_goes_on_with_as_many_processes_as_it_began(
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(CheckpointError, match="number of processes"):
         Trainer(tiny, material, tmp_path)
+
+
+def test_two_processes_train_one_network(data: Path, tiny: TrainConfig, tmp_path: Path) -> None:
+    (tmp_path / "tiny.json").write_text(tiny.override({"samples": 96}).to_json())
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    train = ["-m", "selfie3d_training", "train", "--data", str(data), "--views", str(tmp_path / "views")]
+    files = ["--folder", str(tmp_path / "run"), "--config", str(tmp_path / "tiny.json")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"}
+    subprocess.run([*launcher, *train, *files], check=True, env=environment, timeout=300)
+    checkpoint = read_checkpoint(tmp_path / "run")
+    assert (checkpoint["step"], checkpoint["samples"]) == (12, 96)
+    assert [line["samples"] for line in lines(tmp_path / "run", "train")] == ["32", "64", "96"]
+    losses = [float(line["loss"]) for line in lines(tmp_path / "run", "train")]
+    assert losses[-1] < losses[0]
+
+
+def test_a_run_can_start_from_weights(material: Material, tiny: TrainConfig, tmp_path: Path) -> None:
+    Trainer(tiny, material, tmp_path / "first").run(steps=2)
+    export(tmp_path / "first", tmp_path / "first.safetensors")
+    second = Trainer(tiny, material, tmp_path / "second", initial=tmp_path / "first.safetensors")
+    stored = weights.load(tmp_path / "first.safetensors").tensors
+    assert all(torch.equal(value, second.model.state_dict()[name]) for name, value in stored.items())
+    wider = tiny.override({"network": {"stem": 12}})
+    with pytest.raises(WeightsError, match="shape"):
+        Trainer(wider, material, tmp_path / "third", initial=tmp_path / "first.safetensors")
 
 
 def test_an_override_file_holds_only_what_differs(tmp_path: Path) -> None:

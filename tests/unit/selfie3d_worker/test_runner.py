@@ -1,5 +1,6 @@
 import pytest
 
+import vrn
 from selfie3d_jobs import ConfigError, Reason, Stage
 from selfie3d_jobs.env import from_environment
 from selfie3d_photo import PhotoError, PhotoReason
@@ -16,6 +17,10 @@ def test_seconds_add_up_by_stage_and_a_stopped_clock_stands() -> None:
         clock.stop()
     assert list(clock.seconds) == [Stage.NETWORK, Stage.SURFACE]
     assert all(seconds > 0 for seconds in clock.seconds.values())
+
+
+def test_vrn_and_the_job_store_name_the_stages_alike() -> None:
+    assert [stage.value for stage in Stage] == [*vrn.Stage, "store"]
 
 
 def test_an_error_is_what_its_reason_says_and_internal_otherwise() -> None:
