@@ -17,6 +17,7 @@ from selfie3d_training.photos import Image
 # Left out: astronaut and camera (people), coins (portraits). Kept for the evaluation alone: chelsea, coffee, rocket
 SHIPPED = ("brick", "cell", "clock", "grass", "gravel", "hubble_deep_field", "immunohistochemistry", "moon", "page")
 SHIPPED_TOO = ("retina", "text", "stereo_motorcycle", "colorwheel", "horse", "checkerboard", "microaneurysms")
+HEAD_REACH = 0.85  # of a face's size: from its middle to the border of its head
 LEAST_SIDE = 150  # px, short side of the smallest reduced version of a shipped picture
 
 Rng = np.random.Generator
@@ -85,7 +86,7 @@ class NonFaces:
         return np.asarray(cv2.resize(piece, (self.size, self.size), interpolation=cv2.INTER_CUBIC), np.uint8)
 
     def headless(self, rng: Rng) -> Image:
-        """A training photo whose face is painted over with something else."""
+        """The head of a training photo, its face painted over; cut so close that no neighbour's face is left in it."""
         picture = self._face(rng)
         (x, y), size = box_of(picture.landmarks)
         side = len(picture.image)
@@ -95,7 +96,10 @@ class NonFaces:
         share = np.asarray(cv2.GaussianBlur(mask, (0, 0), rng.uniform(0.5, 6)), np.float64)[..., None]
         filling = self._filling(picture.image, picture.image[int(y), int(x)], rng)
         image = (picture.image * (1 - share) + filling * share).clip(0, 255).astype(np.uint8)
-        return cut(image, rng, self.size, 0.8 * side / self.size, 1.05 * side / self.size, 40)
+        reach = HEAD_REACH * size
+        (left, top), (right, bottom) = (np.clip([x + s * reach, y + s * reach], 0, side).astype(int) for s in (-1, 1))
+        head = image[top:bottom, left:right]
+        return cut(head, rng, self.size, 0.8 * len(head) / self.size, 1.05 * len(head) / self.size, 40)
 
     def shuffled(self, rng: Rng) -> Image:
         """A training photo whose parts have changed places: eyes, noses and hair, but no face."""

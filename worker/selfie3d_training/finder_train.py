@@ -73,12 +73,14 @@ class TrainConfig:
 
 
 class Run:
-    """One training run and the folder it lives in."""
+    """One training run and the folder it lives in. A new one starts from random weights, or from a file of weights."""
 
-    def __init__(self, task: Task, config: TrainConfig, folder: Path) -> None:
+    def __init__(self, task: Task, config: TrainConfig, folder: Path, initial: Path | None = None) -> None:
         self.task, self.config, self.folder = task, config, folder
         torch.manual_seed(config.seed)
         self.network = task.network().to(memory_format=torch.channels_last)
+        if initial is not None:
+            weights.fill(self.network, weights.load(initial).tensors)
         self.averaged = copy.deepcopy(self.network).requires_grad_(False)
         self.optimiser = torch.optim.AdamW(self.network.parameters(), config.rate, weight_decay=config.decay)
         self.step = 0
@@ -191,8 +193,10 @@ def main() -> None:
     parser.add_argument("--views", type=Path, default=Path("runs/views"), help="cache of turned views, may be growing")
     parser.add_argument("--out", type=Path, required=True, help="folder of the run; an existing run is continued")
     parser.add_argument("--hard", type=Path, help="what a detector took for faces, from finder_mine; for the aligner")
+    parser.add_argument("--initial", help="a new run starts from these weights: bundled name or file (default: random)")
     parser.add_argument("--steps", type=int, default=TrainConfig.steps)
     parser.add_argument("--batch", type=int, default=TrainConfig.batch)
+    parser.add_argument("--rate", type=float, default=TrainConfig.rate, help="the largest learning rate")
     parser.add_argument("--seed", type=int, default=TrainConfig.seed)
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
@@ -200,8 +204,9 @@ def main() -> None:
     cv2.setNumThreads(1)
     photos, views = Photos(arguments.data), TurnedViews(arguments.views)
     task = aligner_task(photos, views, arguments.hard) if arguments.task == "aligner" else detector_task(photos, views)
-    config = TrainConfig(steps=arguments.steps, batch=arguments.batch, seed=arguments.seed)
-    Run(task, config, arguments.out).train()
+    config = TrainConfig(steps=arguments.steps, batch=arguments.batch, rate=arguments.rate, seed=arguments.seed)
+    initial = weights.resolve(arguments.initial) if arguments.initial else None
+    Run(task, config, arguments.out, initial).train()
 
 
 if __name__ == "__main__":
