@@ -107,7 +107,8 @@ class Target:
         """The process still serves, and nothing unexpected came up in it."""
         self._job_id = self._ended_job()
         answer = self._api.GetJob(pb.GetJobRequest(job_id=self._job_id), timeout=BOUND)
-        return answer.job.id == self._job_id and self.service.running and '"error"' not in self.service.log.read_text()
+        log = self.service.log.read_text(errors="replace")  # gRPC's own lines repeat what was sent
+        return answer.job.id == self._job_id and self.service.running and '"error"' not in log
 
 
 def reason_of(error: Any) -> str:
