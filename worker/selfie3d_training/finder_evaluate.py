@@ -34,7 +34,7 @@ UNSEEN = ("chelsea", "coffee", "rocket")  # pictures of scikit-image that no tra
 CENTRE_LIMIT, SCALE_LIMIT = 0.08, 0.10  # share of the face's size
 YAW_BINS = ((0, 30), (30, 60), (60, 91))
 FACE_PX = (40.0, 400.0)
-SCENES, VIEWS, NON_FACES = 150, 150, 300
+SCENES, VIEWS, NON_FACES = 500, 500, 300
 
 Rng = np.random.Generator
 

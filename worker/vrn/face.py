@@ -52,6 +52,13 @@ class Face:
         low, high = self.landmarks_px[:, :2].min(0), self.landmarks_px[:, :2].max(0)
         return (float(low[0]), float(low[1]), float(high[0] - low[0]), float(high[1] - low[1]))
 
+    def area_in(self, image: NDArray[np.uint8]) -> float:
+        """px^2 of the box that lie in the photo, (height, width, 3) uint8."""
+        x, y, width, height = self.box_px
+        across = min(x + width, image.shape[1]) - max(x, 0.0)
+        down = min(y + height, image.shape[0]) - max(y, 0.0)
+        return max(across, 0.0) * max(down, 0.0)
+
     @property
     def crop(self) -> Crop:
         """The network's crop of this face."""

@@ -135,10 +135,10 @@ def pick_device(name: str) -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def _main_face(faces: Sequence[Face]) -> Face:
-    """The largest of those that are surely faces; `faces` come by descending size."""
+def _main_face(faces: Sequence[Face], image: NDArray[np.uint8]) -> Face:
+    """Of those that are surely faces the one that shows most of itself: who is cut off at the border is not meant."""
     best = max(face.score for face in faces)
-    return next(face for face in faces if face.score >= SURE * best)
+    return max((face for face in faces if face.score >= SURE * best), key=lambda face: face.area_in(image))
 
 
 def _box(box: Box) -> dict[str, Any]:
@@ -186,7 +186,7 @@ class Reconstructor:
         if not found:
             raise NoFaceError
         if not options.all_faces:
-            found = [_main_face(found)]
+            found = [_main_face(found, image)]
         clock.faces = len(found)
         results = self._each(image, found, options, clock)
         scene = None

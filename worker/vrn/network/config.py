@@ -26,6 +26,7 @@ class HourglassConfig:
     depths : samples of the field along depth
     coefficients : cubic B-spline coefficients per column that these samples are computed from
     behind : px of depth that the field reaches behind the paper's volume, where the hidden side of a profile lies
+    ahead : px of depth that it reaches in front of it, so that a nose does not end at the field's border
     """
 
     stem: int = 32
@@ -33,9 +34,10 @@ class HourglassConfig:
     bottom: int = 2
     columns: int = 96
     lateral: int = 48
-    depths: int = 100
-    coefficients: int = 28
+    depths: int = 108
+    coefficients: int = 30
     behind: float = 20.0
+    ahead: float = 9.6
 
     def __post_init__(self) -> None:
         if self.columns not in (48, 96):
@@ -45,9 +47,9 @@ class HourglassConfig:
 
     @property
     def grid(self) -> Grid:
-        """Where the field's samples lie: centres of blocks over 192 x 192 px and depths -behind .. 100 px."""
+        """Where the field's samples lie: centres of blocks over 192 x 192 px and depths -behind .. 100 + ahead px."""
         flat = Grid.blocks(self.columns, self.depths)
-        step = (DEPTH_RANGE + self.behind) / self.depths
+        step = (DEPTH_RANGE + self.behind + self.ahead) / self.depths
         return Grid(flat.shape, (*flat.origin[:2], (step - 0.5) / 2 - self.behind), (*flat.step[:2], step))
 
     def to_dict(self) -> dict[str, Any]:
@@ -65,7 +67,7 @@ class HourglassConfig:
                 f"unexpected {sorted(found - names)}"
             )
         try:
-            numbers = {k: (float if k == "behind" else int)(values[k]) for k in names - {"widths"}}
+            numbers = {k: (float if k in ("behind", "ahead") else int)(values[k]) for k in names - {"widths"}}
             return cls(**numbers, widths=tuple(int(w) for w in values["widths"]))  # type: ignore[arg-type]
         except (TypeError, ValueError) as error:
             raise WeightsError(f"the configuration of the weights does not fit: {error}") from error
