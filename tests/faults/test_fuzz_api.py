@@ -126,8 +126,9 @@ def reason_of(error: Any) -> str:
 
 @pytest.fixture(scope="module")
 def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
-    room = {"SELFIE3D_MAX_QUEUED": "1000000"}  # nobody takes the messages of the cancelled jobs
-    with Stack(tmp_path_factory.mktemp("fuzz"), workers=0, **room) as stack, stack.channel() as channel:
+    folder = tmp_path_factory.mktemp("fuzz")
+    stack = Stack(folder, workers=0, SELFIE3D_MAX_QUEUED="1000000")  # nobody takes the messages of the cancelled jobs
+    with stack, stack.channel() as channel:
         yield Target(stack.services[0], stack.addresses[0], channel)
 
 

@@ -7,15 +7,18 @@ Planes are rows (a, b, c, d); points with a x + b y + c z + d >= 0 are kept.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix, identity
+from scipy.sparse.linalg import splu
 from scipy.spatial import cKDTree
 
 from selfie3d_training.errors import DataError
+from selfie3d_training.raster import rasterise
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
@@ -25,6 +28,10 @@ CHIN = 8  # landmark
 BEHIND_JAW_CM = 3.3  # the face ends this far behind the jaw's ends, as in the paper's volumes
 UNDER_CHIN_CM = 2.4  # and this far under the chin
 NECK_TILT = 0.12  # the lower plane drops this much per cm towards the front
+NOSE = slice(27, 36)  # landmarks
+NOSE_REACH_CM = np.array([0.3, 0.3, 1.3])  # around them; the hollow reaches into the head
+NOSE_PX = 100.0  # per cm, of the picture that tells what is hidden
+HIDDEN_CM = 0.15  # behind what is seen in front
 PIVOT_CM = (0.0, 0.0, 2.0)  # a point near the head's axis, inside every shape
 
 
@@ -55,7 +62,7 @@ class Head:
             raise DataError(f"{path} is missing")
         with np.load(path) as arrays:
             try:
-                return cls(
+                whole = cls(
                     arrays["neutral"].astype(np.float32),
                     arrays["triangles"].astype(np.int64),
                     arrays["identity"].astype(np.float32).reshape(len(arrays["identity"]), -1),
@@ -65,6 +72,47 @@ class Head:
                 )
             except KeyError as error:
                 raise DataError(f"{path} is no head model: {error.args[0]}") from error
+        return whole.closed(whole.nostrils)
+
+    def closed(self, holes: NDArray[np.bool_]) -> Head:
+        """With a membrane in place of the vertices in `holes` (v,): each the mean of its neighbours, in every shape."""
+        if not holes.any():
+            return self
+        starts, indices = self.neighbours
+        counts = np.diff(starts)
+        means = csr_matrix((np.repeat(1 / counts, counts), indices, starts))[holes]
+        solve = splu((identity(int(holes.sum())) - means[:, holes]).tocsc()).solve
+
+        def spanned(shapes: Singles) -> Singles:
+            out = shapes.reshape(-1, len(self.neutral), 3).copy()
+            for shape in out:
+                shape[holes] = solve(means[:, ~holes] @ shape[~holes].astype(np.float64))
+            return out.reshape(shapes.shape)
+
+        return replace(
+            self,
+            neutral=spanned(self.neutral),
+            identity=spanned(self.identity),
+            expression=spanned(self.expression),
+        )
+
+    @cached_property
+    def nostrils(self) -> NDArray[np.bool_]:
+        """(v,) bool - the vertices of the hollow inside the nose, which no photo shows.
+
+        It is as deep as the nose. A network that does not know the nose's place to the px averages shell and hollow,
+        and the nose gets a hook.
+        """
+        nose = self.landmarks(self.neutral)[NOSE]
+        low, high = nose.min(0) - NOSE_REACH_CM, nose.max(0) + NOSE_REACH_CM
+        near = ((self.neutral > low) & (self.neutral < high)).all(1)
+        seen = (self.neutral - np.array([low[0], high[1], 0.0])) * np.array([NOSE_PX, -NOSE_PX, 1.0])
+        width, height, _ = np.ceil((high - low) * NOSE_PX).astype(int)
+        depth, _, _ = rasterise(seen, self.triangles, int(height), int(width))
+        column, row = seen[near, :2].astype(int).T
+        hidden = near.copy()
+        hidden[near] = depth[row, column] > self.neutral[near, 2] + HIDDEN_CM
+        return np.asarray(hidden)
 
     def vertices(self, identity: Singles, expression: Singles) -> Singles:
         """(n, i) and (n, e) coefficients -> (n, v, 3) float32, cm."""

@@ -57,7 +57,7 @@ class Face:
         x, y, width, height = self.box_px
         across = min(x + width, image.shape[1]) - max(x, 0.0)
         down = min(y + height, image.shape[0]) - max(y, 0.0)
-        return max(across, 0.0) * max(down, 0.0)
+        return float(max(across, 0.0) * max(down, 0.0))
 
     @property
     def crop(self) -> Crop:

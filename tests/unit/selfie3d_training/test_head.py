@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import trimesh
 
 from selfie3d_training.errors import DataError
 from selfie3d_training.head import Head, planes_in, pose_matrix, yaw_degrees
@@ -72,3 +74,26 @@ def test_a_head_that_is_missing_or_incomplete_is_refused(tmp_path: Path) -> None
     np.savez(tmp_path / "head_model.npz", neutral=np.zeros((3, 3)))
     with pytest.raises(DataError, match="triangles"):
         Head.load(tmp_path / "head_model.npz")
+
+
+def test_a_membrane_lies_between_its_neighbours_in_every_shape(head: Head) -> None:
+    holes = np.zeros(len(head.neutral), bool)
+    holes[head.triangles[:6].ravel()] = True
+    identity, expression = np.array([[1.5, -1.0]], np.float32), np.array([[0.8]], np.float32)
+    closed = head.closed(holes)
+    before, after = head.vertices(identity, expression)[0], closed.vertices(identity, expression)[0]
+    np.testing.assert_array_equal(after[~holes], before[~holes])
+    for vertex in np.flatnonzero(holes):
+        corners = np.unique(head.triangles[(head.triangles == vertex).any(1)])
+        np.testing.assert_allclose(after[vertex], after[corners[corners != vertex]].mean(0), atol=1e-4)
+
+
+def test_nostrils_are_what_the_nose_hides_from_the_front(head: Head) -> None:
+    assert not head.nostrils.any()
+    nose = head.landmarks(head.neutral)[27:36]
+    hollow = trimesh.creation.icosphere(1, radius=0.2)
+    hollow.apply_translation([nose[:, 0].mean(), nose[:, 1].mean(), nose[:, 2].min() - 0.7])
+    vertices = np.concatenate([head.neutral, hollow.vertices]).astype(np.float32)
+    triangles = np.concatenate([head.triangles, hollow.faces + len(head.neutral)])
+    found = replace(head, neutral=vertices, triangles=triangles).nostrils
+    assert np.flatnonzero(found).tolist() == list(range(len(head.neutral), len(vertices)))
