@@ -38,22 +38,22 @@ class TrainConfig:
 
     network: HourglassConfig = field(default_factory=HourglassConfig)
     seed: int = 0
-    samples: int = 200_000
+    samples: int = 400_000
     minutes: float = 0.0
     batch: int = 16
     learning_rate: float = 2e-3
     weight_decay: float = 1e-2
-    warmup: int = 2_000
+    warmup: int = 4_000
     clip: float = 1.0
-    ema: float = 0.998
+    ema: float = 0.999
     turned_share: float = 0.45
     yaw_from: tuple[float, ...] = (25.0, 40.0)
     yaw_boost: tuple[float, ...] = (2.5, 5.0)
     softness: float = 5.0
-    hull_weight: float = 6.0
+    hull_weight: float = 4.0
     thickness_weight: float = 0.3
-    front_weight: float = 0.02
-    slope_weight: float = 0.05
+    front_weight: float = 0.03
+    slope_weight: float = 0.1
     bf16: bool = True
     workers: int = 1
     log_every: int = 50
