@@ -1,12 +1,55 @@
+from collections.abc import Callable
+from contextlib import nullcontext
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
 import vrn
+from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d_jobs import ConfigError, Reason, Stage
 from selfie3d_jobs.env import from_environment
 from selfie3d_photo import PhotoError, PhotoReason
 from selfie3d_worker import WorkerConfig
 from selfie3d_worker.main import celery_settings
-from selfie3d_worker.runner import Clock, reason_of
+from selfie3d_worker.model import Output
+from selfie3d_worker.runner import Clock, Runner, reason_of
+
+
+class ScriptedStore:
+    """Answers as if the job had been cancelled just before the stage `lost_at` was told."""
+
+    def __init__(self, lost_at: Stage | None = None) -> None:
+        self._lost_at = lost_at
+        self._is_lost = False
+        self.told: list[str] = []
+
+    def run(self, call: Any) -> Any:
+        if call.name == "claim":
+            return SimpleNamespace(id="a job", attempt=1, settings=pb.JobSettings())
+        if call.name == "GET":
+            return b"a photo"
+        self.told.append(str(call.args[2]))
+        self._is_lost |= call.args[2] == self._lost_at
+        return call.parse(b"CANCELLED" if self._is_lost else b"OK")
+
+
+def run_a_job(store: ScriptedStore) -> list[Stage]:
+    """The stages that began."""
+    begun = []
+
+    def reconstruct(photo: bytes, _: pb.Options, on_stage: Callable[[str, float], None]) -> Output:
+        assert photo == b"a photo"
+        for stage in vrn.Stage:
+            on_stage(stage, 0.1)
+            begun.append(Stage(stage))
+        return Output([], [b"a mesh"])
+
+    heart: Any = SimpleNamespace(holding=lambda _: nullcontext())
+    model: Any = reconstruct
+    scripted: Any = store
+    Runner("me", scripted, heart, model, 6.0, lambda *_: None).run("a job")
+    return begun
 
 
 def test_seconds_add_up_by_stage_and_a_stopped_clock_stands() -> None:
@@ -21,6 +64,30 @@ def test_seconds_add_up_by_stage_and_a_stopped_clock_stands() -> None:
 
 def test_vrn_and_the_job_store_name_the_stages_alike() -> None:
     assert [stage.value for stage in Stage] == [*vrn.Stage, "store"]
+
+
+def test_stages_are_told_in_order_and_then_the_end() -> None:
+    store = ScriptedStore()
+    assert run_a_job(store) == list(Stage)[:-1]
+    assert store.told == [*Stage, "SUCCEEDED"]
+
+
+@pytest.mark.parametrize("lost_at", [Stage.DECODE, Stage.ALIGN, Stage.SURFACE])
+def test_a_cancelled_job_goes_on_for_one_stage_at_most(lost_at: Stage) -> None:
+    store = ScriptedStore(lost_at)
+    assert run_a_job(store)[-1] is lost_at
+    assert store.told[-1] == lost_at
+
+
+def test_a_cancelled_job_never_reaches_the_network() -> None:
+    for lost_at in (Stage.DECODE, Stage.DETECT, Stage.ALIGN, Stage.NETWORK):
+        assert Stage.NETWORK not in run_a_job(ScriptedStore(lost_at))
+
+
+def test_a_result_of_a_cancelled_job_is_not_told_twice() -> None:
+    store = ScriptedStore(Stage.STORE)
+    run_a_job(store)
+    assert store.told[-2:] == ["store", "SUCCEEDED"]  # refused, and nothing after it
 
 
 def test_an_error_is_what_its_reason_says_and_internal_otherwise() -> None:
