@@ -74,8 +74,8 @@ class Trainer:
             self.step + steps if steps is not None else math.ceil(self.config.samples / self.config.batch / self.world)
         )
         with _processes(self.world, self._device):
-            model = DistributedDataParallel(self.model) if self.world > 1 else self.model
-            self._loop(model, last)
+            # No name for it here: outliving the process group it would take the group's threads down with the GIL held
+            self._loop(DistributedDataParallel(self.model) if self.world > 1 else self.model, last)
             self._save()
 
     def _loop(self, model: nn.Module, last: int) -> None:
@@ -259,6 +259,7 @@ def _processes(world: int, device: torch.device) -> Iterator[None]:
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield
+        dist.barrier()  # nobody leaves while another still listens to it
     finally:
         dist.destroy_process_group()
 
