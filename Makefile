@@ -12,7 +12,7 @@ demo: .venv/.demo
 test: .venv/.dev $(TOOLS)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy client service worker tests
+	$(BIN)/mypy client service worker cli tests
 	cd protos && ../$(TOOLS)/buf lint
 	$(BIN)/pytest
 
@@ -29,7 +29,7 @@ train: .venv/.dev
 	$(BIN)/python -m selfie3d_training train --data $(DATA)
 
 protos: .venv/.dev
-	cd protos && ../$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. --grpc_python_out=. $(PROTO)
+	$(BIN)/python -m grpc_tools.protoc -Iprotos --python_out=client --pyi_out=client --grpc_python_out=client $(PROTO)
 
 .venv/.demo: EXTRAS = service,worker
 .venv/.dev: EXTRAS = dev

@@ -24,15 +24,15 @@ import trimesh
 from numpy.typing import NDArray
 from PIL import Image
 
+from selfie3d.types.frames import Grid
 from tests.benchmarks import original
 from tests.photos import astronaut
 from vrn import Detail, Face, Field, Format, Mesh, Options, Reconstructor, extract_surface, preview_sheet, turntable
 from vrn.crop import resample
-from vrn.export import encode
-from vrn.face_surface import FaceSurface
-from vrn.frames import Grid
-from vrn.normals import vertex_normals
-from vrn.preview import view
+from vrn.files.export import encode
+from vrn.meshing.face_surface import FaceSurface
+from vrn.meshing.normals import vertex_normals
+from vrn.render.preview import view
 
 RUNS = 9
 VIEWS = {"frontal": 0.0, "three-quarter": 40.0, "profile": 75.0}  # degrees

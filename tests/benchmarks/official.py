@@ -32,7 +32,7 @@ from selfie3d_cli.main import main
 def status():
     return {line.split(":")[0]: int(line.split()[1]) / 1e3 for line in open("/proc/self/status") if "kB" in line}
 
-import vrn.official_import
+import vrn.official.importer
 before, anonymous, over = status(), [0.0], threading.Event()
 
 def watch():
@@ -78,7 +78,7 @@ def measure_forward() -> None:
     """Milliseconds of one picture, the layouts in turn so that a busy machine slows them alike."""
     import torch
 
-    from vrn.network import Official, OfficialConfig
+    from vrn.official import Official, OfficialConfig
 
     torch.set_num_threads(2)
     layouts = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}

@@ -12,8 +12,8 @@ from scipy.ndimage import map_coordinates
 from scipy.spatial import cKDTree
 from skimage.measure import marching_cubes
 
-from vrn.field import Field
-from vrn.frames import DEPTH_STEP, Grid
+from selfie3d.types.frames import DEPTH_STEP, Grid
+from vrn.meshing.field import Field
 
 LEVEL = 10
 

@@ -12,8 +12,8 @@ from typing import Any
 import grpc
 import redis
 
+from selfie3d import Client, Retry
 from selfie3d_cli.redis_server import RedisServer
-from selfie3d_client import Client, Retry
 from selfie3d_jobs import JobsConfig, Record, Stage, State, Store
 from selfie3d_jobs.lookup import ANYONE, get
 from tests.faults.audit import Audit

@@ -11,9 +11,9 @@ import grpc
 import pytest
 from google.rpc import error_details_pb2, status_pb2
 
+from selfie3d import Client, JobState
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d.v1 import reconstruction_pb2_grpc as rpc
-from selfie3d_client import Client, JobState
 from selfie3d_jobs import Stage, State
 from tests.faults.farm import Farm
 from tests.faults.proxy import Proxy

@@ -11,7 +11,7 @@ from functools import partial
 import grpc
 from google.rpc import error_details_pb2, status_pb2
 
-from selfie3d_client import Retry
+from selfie3d import Retry
 from selfie3d_jobs import Stage
 from tests.faults.farm import Farm
 from tests.faults.tiny import expected_mesh

@@ -12,7 +12,7 @@ from functools import partial
 
 import pytest
 
-from selfie3d_client import Client
+from selfie3d import Client
 from selfie3d_jobs import Stage, State
 from tests.faults.farm import RUNNING_STAGES, Farm
 from tests.stack import Process, eventually

@@ -23,7 +23,7 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_serv
 from opentelemetry.sdk.trace import TracerProvider
 from prometheus_client.parser import text_string_to_metric_families
 
-from selfie3d_client import Client, QuotaExceeded, Retry
+from selfie3d import Client, QuotaExceeded, Retry
 from selfie3d_jobs import ConfigError, Stage
 from selfie3d_jobs.trace import export
 from selfie3d_jobs.upkeep import ALIVE_SECONDS

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from selfie3d_client import JobState
+from selfie3d import JobState
 from selfie3d_jobs import JobsConfig, Record, Stage, State
 from selfie3d_jobs.broker import create_app, publish
 from selfie3d_jobs.upkeep import Message

@@ -8,7 +8,7 @@ import time
 import uuid
 from pathlib import Path
 
-from selfie3d_client import Client
+from selfie3d import Client
 from selfie3d_jobs import JobsConfig, Record, Stage, State, Store
 from selfie3d_jobs.lookup import ANYONE, get
 from tests.photos import astronaut

@@ -13,9 +13,9 @@ import grpc
 import pytest
 import redis
 
+from selfie3d import QuotaExceeded, Retry
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d_cli.redis_server import RedisServer
-from selfie3d_client import QuotaExceeded, Retry
 from selfie3d_jobs import Stage, State
 from tests.faults.farm import Farm
 from tests.stack import eventually, open_api

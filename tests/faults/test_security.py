@@ -17,9 +17,9 @@ from google.rpc import error_details_pb2 as details
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from selfie3d import Client, JobState, NotFound, Retry, Tls, Unauthenticated
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d_cli.redis_server import RedisServer
-from selfie3d_client import Client, JobState, NotFound, Retry, Tls, Unauthenticated
 from selfie3d_jobs import ConfigError
 from selfie3d_service import ServiceConfig
 from tests.faults.guarded import Authority, Door, TokenBook, bearer, ended_with, refusal, stub

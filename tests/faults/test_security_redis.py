@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import redis
 
-from selfie3d_client import Client
+from selfie3d import Client
 from selfie3d_jobs import ConfigError, JobsConfig
 from selfie3d_jobs.broker import TASK
 from tests.faults.guarded import Authority, LockedRedis, TlsProxy, command_lines, ended_with, redis_rules
@@ -186,7 +186,7 @@ UNSAFE = {"pickle", "cPickle", "marshal", "shelve", "dill", "joblib", "cloudpick
 
 
 def shipped_modules() -> list[Path]:
-    return [path for home in ("protos", "client", "service", "worker") for path in (ROOT / home).rglob("*.py")]
+    return [path for home in ("client", "service", "worker", "cli") for path in (ROOT / home).rglob("*.py")]
 
 
 def test_no_shipped_module_can_unpickle() -> None:

@@ -18,7 +18,7 @@ from typing import TypeVar
 
 import pytest
 
-from selfie3d_client import Retry
+from selfie3d import Retry
 from selfie3d_jobs.upkeep import pulse
 from tests.faults.farm import Farm
 from tests.stack import Process, eventually

@@ -73,7 +73,7 @@ async def api(service_config: ServiceConfig) -> AsyncIterator[Any]:
 
 @pytest.fixture
 def worker_environment(jobs_config: JobsConfig) -> dict[str, str]:
-    folders = [REPOSITORY, *(REPOSITORY / name for name in ("protos", "client", "service", "worker"))]
+    folders = [REPOSITORY, *(REPOSITORY / name for name in ("client", "service", "worker", "cli"))]
     return os.environ | {
         "PYTHONPATH": os.pathsep.join([*map(str, folders), *filter(None, sys.path)]),
         "SELFIE3D_REDIS_URL": jobs_config.redis_url,

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vrn.torch7 import Function, Object, Storage, Table, Tensor, load
+from vrn.official.torch7 import Function, Object, Storage, Table, Tensor, load
 
 SMALL: dict[str, str] = json.loads(Path(__file__).with_name("torch7_files.json").read_text())
 

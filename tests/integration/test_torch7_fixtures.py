@@ -17,9 +17,9 @@ import torch
 from torch import nn
 
 from vrn.errors import WeightsError
-from vrn.network import Official, OfficialConfig
-from vrn.official_file import read_official
-from vrn.torch7 import Table, Tensor, load
+from vrn.official import Official, OfficialConfig
+from vrn.official.file import read_official
+from vrn.official.torch7 import Table, Tensor, load
 
 FOLDER = Path(os.environ.get("SELFIE3D_T7_FIXTURES") or Path(__file__).parents[3] / "shared/fixtures/t7")
 LAYERS = {  # our layer after which Torch7's mean and root mean square per channel were taken, by top-level module

@@ -6,13 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-PROTOS = Path(__file__).parents[2] / "protos"
+ROOT = Path(__file__).parents[2]
 NAME = "selfie3d/v1/reconstruction"
 
 
 def test_the_stubs_are_fresh(tmp_path: Path) -> None:
     out = [f"--{kind}_out={tmp_path}" for kind in ("python", "pyi", "grpc_python")]
-    subprocess.run([sys.executable, "-m", "grpc_tools.protoc", "-I.", *out, f"{NAME}.proto"], cwd=PROTOS, check=True)
+    subprocess.run([sys.executable, "-m", "grpc_tools.protoc", "-Iprotos", *out, f"{NAME}.proto"], cwd=ROOT, check=True)
     for suffix in ("_pb2.py", "_pb2.pyi", "_pb2_grpc.py"):
         fresh = (tmp_path / f"{NAME}{suffix}").read_text()
-        assert (PROTOS / f"{NAME}{suffix}").read_text() == fresh, "run `make protos`"
+        assert (ROOT / "client" / f"{NAME}{suffix}").read_text() == fresh, "run `make protos`"

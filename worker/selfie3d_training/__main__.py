@@ -19,10 +19,10 @@ from selfie3d_training.photos import Photos
 from selfie3d_training.pictures import curves
 from selfie3d_training.train import LOG, Trainer
 from selfie3d_training.turn import make_views
-from vrn import weights
 from vrn.errors import VrnError
-from vrn.face import Finder
+from vrn.finder.face import Finder
 from vrn.network import load_network
+from vrn.weights import file as weights
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from selfie3d.types.frames import CROP_CENTRE, CROP_SIZE, Crop, transform
 from selfie3d_training.photos import Image, decode, encode
-from vrn.frames import CROP_CENTRE, CROP_SIZE, Crop, transform
 
 Floats = NDArray[np.float64]
 Rng = np.random.Generator

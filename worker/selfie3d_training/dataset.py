@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
+from selfie3d.types.frames import DEPTH_RANGE, Grid, transform
 from selfie3d_training import augment
 from selfie3d_training.config import TrainConfig
 from selfie3d_training.head import Head, planes_in
@@ -18,7 +19,6 @@ from selfie3d_training.photos import Ids, Image, Photos
 from selfie3d_training.turn import photo_matrix
 from selfie3d_training.views import TurnedViews
 from selfie3d_training.voxelise import voxelise
-from vrn.frames import DEPTH_RANGE, Grid, transform
 
 FRONT_DEPTH = DEPTH_RANGE - 4.0  # px, where the foremost point of the face lies
 REFRESH_EVERY = 50  # batches between looks for new views

@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from selfie3d.types.frames import Grid, transform
 from selfie3d_training import augment, pictures
 from selfie3d_training.dataset import Material, Source
 from selfie3d_training.head import yaw_degrees
 from selfie3d_training.metrics import Score, score, surface_of
 from selfie3d_training.photos import Image
-from vrn.face import Finder
-from vrn.field import Field
-from vrn.frames import Grid, transform
+from vrn.finder.face import Finder
+from vrn.meshing.field import Field
 
 YAW_BINS = ((0, 30), (30, 60), (60, 93))  # degrees
 WORST = 20

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from selfie3d_training.train import config_of, read_checkpoint
-from vrn import weights
+from vrn.weights import file as weights
 
 
 def export(run: Path, path: Path, metrics: Mapping[str, Any] | None = None) -> str:

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from skimage.measure import marching_cubes
 
+from selfie3d.types.frames import OUTER_EYE_CORNERS, Grid, transform
 from selfie3d_training.dataset import Target
-from vrn.field import Field
-from vrn.frames import OUTER_EYE_CORNERS, Grid, transform
+from vrn.meshing.field import Field
 
 Floats = NDArray[np.float64]
 

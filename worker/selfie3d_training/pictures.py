@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from selfie3d.types.frames import CROP_CENTRE, CROP_SIZE, DEPTH_RANGE
 from selfie3d_training.metrics import Surface
 from selfie3d_training.photos import Image
 from selfie3d_training.raster import EMPTY, rasterise, vertex_normals
 from selfie3d_training.train import TERMS
-from vrn.frames import CROP_CENTRE, CROP_SIZE, DEPTH_RANGE
 
 Floats = NDArray[np.float64]
 

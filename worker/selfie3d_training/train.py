@@ -28,8 +28,8 @@ from selfie3d_training.config import TrainConfig
 from selfie3d_training.dataset import Material, Pairs, plain_batch
 from selfie3d_training.errors import CheckpointError
 from selfie3d_training.loss import DEPTH_STRIDE, VolumeLoss
-from vrn import weights
 from vrn.network import Hourglass
+from vrn.weights import file as weights
 
 CHECKPOINT, LOG = "checkpoint.pt", "log.csv"
 TERMS = ("loss", "entropy", "thickness", "front", "slope")

@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from selfie3d.types.frames import Crop, transform
 from selfie3d_training.head import PIVOT_CM, Head, pose_matrix, yaw_degrees
 from selfie3d_training.photos import Ids, Image, Photos
 from selfie3d_training.raster import EMPTY, rasterise, vertex_normals
 from selfie3d_training.views import VIEW_SIZE, VIEWS_PER_FILE, View, write_views
-from vrn.frames import Crop, transform
 
 VISIBILITY_WIDTH = 200  # px of the picture in which hidden vertices are told from visible ones
 GRAZING, FACING = 0.15, 0.4  # cosine to the viewer at which texture starts to be used, is fully used

@@ -23,8 +23,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from selfie3d.types.frames import CROP_SIZE
 from selfie3d_training.photos import Image, decode, encode
-from vrn.frames import CROP_SIZE
 
 VIEW_SIZE = CROP_SIZE + 116  # px, height and width; 1.6 crops
 VIEWS_PER_FILE = 128

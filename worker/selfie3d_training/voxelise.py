@@ -11,7 +11,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from vrn.frames import Grid
+from selfie3d.types.frames import Grid
 
 FIXED = 1024  # units of the fixed-point raster per column
 

@@ -8,12 +8,12 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from selfie3d.types.frames import CROP_SIZE
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d_worker.config import WorkerConfig
 from selfie3d_worker.model import Output
 from vrn import Detail, FaceResult, Format, MeshFile, Options, Reconstructor
 from vrn.finder import open_finder
-from vrn.frames import CROP_SIZE
 from vrn.network import Network, load_network
 
 FORMATS = {

@@ -6,17 +6,17 @@ import os
 # the other thread pools of the process (NumPy's, SciPy's) and from other processes, and double the time of a photo.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+from selfie3d.types.frames import Crop, Grid
 from vrn.errors import BackendMissingError, FieldError, NoFaceError, VrnError, WeightsError
-from vrn.export import MeshFile
-from vrn.face import Box, Face, Finder
-from vrn.field import Field
-from vrn.frames import Crop, Grid
-from vrn.mesh import Mesh
+from vrn.files.export import MeshFile
+from vrn.finder.face import Box, Face, Finder
+from vrn.meshing.field import Field
+from vrn.meshing.mesh import Mesh
+from vrn.meshing.pose import Pose
+from vrn.meshing.surface import Detail, extract_surface
 from vrn.options import Format, Options
 from vrn.pipeline import FaceResult, Reconstructor, Result, Stage
-from vrn.pose import Pose
-from vrn.preview import preview_sheet, turntable
-from vrn.surface import Detail, extract_surface
+from vrn.render.preview import preview_sheet, turntable
 
 __all__ = [
     "BackendMissingError",

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from vrn.frames import CROP_CENTRE, CROP_SIZE, Crop
+from selfie3d.types.frames import CROP_CENTRE, CROP_SIZE, Crop
 
 BORDER_BLUR = 0.5  # px of averaging per px beyond the border
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from vrn.surface import Detail
+from vrn.meshing.surface import Detail
 
 
 class Format(StrEnum):

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from selfie3d_photo import decode
 from vrn.crop import resample
 from vrn.errors import FieldError, NoFaceError
-from vrn.export import MeshFile, encode, encode_scene
-from vrn.face import Box, Face, Finder
-from vrn.face_surface import FaceSurface
-from vrn.field import Field
-from vrn.mesh import Mesh
+from vrn.files.export import MeshFile, encode, encode_scene
+from vrn.finder.face import Box, Face, Finder
+from vrn.meshing.face_surface import FaceSurface
+from vrn.meshing.field import Field
+from vrn.meshing.mesh import Mesh
+from vrn.meshing.scene import placed
 from vrn.options import Options
-from vrn.scene import placed
 
 
 class Stage(StrEnum):

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from selfie3d import Client, Retry
 from selfie3d_cli.children import Child, selfie3d
 from selfie3d_cli.errors import RedisInUseError, StackError
 from selfie3d_cli.local_stack import LocalStack, StackConfig
 from selfie3d_cli.redis_server import RedisServer
-from selfie3d_client import Client, Retry
 from tests.integration.tiny import make_mesh, make_photo
 from tests.stack import eventually, free_port
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from selfie3d_client.ply import columns, read_ply
+from selfie3d.types.ply import columns, read_ply
 from tests.photos import astronaut, coffee, two_faces
 
 KEYS = ["photo", "status", "error", "faces", "seconds"]

@@ -39,7 +39,7 @@ def test_version_says_what_is_installed_and_loads_nothing_heavy() -> None:
     assert done.stdout.startswith("selfie3d ")
     loaded = done.stdout.rpartition("loaded:")[2].split()
     assert set(loaded) & HEAVY == set()
-    assert "selfie3d_client" in loaded
+    assert "selfie3d" in loaded
 
 
 @pytest.mark.parametrize(

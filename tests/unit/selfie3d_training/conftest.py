@@ -13,12 +13,12 @@ import pytest
 import torch
 import trimesh
 
+from selfie3d.types.frames import transform
 from selfie3d_training.config import TrainConfig
 from selfie3d_training.dataset import Material
 from selfie3d_training.head import Head, pose_matrix
 from selfie3d_training.photos import encode
 from selfie3d_training.raster import rasterise, vertex_normals
-from vrn.frames import transform
 
 PHOTOS, SIDE = 24, 200
 RADII_CM = np.array([7.5, 10.0, 9.0])

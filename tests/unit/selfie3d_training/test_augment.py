@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
+from selfie3d.types.frames import CROP_CENTRE, FACE_SIZE, transform
 from selfie3d_training import augment
-from vrn.frames import CROP_CENTRE, FACE_SIZE, transform
 
 
 def face(seed: int) -> np.ndarray:

@@ -8,14 +8,14 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
+from selfie3d.types.frames import transform
 from selfie3d_training import augment, pictures
 from selfie3d_training.dataset import Material, Target
 from selfie3d_training.evaluate import cases, evaluate, report, summary, table, view_cases
 from selfie3d_training.metrics import front_map, normal_angle, score, surface_error, surface_of
 from selfie3d_training.turn import make_views
-from vrn.face import Face
-from vrn.field import Field
-from vrn.frames import transform
+from vrn.finder.face import Face
+from vrn.meshing.field import Field
 from vrn.network import HourglassConfig
 
 GRID = HourglassConfig().grid

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import trimesh
 
+from selfie3d.types.frames import transform
 from selfie3d_training.errors import DataError
 from selfie3d_training.head import Head, planes_in, pose_matrix, yaw_degrees
-from vrn.frames import transform
 
 
 def rotation(yaw: float) -> np.ndarray:

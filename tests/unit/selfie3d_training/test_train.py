@@ -16,9 +16,9 @@ from selfie3d_training.dataset import Material
 from selfie3d_training.errors import CheckpointError, TrainingError
 from selfie3d_training.export import export
 from selfie3d_training.train import Trainer, read_checkpoint
-from vrn import weights
 from vrn.errors import WeightsError
 from vrn.network import load_network
+from vrn.weights import file as weights
 
 
 def lines(folder: Path, kind: str) -> list[dict[str, str]]:

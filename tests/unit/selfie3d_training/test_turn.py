@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from selfie3d.types.frames import Crop, transform
 from selfie3d_training import augment
 from selfie3d_training.dataset import Material
 from selfie3d_training.head import PIVOT_CM, yaw_degrees
 from selfie3d_training.turn import make_views, photo_matrix, sample_turn, turn, turned
 from selfie3d_training.views import VIEW_SIZE, TurnedViews, View, write_views
-from vrn.frames import Crop, transform
 
 
 def test_a_turn_adds_its_yaw_about_the_axis_of_the_head(material: Material) -> None:

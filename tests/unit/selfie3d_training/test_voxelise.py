@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import trimesh
 
+from selfie3d.types.frames import Grid, transform
 from selfie3d_training.dataset import phase_grid
 from selfie3d_training.head import Head
 from selfie3d_training.voxelise import voxelise
-from vrn.frames import Grid, transform
 from vrn.network import HourglassConfig
 
 NO_PLANES = np.zeros((0, 4))

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from selfie3d.types.frames import CROP_SIZE, FACE_SIZE, Crop
 from vrn.crop import sample
-from vrn.face import Box, Face
+from vrn.finder.face import Box, Face
 from vrn.finder.networks import AlignerNetwork
-from vrn.frames import CROP_SIZE, FACE_SIZE, Crop
 
 LOOSENESS = 1.7  # side of the network's picture / size of the face's box
 PATCH_LOOSENESS = 2.6  # side of the patch of the photo that both looks are cut from / size of the detector's box

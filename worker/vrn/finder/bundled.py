@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from vrn.face import Box, Face
 from vrn.finder.aligner import Aligner
 from vrn.finder.detector import Detector
+from vrn.finder.face import Box, Face
 
 MIN_SCORE = 0.4  # of a face: 99 % of the faces of held-out photos score more
 VERDICT_POWER = 8  # of the aligner's verdict, which is 0.99 and more for almost every face
@@ -30,11 +30,11 @@ class BundledFinder:
         self.min_score = min_score
 
     def detect(self, image: NDArray[np.uint8]) -> list[Box]:
-        """See `vrn.face.Finder`."""
+        """See `vrn.finder.face.Finder`."""
         return self.detector.detect(image)
 
     def align(self, image: NDArray[np.uint8], boxes: Sequence[Box]) -> list[Face]:
-        """See `vrn.face.Finder`."""
+        """See `vrn.finder.face.Finder`."""
         hopeful = [box for box in boxes if box.score >= self.min_score]  # the others could not reach the score
         aligned = zip(hopeful, self.aligner.align(image, hopeful), strict=True)
         faces = [replace(face, score=face_score(box, face)) for box, face in aligned]
@@ -46,7 +46,7 @@ class BundledFinder:
         return sorted(distinct, key=_size, reverse=True)
 
     def find(self, image: NDArray[np.uint8]) -> list[Face]:
-        """See `vrn.face.Finder`."""
+        """See `vrn.finder.face.Finder`."""
         return self.align(image, self.detect(image))
 
 

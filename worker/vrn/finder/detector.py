@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from vrn.face import Box
+from vrn.finder.face import Box
 from vrn.finder.networks import DETECTOR_FACE_SIZE, DETECTOR_STRIDE, DetectorNetwork, normalised
 
 QUICK_SIDE = 640  # px, long side of the finest level of the first search

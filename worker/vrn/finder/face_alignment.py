@@ -24,8 +24,8 @@ import torch
 from numpy.typing import NDArray
 
 from vrn.errors import BackendMissingError, WeightsError
-from vrn.face import Box, Face
-from vrn.weights_store import aligner_folder, verify
+from vrn.finder.face import Box, Face
+from vrn.weights.store import aligner_folder, verify
 
 EXTRA = "selfie3d[face-alignment]"
 DETECTOR_PACKAGES = ("torchvision", "onnxruntime")  # wanted by retinaface and scrfd, not by the package itself
@@ -140,7 +140,7 @@ class FaceAlignmentFinder:
         )
 
     def detect(self, image: NDArray[np.uint8]) -> list[Box]:
-        """See `vrn.face.Finder`."""
+        """See `vrn.finder.face.Finder`."""
         shrunk, scale = _shrink(image, self._longest_px)
         if self._avoid_square and shrunk.shape[0] == shrunk.shape[1]:  # some sizes of square make the package fail
             shrunk = np.pad(shrunk, ((0, 0), (0, 1), (0, 0)), mode="edge")
@@ -150,7 +150,7 @@ class FaceAlignmentFinder:
         return sorted((box for box in boxes if box is not None), key=lambda box: -box.size_px)
 
     def align(self, image: NDArray[np.uint8], boxes: Sequence[Box]) -> list[Face]:
-        """See `vrn.face.Finder`. Boxes of other finders are taken, too."""
+        """See `vrn.finder.face.Finder`. Boxes of other finders are taken, too."""
         if not boxes:
             return []
         corners = [np.asarray(_corners(box)) for box in boxes]
@@ -159,7 +159,7 @@ class FaceAlignmentFinder:
         return sorted(faces, key=lambda face: -face.box_px[2] * face.box_px[3])
 
     def find(self, image: NDArray[np.uint8]) -> list[Face]:
-        """See `vrn.face.Finder`."""
+        """See `vrn.finder.face.Finder`."""
         return self.align(image, self.detect(image))
 
 

@@ -9,12 +9,12 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from vrn import weights
-from vrn.face import Finder
 from vrn.finder.aligner import Aligner
 from vrn.finder.bundled import MIN_SCORE, BundledFinder
 from vrn.finder.detector import Detector
+from vrn.finder.face import Finder
 from vrn.finder.networks import AlignerConfig, AlignerNetwork, DetectorConfig, DetectorNetwork
+from vrn.weights import file as weights
 
 FINDERS = ("bundled", "face-alignment")
 DETECTOR_WEIGHTS, ALIGNER_WEIGHTS = "finder-detector", "finder-aligner"

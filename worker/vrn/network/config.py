@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from selfie3d.types.frames import DEPTH_RANGE, Grid
 from vrn.errors import WeightsError
-from vrn.frames import DEPTH_RANGE, Grid
 
 FAMILY = "hourglass"
 

@@ -13,7 +13,7 @@ import torch.nn.functional as F  # noqa: N812 - the name everybody knows
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from vrn.frames import Grid
+from selfie3d.types.frames import Grid
 from vrn.network.config import HourglassConfig
 
 PICTURE_MEAN, PICTURE_SPREAD = 0.45, 0.25  # of RGB in 0..1 over ordinary photos

@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vrn import weights
+from selfie3d.types.frames import CROP_SIZE, Grid
 from vrn.errors import WeightsError
-from vrn.field import Field
-from vrn.frames import CROP_SIZE, Grid
+from vrn.meshing.field import Field
 from vrn.network.config import FAMILY, HourglassConfig
 from vrn.network.hourglass import Hourglass
-from vrn.network.official import FAMILY as OFFICIAL
-from vrn.network.official import Official, OfficialConfig
+from vrn.official.network import FAMILY as OFFICIAL
+from vrn.official.network import Official, OfficialConfig
+from vrn.weights import file as weights
 
 DEFAULT = "default"
 

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from vrn.face import Face
-from vrn.face_surface import FaceSurface
-from vrn.field import Field
-from vrn.frames import Grid, transform
-from vrn.mesh import Mesh
+from selfie3d.types.frames import Grid, transform
+from vrn.finder.face import Face
+from vrn.meshing.face_surface import FaceSurface
+from vrn.meshing.field import Field
+from vrn.meshing.mesh import Mesh
+from vrn.meshing.pose import MEAN_LANDMARKS_MM, Pose
+from vrn.meshing.surface import solidify
+from vrn.meshing.visibility import View
 from vrn.options import Options
-from vrn.pose import MEAN_LANDMARKS_MM, Pose
-from vrn.surface import solidify
-from vrn.visibility import View
 
 Floats = NDArray[np.float64]
 

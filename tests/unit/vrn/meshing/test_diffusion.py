@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vrn.diffusion import diffuse, pull_push
+from vrn.meshing.diffusion import diffuse, pull_push
 
 
 def test_known_cells_stay_and_unknown_ones_lie_between() -> None:

@@ -16,9 +16,9 @@ import trimesh
 from PIL import Image
 from plyfile import PlyData
 
-from vrn.export import MEDIA_TYPES, encode, encode_scene
-from vrn.gltf import linear
-from vrn.mesh import Mesh
+from vrn.files.export import MEDIA_TYPES, encode, encode_scene
+from vrn.files.gltf import linear
+from vrn.meshing.mesh import Mesh
 from vrn.options import Format, Options
 
 TOOLS = Path(__file__).parents[3] / "tools"

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vrn.face import Face
-from vrn.frames import OUTER_EYE_MM, transform
-from vrn.mesh import Mesh
+from selfie3d.types.frames import OUTER_EYE_MM, transform
+from vrn.finder.face import Face
+from vrn.meshing.mesh import Mesh
+from vrn.meshing.pose import MEAN_LANDMARKS_MM
+from vrn.meshing.surface import Detail
 from vrn.options import Options
-from vrn.pose import MEAN_LANDMARKS_MM
-from vrn.surface import Detail
 
 POSES = [(0, 0, 0), (30, -10, 12), (-75, 5, -8)]
 

@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from PIL import Image
 from plyfile import PlyData
 
+from selfie3d.types.frames import Grid
 from selfie3d_photo import PhotoError
 from vrn.errors import FieldError, NoFaceError
-from vrn.face import Box, Face
-from vrn.field import Field
-from vrn.frames import Grid
+from vrn.finder.face import Box, Face
+from vrn.meshing.field import Field
+from vrn.meshing.surface import Detail
 from vrn.options import Format, Options
 from vrn.pipeline import Reconstructor, Result, Stage
-from vrn.surface import Detail
 
 PREVIEW = Options(detail=Detail.PREVIEW)
 EMPTY = Field(np.full((100, 96, 96), -5, np.float32), Grid.blocks(96, 100), 0.0)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vrn.pose import MEAN_LANDMARKS_MM, HeadFit, Plane, Pose
+from vrn.meshing.pose import MEAN_LANDMARKS_MM, HeadFit, Plane, Pose
 
 angles = st.builds(Pose, st.floats(-100, 100), st.floats(-60, 60), st.floats(-90, 90))
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vrn.mesh import Mesh
+from vrn.meshing.mesh import Mesh
+from vrn.meshing.surface import Detail
 from vrn.options import Options
-from vrn.preview import SHEET_PX, preview_sheet, turntable, view
-from vrn.render import rasterise
-from vrn.surface import Detail
+from vrn.render.preview import SHEET_PX, preview_sheet, turntable, view
+from vrn.render.render import rasterise
 
 
 def picture(data: bytes) -> Any:

@@ -11,12 +11,12 @@ import pytest
 import trimesh
 from scipy.ndimage import binary_opening
 
-from vrn.export import encode
-from vrn.mesh import Mesh
+from vrn.files.export import encode
+from vrn.meshing.mesh import Mesh
+from vrn.meshing.printable import THICKNESS_MM
+from vrn.meshing.surface import Detail
 from vrn.options import Format, Options
-from vrn.printable import THICKNESS_MM
-from vrn.render import rasterise
-from vrn.surface import Detail
+from vrn.render.render import rasterise
 
 PX_PER_MM = 2.0
 FLIP = np.array([1, -1, 1], np.float32)

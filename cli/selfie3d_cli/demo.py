@@ -1,0 +1,96 @@
+"""`selfie3d demo`: the whole road once. Redis, service and worker are started, a photo goes through, all is stopped."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from selfie3d import Client, JobOptions
+from selfie3d_cli.errors import CommandError, ExtraMissingError
+from selfie3d_cli.local_stack import LocalStack, StackConfig, free_address
+from selfie3d_cli.outcome import Face, PhotoFailedError
+from selfie3d_cli.progress import ProgressView
+from selfie3d_cli.remote import RemoteBackend
+
+OUTPUT = Path("out")
+LAST_LINES = 30  # of the children, shown when something fails
+
+
+def add_parser(subparsers: Any) -> None:
+    """Declare the command."""
+    parser = subparsers.add_parser("demo", help="start everything, reconstruct one photo, stop everything")
+    parser.add_argument("photo", nargs="?", type=Path, metavar="PHOTO", help="default: the astronaut of scikit-image")
+    parser.add_argument("-o", "--output", type=Path, default=OUTPUT, metavar="FOLDER", help="default: %(default)s")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write NAME.ply and NAME.png and say where they are and how long each stage took."""
+    console = Console(highlight=False)
+    name = args.photo.stem if args.photo else "astronaut"
+    photo = _read(args.photo) if args.photo else _astronaut()
+    lines: list[str] = []
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="selfie3d-") as data:
+        config = StackConfig(Path(data), free_address(), workers=1)
+        try:
+            with console.status("starting Redis, the service and a worker"), LocalStack(config, lines.append) as stack:
+                stack.await_ready()
+                console.print(f"ready at {config.listen} after {time.monotonic() - started:.1f} s")
+                face, seconds = _reconstruct(photo, name, config.listen)
+        except PhotoFailedError as failure:
+            raise CommandError(f"{args.photo or name}: {failure} ({failure.reason})") from failure
+        except CommandError:
+            console.print("\n".join(lines[-LAST_LINES:]), markup=False)
+            raise
+    _report(console, _write(face, args.output, name), seconds)
+    return 0
+
+
+def _reconstruct(photo: bytes, name: str, address: str) -> tuple[Face, dict[str, float]]:
+    with Client(address) as client, ProgressView(1, quiet=True) as view:
+        task = view.start(name)
+        backend = RemoteBackend(client, address, JobOptions())
+        made = backend.reconstruct(photo, lambda stage, progress: view.advance(task, stage, progress))
+    return made.faces[0], made.seconds
+
+
+def _write(face: Face, folder: Path, name: str) -> list[Path]:
+    folder.mkdir(parents=True, exist_ok=True)
+    mesh, picture = folder / f"{name}.ply", folder / f"{name}.png"
+    mesh.write_bytes(face.data)
+    picture.write_bytes(face.preview())
+    return [mesh, picture]
+
+
+def _report(console: Console, files: list[Path], seconds: dict[str, float]) -> None:
+    for file in files:
+        console.print(f"wrote {file}", soft_wrap=True)
+    for stage, took in seconds.items():
+        console.print(f"{stage:<8} {took:6.3f} s")
+    console.print(f"{'all':<8} {sum(seconds.values()):6.3f} s")
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise CommandError(f"{path}: {error.strerror}.") from error
+
+
+def _astronaut() -> bytes:
+    """JPEG of Eileen Collins, NASA, public domain, from scikit-image."""
+    try:
+        from PIL import Image
+        from skimage import data
+    except ModuleNotFoundError as error:
+        raise ExtraMissingError.for_extra("worker", error.name) from error
+    buffer = io.BytesIO()
+    Image.fromarray(data.astronaut()).save(buffer, "JPEG", quality=95)
+    return buffer.getvalue()

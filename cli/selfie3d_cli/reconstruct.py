@@ -1,0 +1,215 @@
+"""`selfie3d reconstruct`: photos and folders to meshes, by a service or in this process."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+from selfie3d import Detail, Format, JobOptions
+from selfie3d_cli.errors import CommandError, UsageError
+from selfie3d_cli.local import open_local
+from selfie3d_cli.outcome import Face, Outcome, PhotoFailedError, Reconstruction, face_record
+from selfie3d_cli.photos import MESH_SUFFIXES, PhotoFile, Target, find_photos
+from selfie3d_cli.progress import ProgressView
+from selfie3d_cli.remote import open_remote
+
+PHOTO_TIMEOUT = 600.0  # seconds for one photo at a service, waiting included
+VOLUME_SUFFIXES = {".raw", ".npy"}
+
+
+class Backend(Protocol):
+    """Either road from a photo to its meshes.
+
+    at_once : how many photos it takes at a time, each in a thread of its own; 1: only this thread
+    """
+
+    at_once: int
+
+    def reconstruct(self, photo: bytes, on_progress: Callable[[str, float], None]) -> Reconstruction:
+        """Raises PhotoFailedError."""
+        ...
+
+    def abandon(self) -> None:
+        """Stop what goes on elsewhere: the command was interrupted."""
+        ...
+
+    def close(self) -> None:
+        """End what is open."""
+        ...
+
+
+def add_parser(subparsers: Any) -> None:
+    """Declare the command."""
+    parser = subparsers.add_parser("reconstruct", help="photos to meshes")
+    parser.add_argument("photos", nargs="+", type=Path, metavar="PHOTO", help="JPEG, PNG or WebP, or folders of them")
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE|FOLDER", help="default: the current folder")
+    parser.add_argument("--format", choices=[*Format], help="default: the ending of FILE, else ply")
+    parser.add_argument("--detail", choices=[*Detail], default=Detail.STANDARD, help="default: %(default)s")
+    parser.add_argument("--all-faces", action="store_true", help="every face, not the largest only")
+    parser.add_argument("--scene", action="store_true", help="with --all-faces: one file with all faces in place")
+    parser.add_argument("--textured", action="store_true", help="a texture instead of vertex colours (obj, glb)")
+    parser.add_argument("--printable", action="store_true", help="a solid with a flat base")
+    parser.add_argument("--preview", type=Path, metavar="PNG", help="also a picture of the mesh: file, or a folder")
+    parser.add_argument("--volume", type=Path, metavar="FILE", help="also the network's volume, .raw or .npy (--local)")
+    parser.add_argument("--json", action="store_true", help="one JSON object per photo on stdout, nothing else")
+    road = parser.add_mutually_exclusive_group()
+    road.add_argument("--server", metavar="HOST:PORT", help="default: SELFIE3D_SERVER or localhost:50051")
+    road.add_argument("--local", action="store_true", help="in this process, without a service")
+    _add_server_arguments(parser.add_argument_group("with a service"))
+    local = parser.add_argument_group("with --local")
+    local.add_argument("--model", help="weights by name or file; default: SELFIE3D_MODEL or the bundled ones")
+    local.add_argument("--aligner", help="default: SELFIE3D_ALIGNER or bundled")
+    local.add_argument("--device", help="auto, cpu, cuda or cuda:N; default: SELFIE3D_DEVICE or auto")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Reconstruct every photo; 1 when one has failed."""
+    photos = find_photos(args.photos)
+    job = _Job(args, photos)
+    with _stdout_for_json(args.json) as lines, closing(_open(args)) as backend:
+        outcomes: list[Outcome] = []
+        with ProgressView(len(photos), quiet=args.json) as view:
+            for outcome in _each(photos, backend, lambda photo: job.run(photo, backend, view)):
+                outcomes.append(outcome)
+                if lines is not None:
+                    print(json.dumps(outcome.as_json()), file=lines, flush=True)
+        view.summarise(outcomes)
+    return 1 if any(outcome.failure for outcome in outcomes) else 0
+
+
+class _Job:
+    """What is to be done with each photo, and where its files go. Raises UsageError."""
+
+    def __init__(self, args: argparse.Namespace, photos: list[PhotoFile]) -> None:
+        _check(args)
+        self._meshes = Target(args.output, MESH_SUFFIXES, photos)
+        self._previews = Target(args.preview, {".png"}, photos) if args.preview else None
+        self._volumes = Target(args.volume, VOLUME_SUFFIXES, photos) if args.volume else None
+        self._volume_suffix = args.volume.suffix if args.volume else ""
+
+    def run(self, photo: PhotoFile, backend: Backend, view: ProgressView) -> Outcome:
+        """Reconstruct one photo; whatever goes wrong with it is its own outcome."""
+        task = view.start(str(photo.path))
+        try:
+            outcome = self._reconstruct(photo, backend, lambda stage, done: view.advance(task, stage, done))
+        except PhotoFailedError as failure:
+            outcome = Outcome(str(photo.path), failure=failure)
+        except CommandError:
+            raise
+        except Exception as error:
+            outcome = Outcome(str(photo.path), failure=PhotoFailedError("INTERNAL", f"{type(error).__name__}: {error}"))
+        view.finish(task, outcome)
+        return outcome
+
+    def _reconstruct(self, photo: PhotoFile, backend: Backend, advance: Callable[[str, float], None]) -> Outcome:
+        try:
+            data = photo.path.read_bytes()
+        except OSError as error:
+            raise PhotoFailedError("PHOTO_UNREADABLE", f"cannot be read: {error.strerror}.") from error
+        made = backend.reconstruct(data, advance)
+        try:
+            files = [self._write(photo, index, face, made.faces) for index, face in enumerate(made.faces)]
+        except OSError as error:
+            raise PhotoFailedError("OUTPUT_UNWRITABLE", f"{error.filename}: {error.strerror}.") from error
+        return Outcome(str(photo.path), list(map(face_record, made.faces, files)), made.seconds)
+
+    def _write(self, photo: PhotoFile, index: int, face: Face, faces: list[Face]) -> Path:
+        """Write what belongs to one face; its mesh's path. The faces of a scene have one file."""
+        first = next(number for number, other in enumerate(faces) if other.data is face.data)
+        mesh = self._meshes.path(photo, first, face.extension)
+        if first == index:
+            mesh.write_bytes(face.data)
+        if self._previews is not None:
+            self._previews.path(photo, index, ".png").write_bytes(face.preview())
+        if self._volumes is not None and face.volume is not None:
+            face.volume(self._volumes.path(photo, index, self._volume_suffix))
+        return mesh
+
+
+def _open(args: argparse.Namespace) -> Backend:
+    several = len(args.photos) > 1 or args.photos[0].is_dir()
+    options = JobOptions(
+        format=_format(args),
+        detail=args.detail,
+        all_faces=args.all_faces,
+        scene=args.scene,
+        textured=args.textured,
+        printable=args.printable,
+        priority="bulk" if several else "interactive",
+    )
+    return open_local(args, options) if args.local else open_remote(args, options)
+
+
+def _format(args: argparse.Namespace) -> str:
+    """--format, else what the ending of the output says, else ply."""
+    ending = args.output.suffix.lower().lstrip(".") if args.output and not args.output.is_dir() else ""
+    return str(args.format or {"zip": "obj"}.get(ending) or (ending if ending in [*Format] else Format.PLY))
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Raises UsageError for arguments that contradict each other, before anything is loaded or sent."""
+    format = _format(args)
+    ending = args.output.suffix.lower() if args.output and not args.output.is_dir() else ""
+    if ending in MESH_SUFFIXES and ending not in {f".{format}", ".zip" if format == Format.OBJ else ""}:
+        raise UsageError(f"--format {format} does not fit {args.output}.")
+    if args.textured and format not in {Format.OBJ, Format.GLB}:
+        raise UsageError("--textured needs --format obj or glb: the others carry no texture.")
+    if args.scene and not args.all_faces:
+        raise UsageError("--scene needs --all-faces.")
+    if args.preview and not args.local and format != Format.PLY:
+        raise UsageError("--preview with a service is drawn from the mesh: it needs --format ply, or --local.")
+    if args.volume and (not args.local or args.all_faces):
+        raise UsageError("--volume needs --local and one face a photo: a service does not hand its volumes out.")
+    if args.volume and args.volume.suffix not in VOLUME_SUFFIXES:
+        raise UsageError(f"--volume {args.volume} must end in .raw or .npy.")
+
+
+def _each(photos: list[PhotoFile], backend: Backend, work: Callable[[PhotoFile], Outcome]) -> Iterator[Outcome]:
+    """The outcomes in the photos' order; the backend says how many at once."""
+    threads = ThreadPoolExecutor(backend.at_once)
+    try:
+        yield from map(work, photos) if backend.at_once == 1 else threads.map(work, photos)
+    except BaseException:
+        threads.shutdown(wait=False, cancel_futures=True)
+        backend.abandon()
+        raise
+    finally:
+        threads.shutdown()
+
+
+@contextmanager
+def _stdout_for_json(wanted: bool) -> Iterator[IO[str] | None]:
+    """The real stdout, for our lines alone: what libraries print, native ones too, goes to stderr meanwhile."""
+    if not wanted:
+        yield None
+        return
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with os.fdopen(kept, "w", encoding="utf-8", closefd=False) as lines:
+            yield lines
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+def _add_server_arguments(group: Any) -> None:
+    group.add_argument("--token-file", metavar="FILE", help="file that holds the token, default: SELFIE3D_TOKEN")
+    group.add_argument("--tls", action="store_true", help="encrypt, trusting gRPC's own list of authorities")
+    group.add_argument("--tls-ca", metavar="PEM", help="encrypt, trusting these authorities")
+    group.add_argument("--tls-cert", metavar="PEM", help="own certificate, for mutual TLS")
+    group.add_argument("--tls-key", metavar="PEM", help="its key")
+    group.add_argument("--tls-server-name", metavar="NAME", help="name in the service's certificate")
+    group.add_argument(
+        "--timeout", type=float, default=PHOTO_TIMEOUT, help="seconds for one photo, default: %(default)s"
+    )

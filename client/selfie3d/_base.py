@@ -1,0 +1,64 @@
+"""What both clients, and both job handles, are made of."""
+
+from __future__ import annotations
+
+from typing import Any, Generic, TypeVar
+
+from selfie3d._connection import DEFAULT_ADDRESS, Connection, Pem, Tls
+from selfie3d._core import Conversation
+from selfie3d._effects import Carrier
+from selfie3d._retry import Retry
+from selfie3d.types.job import JobStatus
+
+TIMEOUT = 300.0  # seconds for one logical call, retries, waiting and downloads included
+
+
+class Endpoint:
+    """A connection to the service.
+
+    address : host:port, or unix:/path
+    token : sent with every call; without TLS it travels readable
+    tls : False; True for gRPC's own list of authorities; a PEM file of authorities; or Tls(...) for mutual TLS
+    timeout : seconds for one logical call, retries included; math.inf: no end; each method can be given its own
+    retry : when failed calls are made again
+    """
+
+    def __init__(
+        self,
+        address: str = DEFAULT_ADDRESS,
+        *,
+        token: str | None = None,
+        tls: bool | Tls | Pem = False,
+        timeout: float = TIMEOUT,
+        retry: Retry | None = None,
+    ) -> None:
+        connection = Connection(address, tls, token)
+        self._channel = self._open(connection)
+        self._carrier = Carrier(self._channel, connection.metadata)
+        self._talk = Conversation(retry or Retry(), timeout)
+
+    def _open(self, connection: Connection) -> Any:
+        """The channel, blocking or asyncio."""
+        raise NotImplementedError
+
+
+AnyClient = TypeVar("AnyClient", bound=Endpoint)
+
+
+class JobHandle(Generic[AnyClient]):
+    """A handle of one job.
+
+    Attributes
+    ----------
+    id : what `client.job(id)` finds it with again
+    submitted : the job as `submit` left it; None for handles made by `client.job`
+    """
+
+    def __init__(self, client: AnyClient, job_id: str, submitted: JobStatus | None = None) -> None:
+        self.id = job_id
+        self.submitted = submitted
+        self._client = client
+        self._talk = client._talk
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.id}>"

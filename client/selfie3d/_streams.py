@@ -1,0 +1,101 @@
+"""What a stream that may be cut has brought so far, and the request that goes on from there."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from selfie3d.errors import DownloadDamaged
+from selfie3d.types.job import Event, JobStatus, MeshFile
+from selfie3d.v1 import reconstruction_pb2 as pb
+
+UPLOAD_CHUNK = 1 << 20  # bytes; the service takes up to 1 MiB a message
+STREAMED_PHOTO = 3 << 20  # bytes; larger photos are streamed: a service may keep gRPC's limit of 4 MiB a message
+
+
+class Transfer(Protocol):
+    """A resumable stream of answers."""
+
+    rpc: str
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is missing."""
+        ...
+
+    def request(self) -> Any:
+        """The message that asks for what is missing."""
+        ...
+
+    def take(self, message: Any) -> Event | None:
+        """Keep what the message brings; returns what is to be handed out."""
+        ...
+
+
+class Watch:
+    """The events of a job after a number, and the job as it ended."""
+
+    rpc = "WatchJob"
+
+    def __init__(self, job_id: str, after_event: int) -> None:
+        self.job: JobStatus | None = None
+        self._job_id = job_id
+        self._after_event = after_event
+
+    @property
+    def complete(self) -> bool:
+        return self.job is not None
+
+    def request(self) -> pb.WatchJobRequest:
+        return pb.WatchJobRequest(job_id=self._job_id, after_event=self._after_event)
+
+    def take(self, message: pb.WatchJobResponse) -> Event | None:
+        if message.HasField("job"):
+            self.job = JobStatus.from_message(message.job)
+        if not message.HasField("event") or message.event.number <= self._after_event:
+            return None
+        self._after_event = message.event.number
+        return Event.from_message(message.event)
+
+
+class Download:
+    """The bytes of one mesh file, checked piece by piece and as a whole."""
+
+    rpc = "DownloadMesh"
+
+    def __init__(self, job_id: str, face_index: int) -> None:
+        self.file: MeshFile | None = None
+        self._data = bytearray()
+        self._job_id = job_id
+        self._face_index = face_index
+
+    @property
+    def complete(self) -> bool:
+        return self.file is not None and len(self._data) == self.file.size
+
+    def request(self) -> pb.DownloadMeshRequest:
+        return pb.DownloadMeshRequest(job_id=self._job_id, face_index=self._face_index, offset=len(self._data))
+
+    def take(self, message: pb.DownloadMeshResponse) -> None:
+        chunk = message.chunk
+        file = MeshFile.from_message(chunk.file)
+        self.file = self.file or file
+        if chunk.offset != len(self._data) or file != self.file:
+            raise DownloadDamaged("The service sent another piece of the mesh than the one that follows.")
+        self._data += chunk.data
+        if len(self._data) > self.file.size:
+            raise DownloadDamaged(f"The mesh is longer than the {self.file.size} bytes that were announced.")
+
+    def verified(self) -> bytes:
+        """The whole file. Raises DownloadDamaged when its SHA-256 is not the announced one."""
+        if self.file is None or hashlib.sha256(self._data).hexdigest() != self.file.sha256:
+            raise DownloadDamaged("The SHA-256 of the mesh is not the one that was announced: download it again.")
+        return bytes(self._data)
+
+
+def upload_messages(settings: pb.JobSettings, photo: bytes) -> Iterator[pb.UploadJobRequest]:
+    """The messages of UploadJob: the settings, then the photo in order."""
+    yield pb.UploadJobRequest(settings=settings)
+    for start in range(0, len(photo), UPLOAD_CHUNK):
+        yield pb.UploadJobRequest(chunk=photo[start : start + UPLOAD_CHUNK])

@@ -1,0 +1,223 @@
+"""Everything the client raises on purpose.
+
+Selfie3dError
+├── InvalidArgument           the request is not right; `violations` says which field and what to do
+│   └── PhotoRejected         the photo is not one: empty, damaged, too large, animated, of another format ...
+├── NotFound                  no such job, or not yours, or it was removed
+├── AlreadyExists             the request_id was used with another photo or other options
+├── FailedPrecondition        not in the state for this, e.g. download before the job has ended
+├── Unauthenticated           no token, or one the service does not know
+├── PermissionDenied          the token does not allow this
+├── QuotaExceeded             too many jobs at once; `retry_after` says when to come back
+├── Unavailable               the service, or the Redis behind it, cannot be reached
+├── DeadlineExceeded          the call's timeout ran out; the job goes on
+├── Aborted                   the call was cancelled, or lost against another one
+├── ServiceError              the service failed in a way it should not have
+├── JobEnded                  the job has ended without a mesh
+│   ├── JobFailed
+│   │   └── NoFace            no face was found in the photo
+│   ├── JobCancelled
+│   └── JobExpired            the job's own deadline passed
+├── DownloadDamaged           what arrived is not what the service announced: size or SHA-256 differ
+└── MeshUnreadable            the mesh's bytes cannot be read as arrays
+
+`REASONS` (ErrorInfo.reason) and `CODES` (grpc status) are the whole translation: the reason decides, then the code.
+"""
+
+# ruff: noqa: N818 - named after the grpc statuses and the job states that they stand for
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import grpc
+from google.rpc import error_details_pb2, status_pb2
+
+if TYPE_CHECKING:
+    from selfie3d.types.job import JobStatus
+
+DETAILS_KEY = "grpc-status-details-bin"
+# Details of a status that is not the service's own. The first comes from grpc.aio when a send met a call that the
+# service had ended already, the second from a server that went down before it looked at the call.
+LOST_STATUSES = ("Internal error from Core", "CANCELLED")
+
+
+@dataclass(frozen=True)
+class Violation:
+    """What is wrong with one field of the request."""
+
+    field: str
+    description: str
+
+
+class Selfie3dError(Exception):
+    """The call failed.
+
+    Attributes
+    ----------
+    reason : the service's UPPER_SNAKE code, or the name of the grpc status; stable, made for programs
+    message : one or two sentences for people
+    code : grpc.StatusCode, None where no call failed
+    violations : the fields that are wrong
+    retry_after : seconds after which the service wants to see the call again, or None
+    job : the job as it ended, where a job was the reason
+    """
+
+    job: JobStatus | None = None
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        reason: str = "",
+        code: grpc.StatusCode | None = None,
+        violations: tuple[Violation, ...] = (),
+        retry_after: float | None = None,
+    ) -> None:
+        self.message = message or " ".join((type(self).__doc__ or "").partition("\n\n")[0].split())
+        self.reason = reason or (code.name if code else "")
+        self.code = code
+        self.violations = violations
+        self.retry_after = retry_after
+        super().__init__(self.message)
+
+
+class InvalidArgument(Selfie3dError, ValueError):
+    """The request is not right: see `violations`."""
+
+
+class PhotoRejected(InvalidArgument):
+    """The photo cannot be used: send a JPEG, PNG or WebP of at most 20 MiB and 64 megapixels."""
+
+
+class NotFound(Selfie3dError):
+    """There is no such job: it never was, it was removed, or it belongs to someone else."""
+
+
+class AlreadyExists(Selfie3dError):
+    """The request_id was used before, with another photo or other options: choose a new one."""
+
+
+class FailedPrecondition(Selfie3dError):
+    """The job is not in the state for this: wait until it has ended."""
+
+
+class Unauthenticated(Selfie3dError):
+    """The service wants a token it knows: pass Client(..., token=...)."""
+
+
+class PermissionDenied(Selfie3dError):
+    """The token does not allow this."""
+
+
+class QuotaExceeded(Selfie3dError):
+    """The service is full, or you have too many jobs: come back after `retry_after` seconds."""
+
+
+class Unavailable(Selfie3dError):
+    """The service cannot be reached: check the address, and whether `selfie3d doctor` is content there."""
+
+
+class DeadlineExceeded(Selfie3dError):
+    """The call's timeout ran out. The job goes on: ask for it again, or give a larger timeout."""
+
+
+class Aborted(Selfie3dError):
+    """The call was cancelled, or lost against another one: try again."""
+
+
+class ServiceError(Selfie3dError):
+    """The service failed in a way it should not have: its log says more."""
+
+
+class JobEnded(Selfie3dError):
+    """The job has ended without a mesh: see `job`."""
+
+
+class JobFailed(JobEnded):
+    """The job failed: see `reason` and `message`."""
+
+
+class NoFace(JobFailed):
+    """No face was found: send a photo in which a face is at least 40 px wide and not covered."""
+
+
+class JobCancelled(JobEnded):
+    """The job was cancelled."""
+
+
+class JobExpired(JobEnded):
+    """The job's deadline passed before it was done: submit it again with a longer job_timeout."""
+
+
+class DownloadDamaged(Selfie3dError):
+    """The mesh that arrived is not the one that was announced: download it again."""
+
+
+class MeshUnreadable(Selfie3dError):
+    """The mesh's bytes cannot be read as arrays."""
+
+
+REASONS: dict[str, type[Selfie3dError]] = {
+    "NO_FACE": NoFace,
+    "PHOTO_ANIMATED": PhotoRejected,
+    "PHOTO_CORRUPT": PhotoRejected,
+    "PHOTO_EMPTY": PhotoRejected,
+    "PHOTO_TOO_LARGE": PhotoRejected,
+    "PHOTO_TOO_MANY_PIXELS": PhotoRejected,
+    "PHOTO_TOO_SMALL": PhotoRejected,
+    "PHOTO_UNSUPPORTED": PhotoRejected,
+}
+
+CODES: dict[grpc.StatusCode, type[Selfie3dError]] = {
+    grpc.StatusCode.ABORTED: Aborted,
+    grpc.StatusCode.ALREADY_EXISTS: AlreadyExists,
+    grpc.StatusCode.CANCELLED: Aborted,
+    grpc.StatusCode.DATA_LOSS: ServiceError,
+    grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,
+    grpc.StatusCode.FAILED_PRECONDITION: FailedPrecondition,
+    grpc.StatusCode.INTERNAL: ServiceError,
+    grpc.StatusCode.INVALID_ARGUMENT: InvalidArgument,
+    grpc.StatusCode.NOT_FOUND: NotFound,
+    grpc.StatusCode.OUT_OF_RANGE: InvalidArgument,
+    grpc.StatusCode.PERMISSION_DENIED: PermissionDenied,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: QuotaExceeded,
+    grpc.StatusCode.UNAUTHENTICATED: Unauthenticated,
+    grpc.StatusCode.UNAVAILABLE: Unavailable,
+    grpc.StatusCode.UNIMPLEMENTED: ServiceError,
+    grpc.StatusCode.UNKNOWN: ServiceError,
+}
+
+
+def from_rpc_error(error: grpc.RpcError) -> Selfie3dError:
+    """The typed error for a failed call, synchronous or asyncio."""
+    code: grpc.StatusCode = error.code()
+    details = _rich_details(error)
+    reason = details.get(error_details_pb2.ErrorInfo)
+    retry = details.get(error_details_pb2.RetryInfo)
+    bad = details.get(error_details_pb2.BadRequest)
+    if error.details() in LOST_STATUSES:
+        code = grpc.StatusCode.UNAVAILABLE  # the service's answer is lost; asking again brings it
+    kind = REASONS.get(reason.reason if reason else "", CODES.get(code, ServiceError))
+    return kind(
+        error.details() or None,
+        reason=reason.reason if reason else "",
+        code=code,
+        violations=tuple(Violation(v.field, v.description) for v in bad.field_violations) if bad else (),
+        retry_after=retry.retry_delay.ToTimedelta().total_seconds() if retry else None,
+    )
+
+
+def _rich_details(error: grpc.RpcError) -> dict[type, Any]:
+    """The google.rpc messages of the trailing metadata, by type; unknown ones are left out."""
+    found: dict[type, Any] = {}
+    for key, value in error.trailing_metadata() or ():
+        if key != DETAILS_KEY:
+            continue
+        for packed in status_pb2.Status.FromString(value).details:
+            for kind in (error_details_pb2.ErrorInfo, error_details_pb2.RetryInfo, error_details_pb2.BadRequest):
+                message = kind()
+                if packed.Unpack(message):
+                    found[kind] = message
+    return found

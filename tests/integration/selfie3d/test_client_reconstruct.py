@@ -1,0 +1,176 @@
+"""Photo in, meshes out, over a real channel, with both faces of the client."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from selfie3d import (
+    InvalidArgument,
+    JobCancelled,
+    JobExpired,
+    JobFailed,
+    JobState,
+    NoFace,
+    PhotoRejected,
+    Selfie3dError,
+)
+from selfie3d.v1 import reconstruction_pb2 as pb
+from tests.integration.selfie3d.conftest import ask, collect
+from tests.scripted_service import MATRIX, MESH, UNAVAILABLE, Running, Script, make_ply, succeeded
+
+PHOTO = b"\xff\xd8 a photo"
+LARGE_PHOTO = bytes(range(256)) * (5 << 12)  # 5 MiB
+
+
+async def test_a_photo_becomes_a_mesh_with_its_arrays(client: Any) -> None:
+    events: list[Any] = []
+    result = await ask(client.reconstruct(PHOTO, on_event=events.append))
+    assert [event.number for event in events] == [1, 2, 3, 4, 5, 6]
+    assert [event.stage for event in events] == ["", "decode", "detect", "network", "encode", ""]
+    assert result.job.state is JobState.SUCCEEDED
+    assert result.seconds == {"network": 0.25}
+    [face] = result.faces
+    assert face.box == (10, 20, 90, 100)
+    assert face.pose.yaw == 12
+    mesh = face.mesh
+    assert mesh.data == MESH
+    assert mesh.vertices.shape == (300, 3)
+    assert mesh.triangles.max() == 299
+    np.testing.assert_array_equal(mesh.mesh_to_photo, np.reshape(MATRIX, (4, 4)))
+    assert mesh.landmarks.shape == (68, 3)
+    assert mesh.landmark_vertices.tolist() == list(range(68))
+
+
+async def test_the_request_says_what_was_asked(client: Any, script: Script) -> None:
+    options = {"format": "glb", "detail": "full", "all_faces": True, "textured": True, "priority": "bulk"}
+    await ask(client.submit(PHOTO, job_timeout=1.5, request_id="mine", **options))
+    [request] = script.requests("CreateJob")
+    assert request.photo == PHOTO
+    assert request.settings == pb.JobSettings(
+        request_id="mine",
+        options=pb.Options(format=pb.MESH_FORMAT_GLB, detail=pb.DETAIL_FULL, all_faces=True, textured=True),
+        priority=pb.PRIORITY_BULK,
+        timeout={"seconds": 1, "nanos": 500_000_000},
+    )
+
+
+async def test_a_wrong_word_is_an_error_before_anything_is_sent(client: Any, script: Script) -> None:
+    with pytest.raises(InvalidArgument, match="ply, obj, glb, stl") as raised:
+        await ask(client.submit(PHOTO, format="fbx"))
+    assert raised.value.violations[0].field == "settings.options.format"
+    with pytest.raises(TypeError, match="colour"):
+        await ask(client.submit(PHOTO, colour="red"))
+    assert script.calls == []
+
+
+async def test_a_photo_may_be_a_path_or_an_open_file(client: Any, script: Script, tmp_path: Path) -> None:
+    path = tmp_path / "me.jpg"
+    path.write_bytes(PHOTO)
+    await ask(client.submit(path))
+    await ask(client.submit(str(path)))
+    with path.open("rb") as file:
+        await ask(client.submit(file))
+    with path.open() as text, pytest.raises((TypeError, UnicodeDecodeError)):
+        await ask(client.submit(text))
+    assert [request.photo for request in script.requests("CreateJob")] == [PHOTO] * 3
+
+
+async def test_a_large_photo_is_streamed(client: Any, script: Script) -> None:
+    job = await ask(client.submit(LARGE_PHOTO, request_id="large"))
+    assert script.photos[job.id] == LARGE_PHOTO
+    assert [name for name, _ in script.calls] == ["UploadJob"]
+
+
+@pytest.mark.parametrize(("photo", "rpc"), [(PHOTO, "CreateJob"), (LARGE_PHOTO, "UploadJob")])
+async def test_a_create_that_was_cut_makes_one_job(client: Any, script: Script, photo: bytes, rpc: str) -> None:
+    script.errors[rpc] = [UNAVAILABLE, UNAVAILABLE]
+    job = await ask(client.submit(photo))
+    requests = script.requests(rpc)
+    settings = [request if rpc == "UploadJob" else request.settings for request in requests]
+    assert len(settings) == 3
+    assert len({entry.request_id for entry in settings}) == 1
+    assert len(settings[0].request_id) == 32
+    assert script.photos[job.id] == photo
+
+
+async def test_two_submits_are_two_jobs(client: Any) -> None:
+    first, second = await ask(client.submit(PHOTO)), await ask(client.submit(PHOTO))
+    assert first.id != second.id
+
+
+async def test_cuts_in_every_stream_lose_nothing(client: Any, script: Script, running: Running) -> None:
+    running.service.meshes = [make_ply(300), make_ply(500)]
+    script.outcome = succeeded(*running.service.meshes)
+    script.cuts["WatchJob"] = [0, 2, 1]
+    script.cuts["DownloadMesh"] = [3, 0, 4]
+    events: list[Any] = []
+    result = await ask(client.reconstruct(PHOTO, all_faces=True, on_event=events.append))
+    assert [event.number for event in events] == [1, 2, 3, 4, 5, 6]
+    assert [request.after_event for request in script.requests("WatchJob")] == [0, 0, 2, 3]
+    assert [face.mesh.data for face in result.faces] == running.service.meshes
+    assert [request.offset for request in script.requests("DownloadMesh")] == [0, 3000, 3000, 7000, 0]
+    assert [request.face_index for request in script.requests("DownloadMesh")] == [0, 0, 0, 0, 1]
+
+
+async def test_the_faces_of_a_scene_share_one_download(client: Any, script: Script) -> None:
+    script.outcome = succeeded(MESH, b"", b"")
+    result = await ask(client.reconstruct(PHOTO, all_faces=True, scene=True))
+    assert [face.mesh.data for face in result.faces] == [MESH] * 3
+    assert {face.file for face in result.faces} == {result.mesh.file}
+    assert len(script.requests("DownloadMesh")) == 1
+
+
+@pytest.mark.parametrize(
+    ("state", "error", "kind"),
+    [
+        (pb.JOB_STATE_FAILED, pb.JobError(code=3, reason="NO_FACE", message="No face."), NoFace),
+        (pb.JOB_STATE_FAILED, pb.JobError(code=3, reason="PHOTO_CORRUPT", message="Damaged."), PhotoRejected),
+        (pb.JOB_STATE_FAILED, pb.JobError(code=13, reason="POISON_INPUT", message="It kills."), JobFailed),
+        (pb.JOB_STATE_EXPIRED, pb.JobError(code=4, reason="DEADLINE", message="Too late."), JobExpired),
+        (pb.JOB_STATE_CANCELLED, pb.JobError(), JobCancelled),
+    ],
+)
+async def test_a_job_that_ends_without_a_mesh_raises_its_error(
+    client: Any, script: Script, state: pb.JobState, error: pb.JobError, kind: type[Selfie3dError]
+) -> None:
+    script.outcome = pb.Job(state=state, error=error)
+    with pytest.raises(kind) as raised:
+        await ask(client.reconstruct(PHOTO))
+    assert type(raised.value) is kind
+    assert raised.value.job is not None
+    assert raised.value.job.state.value == pb.JobState.Name(state).removeprefix("JOB_STATE_").lower()
+    assert raised.value.reason == (error.reason or "JOB_CANCELLED")
+    job = await ask(client.submit(PHOTO))
+    ended = await ask(job.wait())
+    assert isinstance(ended.error, kind)
+
+
+async def test_a_handle_finds_its_job_again(client: Any, script: Script) -> None:
+    made = await ask(client.submit(PHOTO))
+    job = client.job(made.id)
+    assert (await ask(job.status())).state is JobState.QUEUED
+    assert [event.number for event in await collect(job.watch(after_event=4))] == [5, 6]
+    assert (await ask(job.wait())).state is JobState.SUCCEEDED
+    assert await ask(job.download()) == MESH
+    assert (await ask(job.result())).mesh.data == MESH
+    assert script.requests("CreateJob")[0].settings.request_id == (await ask(job.status())).request_id
+
+
+async def test_a_queued_job_is_cancelled_and_removed(client: Any, script: Script) -> None:
+    job = await ask(client.submit(PHOTO))
+    assert (await ask(job.cancel())).state is JobState.CANCELLED
+    await ask(job.delete())
+    assert script.jobs == {}
+
+
+async def test_jobs_are_listed_over_pages_as_needed(client: Any, script: Script) -> None:
+    for _ in range(5):
+        await ask(client.submit(PHOTO))
+    assert [job.id for job in await collect(client.jobs())] == [f"job-{n}" for n in range(5)]
+    assert len(script.requests("ListJobs")) == 3
+    assert await collect(client.jobs("running", JobState.SUCCEEDED)) == []
+    assert list(script.requests("ListJobs")[-1].states) == [pb.JOB_STATE_RUNNING, pb.JOB_STATE_SUCCEEDED]
+    with pytest.raises(InvalidArgument, match="queued"):
+        await collect(client.jobs("done"))

@@ -1,0 +1,67 @@
+"""What users of the client rely on: its names, its two faces, what it drags in."""
+
+import inspect
+import os
+import subprocess
+import sys
+import time
+import types
+from pathlib import Path
+
+import pytest
+
+import selfie3d
+from selfie3d import AsyncClient, AsyncJob, Client, Job
+
+HEAVY = {"torch", "celery", "redis", "kombu", "vrn", "selfie3d_jobs", "selfie3d_service", "trimesh", "rich", "PIL"}
+PUBLIC = [
+    "Aborted", "AlreadyExists", "AsyncClient", "AsyncJob", "Client", "DeadlineExceeded", "Detail",
+    "DownloadDamaged", "Event", "Face", "FailedPrecondition", "Format", "HeadPose", "InvalidArgument", "Job",
+    "JobCancelled", "JobEnded", "JobExpired", "JobFailed", "JobOptions", "JobState", "JobStatus", "Mesh",
+    "MeshFile", "MeshUnreadable", "NoFace", "NotFound", "PermissionDenied", "PhotoRejected", "Priority",
+    "QuotaExceeded", "Result", "ResultFace", "Retry", "Selfie3dError", "ServiceError", "Tls", "Unauthenticated",
+    "Unavailable", "Violation",
+]  # fmt: skip
+
+
+def fresh(code: str) -> str:
+    """What `code` prints in an interpreter of its own."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+
+
+def test_the_public_names_are_these() -> None:
+    assert selfie3d.__all__ == PUBLIC
+    own = {name for name, value in vars(selfie3d).items() if not isinstance(value, types.ModuleType)}
+    assert {name for name in own if not name.startswith("_")} == set(PUBLIC)
+
+
+def test_importing_it_brings_nothing_heavy() -> None:
+    loaded = fresh("import sys, selfie3d; print(*{name.partition('.')[0] for name in sys.modules})").split()
+    assert set(loaded) & HEAVY == set()
+
+
+def test_importing_it_takes_under_half_a_second() -> None:
+    code = "import time; t = time.process_time(); import selfie3d; print(time.process_time() - t)"
+    assert min(float(fresh(code)) for _ in range(3)) < 0.5
+
+
+@pytest.mark.parametrize(("blocking", "asynchronous"), [(Client, AsyncClient), (Job, AsyncJob)])
+def test_both_faces_have_the_same_methods_and_arguments(blocking: type, asynchronous: type) -> None:
+    def methods(face: type) -> dict[str, object]:
+        public = {name: value for name, value in vars(face).items() if not name.startswith("_")}
+        return {name: (inspect.signature(value).parameters, inspect.getdoc(value)) for name, value in public.items()}
+
+    assert methods(blocking) == methods(asynchronous)
+    assert inspect.signature(Client) == inspect.signature(AsyncClient)
+
+
+def test_it_is_typed() -> None:
+    assert Path(selfie3d.__file__).with_name("py.typed").is_file()
+
+
+def test_making_a_client_asks_nothing_of_the_network() -> None:
+    started = time.monotonic()
+    Client("unreachable.invalid:1").close()
+    assert time.monotonic() - started < 5

@@ -1,0 +1,83 @@
+"""Collects what the detector takes for a face and is none, for the aligner's verdict to learn from:
+``python -m selfie3d_training.finder.mine --data DATA --detector WEIGHTS --aligner WEIGHTS --out hard.npz``.
+
+What the present aligner is very sure of is left out: those are the people in the background of the photos.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from selfie3d.types.frames import CROP_SIZE, FACE_SIZE, Crop
+from selfie3d_training.finder.faces import FaceSource
+from selfie3d_training.finder.nonfaces import NonFaces, shipped_pictures
+from selfie3d_training.photos import Image, Photos
+from selfie3d_training.views import TurnedViews
+from vrn.crop import resample
+from vrn.finder import BundledFinder, open_bundled
+from vrn.finder.face import Box
+
+HARD_SIDE = 128  # px of a collected picture
+HARD_EXTENT = 2.2  # its side / size of the box that the detector gave
+REAL_FACE = 0.98  # verdict of the aligner above which it is probably a face after all
+LEAST_SCORE = 0.3  # of the boxes that are collected
+MOST_PER_PICTURE = 6
+
+
+def hard_nonfaces(finder: BundledFinder, pictures: Iterator[Image]) -> Iterator[Image]:
+    """What the finder's detector finds in pictures without faces: (128, 128, 3) uint8 each."""
+    for picture in pictures:
+        boxes = sorted(finder.detect(picture), key=lambda box: -box.score)[:MOST_PER_PICTURE]
+        for box, face in zip(boxes, finder.aligner.align(picture, boxes), strict=True):
+            if face.score < REAL_FACE:
+                yield resample(picture, around(box), HARD_SIDE)
+
+
+def around(box: Box) -> Crop:
+    """The square that is kept of a box."""
+    return Crop.around(box.centre_px, box.size_px * HARD_EXTENT * FACE_SIZE / CROP_SIZE)
+
+
+def pictures(nonfaces: NonFaces, count: int, seed: int) -> Iterator[Image]:
+    """The shipped pictures whole, then random ones."""
+    yield from shipped_pictures()
+    rng = np.random.default_rng(seed)
+    for _ in range(count):
+        yield nonfaces.draw(rng)
+
+
+def read_hard(path: Path) -> NDArray[np.uint8]:
+    """(n, 128, 128, 3) uint8, as `main` wrote it."""
+    with np.load(path) as arrays:
+        return np.asarray(arrays["pictures"], np.uint8)
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder of the training data")
+    parser.add_argument("--detector", type=Path, required=True)
+    parser.add_argument("--aligner", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--count", type=int, default=3000, help="random pictures to look at")
+    parser.add_argument("--seed", type=int, default=5)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    photos = Photos(arguments.data)
+    faces = FaceSource(photos, photos.ids("train"), TurnedViews(arguments.out.parent / "none"), CROP_SIZE)
+    finder = open_bundled(min_score=LEAST_SCORE, detector=arguments.detector, aligner=arguments.aligner)
+    shown = tqdm(pictures(NonFaces(faces, CROP_SIZE), arguments.count, arguments.seed), mininterval=10)
+    np.savez_compressed(arguments.out, pictures=np.stack(list(hard_nonfaces(finder, shown))))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,154 @@
+"""Mesh files: PLY, OBJ, GLB and STL."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any, cast
+
+import numpy as np
+import trimesh
+from PIL import Image
+from trimesh.exchange.obj import export_obj
+from trimesh.visual.material import SimpleMaterial
+from trimesh.visual.texture import TextureVisuals
+
+from vrn.files.gltf import glb
+from vrn.files.jpeg import jpeg
+from vrn.meshing.mesh import Mesh
+from vrn.options import Format, Options
+
+MEDIA_TYPES = {
+    Format.PLY: "model/ply",
+    Format.OBJ: "model/obj",
+    Format.GLB: "model/gltf-binary",
+    Format.STL: "model/stl",
+}
+ZIP_MEDIA_TYPE = "application/zip"
+OBJ_DIGITS = 5  # after the point; mm
+WHITE, BLACK = (255, 255, 255, 255), (0, 0, 0, 255)
+
+
+@dataclass(frozen=True)
+class MeshFile:
+    """A file as it goes to disk.
+
+    Attributes
+    ----------
+    data : the file
+    extension : with the dot
+    media_type : as registered with IANA
+    """
+
+    data: bytes
+    extension: str
+    media_type: str
+
+    def metadata(self) -> dict[str, Any]:
+        """All but the bytes, as JSON types."""
+        return {
+            "extension": self.extension,
+            "media_type": self.media_type,
+            "size_bytes": len(self.data),
+            "sha256": self.sha256,
+        }
+
+    @property
+    def sha256(self) -> str:
+        """Hex digest of the file."""
+        return hashlib.sha256(self.data).hexdigest()
+
+
+def encode(mesh: Mesh, options: Options) -> MeshFile:
+    """Write one mesh. Textured where the mesh has a texture and the format can hold it."""
+    return _write([mesh], options.format)
+
+
+def encode_scene(meshes: Sequence[Mesh], options: Options) -> MeshFile:
+    """Write meshes of one frame, as scene.placed makes them, into one file."""
+    return _write(meshes, options.format)
+
+
+def _write(meshes: Sequence[Mesh], format: Format) -> MeshFile:
+    if format is Format.OBJ and any(mesh.texture for mesh in meshes):
+        return MeshFile(_zipped_obj(meshes), ".zip", ZIP_MEDIA_TYPE)
+    return MeshFile(WRITERS[format](meshes), f".{format}", MEDIA_TYPES[format])
+
+
+def _ply(meshes: Sequence[Mesh]) -> bytes:
+    """Binary little-endian PLY: position in mm, normal, sRGB bytes with alpha, confidence."""
+    return cast(bytes, _trimesh(meshes).export(file_type="ply", vertex_normal=True))
+
+
+def _stl(meshes: Sequence[Mesh]) -> bytes:
+    """Binary STL in mm, no colour."""
+    return cast(bytes, _trimesh(meshes).export(file_type="stl"))
+
+
+def _obj(meshes: Sequence[Mesh]) -> bytes:
+    """OBJ in mm with normals, and sRGB 0..1 after each position."""
+    return _obj_text(_trimesh(meshes))[0].encode()
+
+
+def _zipped_obj(meshes: Sequence[Mesh]) -> bytes:
+    """A ZIP of face.obj, material.mtl and one JPEG a face; the same meshes give the same bytes."""
+    scene = trimesh.Scene()
+    for number, mesh in enumerate(meshes, 1):
+        scene.add_geometry(_textured(mesh, f"face-{number}"), geom_name=f"face-{number}")
+    text, assets = _obj_text(scene)
+    out = BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, data in {"face.obj": text.encode(), **assets}.items():
+            entry = zipfile.ZipInfo(name)
+            entry.external_attr = 0o644 << 16  # readable for all once unpacked
+            archive.writestr(entry, data, zipfile.ZIP_DEFLATED)
+    return out.getvalue()
+
+
+def _obj_text(geometry: trimesh.Trimesh | trimesh.Scene) -> tuple[str, dict[str, bytes]]:
+    """OBJ text and the files that it names."""
+    text, assets = export_obj(
+        geometry, include_normals=True, return_texture=True, digits=OBJ_DIGITS, header="selfie3d", mtl_name="face.mtl"
+    )
+    return text, assets
+
+
+def _trimesh(meshes: Sequence[Mesh]) -> trimesh.Trimesh:
+    """All arrays in one trimesh, nothing merged or reordered."""
+    starts = np.cumsum([0, *(len(mesh.vertices) for mesh in meshes[:-1])])
+    return trimesh.Trimesh(
+        np.concatenate([mesh.vertices for mesh in meshes]),
+        np.concatenate([mesh.triangles + start for mesh, start in zip(meshes, starts, strict=True)]),
+        vertex_normals=np.concatenate([mesh.normals for mesh in meshes]),
+        vertex_colors=np.concatenate([mesh.colours for mesh in meshes]),
+        vertex_attributes={"confidence": np.concatenate([mesh.confidence for mesh in meshes])},
+        process=False,
+        validate=False,
+    )
+
+
+def _textured(mesh: Mesh, name: str) -> trimesh.Trimesh:
+    texture = mesh.texture
+    if texture is None:
+        return _trimesh([mesh])
+    picture = Image.open(BytesIO(jpeg(texture.image)))
+    material = SimpleMaterial(picture, diffuse=WHITE, ambient=WHITE, specular=BLACK, name=name)
+    return trimesh.Trimesh(
+        mesh.vertices[texture.source],
+        texture.triangles,
+        vertex_normals=mesh.normals[texture.source],
+        visual=TextureVisuals(texture.uv, material),
+        process=False,
+        validate=False,
+    )
+
+
+WRITERS: dict[Format, Callable[[Sequence[Mesh]], bytes]] = {
+    Format.PLY: _ply,
+    Format.OBJ: _obj,
+    Format.GLB: glb,
+    Format.STL: _stl,
+}

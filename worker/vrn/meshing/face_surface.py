@@ -1,0 +1,86 @@
+"""The surface of one face and what is known about it before it has colours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from selfie3d.types.frames import transform
+from vrn.finder.face import Face
+from vrn.meshing.colour import paint, upright
+from vrn.meshing.field import Field
+from vrn.meshing.landmarks import nearest_vertices, register_depth
+from vrn.meshing.mesh import Mesh, px_per_mm
+from vrn.meshing.normals import vertex_normals
+from vrn.meshing.pose import HeadFit, Plane
+from vrn.meshing.printable import relief
+from vrn.meshing.smooth import taubin
+from vrn.meshing.surface import STEPS_PX, Detail, march, solidify
+from vrn.meshing.texture import texture
+from vrn.meshing.visibility import View
+from vrn.options import Options
+
+
+@dataclass(frozen=True)
+class FaceSurface:
+    """A closed surface in the crop frame.
+
+    Attributes
+    ----------
+    vertices, normals : (n, 3) float32 - crop frame
+    triangles : (m, 3) int32 - counter-clockwise seen from outside in a frame with y up
+    view : what the camera sees of the solid
+    landmarks : (68, 3) float64 - crop frame, depth on the surface
+    head : the mean head laid over the landmarks, crop frame with y up
+    spacing : crop px between vertices
+    axes : (3, 3) float64 - the mesh frame's axes to the camera's (y up)
+    """
+
+    vertices: NDArray[np.float32]
+    normals: NDArray[np.float32]
+    triangles: NDArray[np.int32]
+    view: View
+    landmarks: NDArray[np.float64]
+    head: HeadFit
+    spacing: float
+    axes: NDArray[np.float64]
+
+    @property
+    def symmetry(self) -> Plane:
+        """The plane of symmetry of the head, crop frame."""
+        plane = self.head.symmetry
+        return Plane(upright(plane.point), upright(plane.normal))
+
+    @classmethod
+    def of(cls, field: Field, face: Face, options: Options) -> Self:
+        """Raises FieldError when the field holds no solid of a face's size."""
+        solid = solidify(field, options.detail)
+        view = View.of(solid if options.detail is Detail.STANDARD else solidify(field))
+        landmarks = register_depth(transform(face.crop.to_crop(), face.landmarks_px), view)
+        head = HeadFit.of(upright(landmarks))
+        axes = head.rotation if options.solid else np.eye(3)
+        if options.solid:
+            vertices, triangles = _relief(solid, head, px_per_mm(face) * face.crop.scale)
+        else:
+            vertices, triangles = march(solid)
+            vertices = taubin(vertices, triangles, options.smoothing)
+        normals = upright(vertex_normals(upright(vertices), triangles))
+        return cls(vertices, normals, triangles, view, landmarks, head, STEPS_PX[options.detail][0], axes)
+
+    def coloured(self, photo: NDArray[np.uint8], face: Face, *, textured: bool = False) -> Mesh:
+        """Colour it from the photo, (H, W, 3) uint8, and move it to the mesh frame."""
+        painted = paint(photo, face.crop, self.vertices, self.normals, self.view, self.symmetry, self.spacing)
+        at = nearest_vertices(self.landmarks, self.vertices)
+        picture = texture(photo, face.crop, self.vertices, self.triangles, painted) if textured else None
+        surface = self.vertices, self.triangles
+        return Mesh.assemble(surface, self.normals, painted, face, self.head.pose, at, self.axes, picture)
+
+
+def _relief(solid: Field, head: HeadFit, px_per_mm: float) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """The printable surface, crop frame."""
+    printable, to_crop = relief(solid, head.rotation, px_per_mm)
+    vertices, triangles = march(printable)
+    return transform(to_crop, vertices).astype(np.float32), triangles

@@ -1,0 +1,174 @@
+"""Weights that know their network: safetensors with the configuration in the metadata and a SHA-256 beside them.
+
+A weights file holds the tensors (fp16 as shipped, computed with in fp32) and two strings of JSON: `config`, from
+which the network is built, and `metrics`, what was measured with it. `SHA256SUMS` in the same folder, in the format
+of ``sha256sum``, lists the files that must not change. Nothing is ever unpickled and nothing is fetched.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from vrn.errors import WeightsError
+from vrn.weights.store import (
+    FOLDER,
+    MANIFEST,
+    SUFFIX,
+    bundled,
+    hash_of,
+    installed,
+    manifest,
+    record,
+    resolve,
+    verify,
+    verify_bundled,
+)
+
+__all__ = [
+    "FOLDER",
+    "MANIFEST",
+    "SUFFIX",
+    "Weights",
+    "bundled",
+    "fill",
+    "hash_of",
+    "installed",
+    "load",
+    "manifest",
+    "read",
+    "record",
+    "resolve",
+    "verify",
+    "verify_bundled",
+    "write",
+]
+
+COUNTERS = "num_batches_tracked"  # of batch normalisation; plays no part in inference and is not stored
+
+Config = dict[str, Any]
+Tensors = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What a weights file holds.
+
+    Attributes
+    ----------
+    config : the network's configuration, `family` names its kind
+    tensors : name to float32 tensor (integers stay integers)
+    metrics : what was measured with these weights
+    sha256 : of the file, hexadecimal
+    """
+
+    config: Config
+    tensors: Tensors
+    metrics: Config
+    sha256: str
+
+
+def load(path: Path) -> Weights:
+    """Read and check a weights file.
+
+    Raises WeightsError when it is missing, is no safetensors file, differs from its SHA-256, carries no
+    configuration or holds a number that is not finite.
+    """
+    sha256 = verify(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: _single(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118 - no mapping
+    except SafetensorError as error:
+        raise WeightsError(f"{path} is no safetensors file: {error}") from error
+    _check_finite(path, tensors)
+    return Weights(
+        _json(path, metadata, "config"), tensors, _json(path, {"metrics": "{}"} | metadata, "metrics"), sha256
+    )
+
+
+def read(path: Path) -> tuple[Config, Tensors]:
+    """Configuration and float32 tensors of a checked weights file; see :func:`load`."""
+    weights = load(path)
+    return weights.config, weights.tensors
+
+
+def write(
+    path: Path,
+    config: Mapping[str, Any],
+    tensors: Mapping[str, torch.Tensor],
+    metrics: Mapping[str, Any] | None = None,
+    *,
+    half: bool = True,
+) -> str:
+    """Write a weights file and its line of the manifest; returns the SHA-256.
+
+    half : store convolution weights as fp16; vectors (biases, running variances, which may be very large or small)
+        and, without `half`, everything else that is floating point as fp32
+    Raises WeightsError when a number is not finite in the stored precision.
+    """
+    stored = {
+        name: _stored(tensor, half).contiguous().cpu()
+        for name, tensor in tensors.items()
+        if not name.endswith(COUNTERS)
+    }
+    _check_finite(path, stored)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    texts = {"config": json.dumps(dict(config)), "metrics": json.dumps(dict(metrics or {}))}
+    save_file(stored, path, texts)
+    return record(path)
+
+
+def fill(module: nn.Module, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Put tensors into a module. Raises WeightsError when names or shapes are not exactly the module's."""
+    wanted = {name: t for name, t in module.state_dict().items() if not name.endswith(COUNTERS)}
+    missing, unexpected = sorted(wanted.keys() - tensors.keys()), sorted(tensors.keys() - wanted.keys())
+    if missing or unexpected:
+        raise WeightsError(
+            f"the weights do not fit the network: expected {len(wanted)} tensors, found {len(tensors)}"
+            f"; missing: {_some(missing)}; unexpected: {_some(unexpected)}"
+        )
+    for name, tensor in wanted.items():
+        if tensor.shape != tensors[name].shape:
+            raise WeightsError(f"{name}: expected shape {tuple(tensor.shape)}, found {tuple(tensors[name].shape)}")
+    module.load_state_dict(dict(tensors), strict=False)
+
+
+def _stored(tensor: torch.Tensor, half: bool) -> torch.Tensor:
+    if not tensor.is_floating_point():
+        return tensor
+    return tensor.to(torch.float16 if half and tensor.ndim > 1 else torch.float32)
+
+
+def _single(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.float() if tensor.is_floating_point() else tensor
+
+
+def _check_finite(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise WeightsError(f"{path}: expected finite numbers in {name}, found NaN or infinity")
+
+
+def _json(path: Path, metadata: Mapping[str, str], key: str) -> Config:
+    try:
+        value = json.loads(metadata[key])
+    except (KeyError, ValueError) as error:
+        raise WeightsError(f"{path}: expected JSON under {key!r} in the metadata, found none") from error
+    if not isinstance(value, dict):
+        raise WeightsError(f"{path}: expected an object under {key!r} in the metadata, found {type(value).__name__}")
+    return value
+
+
+def _some(names: list[str], most: int = 3) -> str:
+    if not names:
+        return "none"
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
