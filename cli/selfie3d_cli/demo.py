@@ -11,11 +11,13 @@ from typing import Any
 
 from rich.console import Console
 
-from selfie3d import Client, JobOptions
+from selfie3d import Client, Face, JobOptions, Result
+from selfie3d.types.mesh_file import write_atomically
 from selfie3d_cli.errors import CommandError, ExtraMissingError
 from selfie3d_cli.local_stack import LocalStack, StackConfig, free_address
-from selfie3d_cli.outcome import Face, PhotoFailedError
+from selfie3d_cli.outcome import PhotoFailedError
 from selfie3d_cli.progress import ProgressView
+from selfie3d_cli.reconstruct import preview
 from selfie3d_cli.remote import RemoteBackend
 
 OUTPUT = Path("out")
@@ -43,30 +45,25 @@ def run(args: argparse.Namespace) -> int:
             with console.status("starting Redis, the service and a worker"), LocalStack(config, lines.append) as stack:
                 stack.await_ready()
                 console.print(f"ready at {config.listen} after {time.monotonic() - started:.1f} s")
-                face, seconds = _reconstruct(photo, name, config.listen)
+                result = _reconstruct(photo, name, config.listen)
         except PhotoFailedError as failure:
             raise CommandError(f"{args.photo or name}: {failure} ({failure.reason})") from failure
         except CommandError:
             console.print("\n".join(lines[-LAST_LINES:]), markup=False)
             raise
-    _report(console, _write(face, args.output, name), seconds)
+    _report(console, _write(result.faces[0], args.output, name), result.seconds)
     return 0
 
 
-def _reconstruct(photo: bytes, name: str, address: str) -> tuple[Face, dict[str, float]]:
+def _reconstruct(photo: bytes, name: str, address: str) -> Result:
     with Client(address) as client, ProgressView(1, quiet=True) as view:
         task = view.start(name)
         backend = RemoteBackend(client, address, JobOptions())
-        made = backend.reconstruct(photo, lambda stage, progress: view.advance(task, stage, progress))
-    return made.faces[0], made.seconds
+        return backend.reconstruct(photo, lambda stage, progress: view.advance(task, stage, progress))
 
 
 def _write(face: Face, folder: Path, name: str) -> list[Path]:
-    folder.mkdir(parents=True, exist_ok=True)
-    mesh, picture = folder / f"{name}.ply", folder / f"{name}.png"
-    mesh.write_bytes(face.data)
-    picture.write_bytes(face.preview())
-    return [mesh, picture]
+    return [face.file.save(folder / f"{name}.ply"), write_atomically(folder / f"{name}.png", preview(face))]
 
 
 def _report(console: Console, files: list[Path], seconds: dict[str, float]) -> None:

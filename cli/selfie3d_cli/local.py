@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from selfie3d import JobOptions
+from selfie3d import Options, Result
 from selfie3d_cli.errors import CommandError, ExtraMissingError
-from selfie3d_cli.finder_options import finder_options
-from selfie3d_cli.outcome import Face, PhotoFailedError, Reconstruction
+from selfie3d_cli.outcome import PhotoFailedError
+from selfie3d_cli.settings import from_environment
 
 if TYPE_CHECKING:
-    from vrn import FaceResult, Field, MeshFile, Options, Reconstructor
+    from vrn import Field, Reconstructor
     from vrn.pipeline import Network
 
 
@@ -32,17 +30,22 @@ class LocalBackend:
         self._options = options
         self._recorder = recorder
 
-    def reconstruct(self, photo: bytes, on_progress: Callable[[str, float], None]) -> Reconstruction:
+    def reconstruct(self, photo: bytes, on_progress: Callable[[str, float], None]) -> Result:
         """Raises PhotoFailedError."""
         from selfie3d_photo import PhotoError
         from vrn import VrnError
 
+        self._recorder.fields.clear()
         try:
-            result = self._reconstructor.reconstruct(photo, self._options, on_progress)
+            return self._reconstructor.reconstruct(photo, self._options, on_progress)
         except (VrnError, PhotoError) as error:
             raise PhotoFailedError(str(error.reason), str(error)) from error
-        faces = [_face(face, face.file or result.scene, self._recorder.last) for face in result.faces]
-        return Reconstruction(faces, {str(stage): seconds for stage, seconds in result.seconds.items()})
+
+    def write_volume(self, index: int, path: Path) -> None:
+        """Write the volume of a face of the last photo, .raw or .npy."""
+        from vrn.files.volume_file import write_volume
+
+        write_volume(path, self._recorder.fields[index])
 
     def abandon(self) -> None:
         """Nothing goes on without us."""
@@ -52,66 +55,35 @@ class LocalBackend:
 
 
 class Recorder:
-    """A network that keeps the last field it made, for --volume."""
+    """A network that keeps the fields it makes of a photo, for --volume."""
 
     def __init__(self, network: Network) -> None:
         self._network = network
-        self.last: Field | None = None
+        self.fields: list[Field] = []
 
     def field(self, crop: NDArray[np.uint8]) -> Field:
         """The network's field. crop : (192, 192, 3) uint8 - RGB, crop frame."""
-        self.last = self._network.field(crop)
-        return self.last
+        self.fields.append(self._network.field(crop))
+        return self.fields[-1]
 
 
-def open_local(args: argparse.Namespace, options: JobOptions) -> LocalBackend:
+def open_local(args: argparse.Namespace, options: Options) -> LocalBackend:
     """Load the models of --model, --aligner and --device. Raises ExtraMissingError, CommandError."""
     try:
-        from vrn import Detail, Format, Options, Reconstructor, VrnError
+        from vrn import Reconstructor, VrnError
         from vrn.finder import open_finder
         from vrn.network import load_network
         from vrn.pipeline import pick_device
     except ModuleNotFoundError as error:
         raise ExtraMissingError.for_extra("worker", error.name) from error
-    device = pick_device(args.device or os.environ.get("SELFIE3D_DEVICE") or "auto")
+    settings = from_environment()
+    device = pick_device(args.device or settings.device)
+    aligner = args.aligner or settings.aligner
     try:
-        network = Recorder(load_network(args.model or os.environ.get("SELFIE3D_MODEL") or "default", device))
-        aligner = args.aligner or os.environ.get("SELFIE3D_ALIGNER") or "bundled"
-        finder = open_finder(aligner, device=device, **finder_options(aligner))
+        network = Recorder(load_network(args.model or settings.model, device))
+        finder = open_finder(aligner, device=device, **settings.options_of(aligner))
     except VrnError as error:
         raise CommandError(str(error)) from error
     except (ValueError, RuntimeError, AssertionError) as error:  # torch's, for a device that is not there
         raise CommandError(f"the models cannot be opened on {device}: {error}") from error
-    wanted = Options(
-        format=Format(options["format"]),
-        detail=Detail(options["detail"]),
-        all_faces=options["all_faces"],
-        scene=options["scene"],
-        textured=options["textured"],
-        printable=options["printable"],
-    )
-    return LocalBackend(Reconstructor(network, finder), wanted, network)
-
-
-def _face(face: FaceResult, file: MeshFile | None, field: Field | None) -> Face:
-    from vrn import preview_sheet
-
-    if file is None:
-        raise CommandError("The reconstruction made no file.")
-    return Face(
-        data=file.data,
-        extension=file.extension,
-        vertices=len(face.mesh.vertices),
-        triangles=len(face.mesh.triangles),
-        box=face.face.box_px,
-        score=face.face.score,
-        mesh_to_photo=face.mesh.mesh_to_photo,
-        preview=lambda: preview_sheet(face.mesh),
-        volume=partial(_write_volume, field) if field is not None else None,
-    )
-
-
-def _write_volume(field: Field, path: Path) -> None:
-    from vrn.files.volume_file import write_volume
-
-    write_volume(path, field)
+    return LocalBackend(Reconstructor(network, finder), options, network)

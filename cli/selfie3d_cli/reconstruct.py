@@ -5,17 +5,19 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any, Protocol, cast
 
-from selfie3d import Detail, Format, JobOptions
-from selfie3d_cli.errors import CommandError, UsageError
-from selfie3d_cli.local import open_local
-from selfie3d_cli.outcome import Face, Outcome, PhotoFailedError, Reconstruction, face_record
+from selfie3d import Detail, Face, Format, JobOptions, OptionError, Options, Priority, Result
+from selfie3d.types.mesh_file import write_atomically
+from selfie3d_cli.errors import CommandError, ExtraMissingError, UsageError
+from selfie3d_cli.local import LocalBackend, open_local
+from selfie3d_cli.outcome import Outcome, PhotoFailedError
 from selfie3d_cli.photos import MESH_SUFFIXES, PhotoFile, Target, find_photos
 from selfie3d_cli.progress import ProgressView
 from selfie3d_cli.remote import open_remote
@@ -32,7 +34,7 @@ class Backend(Protocol):
 
     at_once: int
 
-    def reconstruct(self, photo: bytes, on_progress: Callable[[str, float], None]) -> Reconstruction:
+    def reconstruct(self, photo: bytes, on_progress: Callable[[str, float], None]) -> Result:
         """Raises PhotoFailedError."""
         ...
 
@@ -116,36 +118,56 @@ class _Job:
             raise PhotoFailedError("PHOTO_UNREADABLE", f"cannot be read: {error.strerror}.") from error
         made = backend.reconstruct(data, advance)
         try:
-            files = [self._write(photo, index, face, made.faces) for index, face in enumerate(made.faces)]
+            meshes = tuple(self._write(photo, face, made, backend) for face in made.faces)
         except OSError as error:
             raise PhotoFailedError("OUTPUT_UNWRITABLE", f"{error.filename}: {error.strerror}.") from error
-        return Outcome(str(photo.path), list(map(face_record, made.faces, files)), made.seconds)
+        return Outcome(str(photo.path), made.faces, meshes, made.seconds)
 
-    def _write(self, photo: PhotoFile, index: int, face: Face, faces: list[Face]) -> Path:
+    def _write(self, photo: PhotoFile, face: Face, made: Result, backend: Backend) -> Path:
         """Write what belongs to one face; its mesh's path. The faces of a scene have one file."""
-        first = next(number for number, other in enumerate(faces) if other.data is face.data)
-        mesh = self._meshes.path(photo, first, face.extension)
-        if first == index:
-            mesh.write_bytes(face.data)
+        first = next(other.index for other in made.faces if other.file is face.file)
+        mesh = self._meshes.path(photo, first, face.file.extension)
+        if first == face.index:
+            face.file.save(mesh)
         if self._previews is not None:
-            self._previews.path(photo, index, ".png").write_bytes(face.preview())
-        if self._volumes is not None and face.volume is not None:
-            face.volume(self._volumes.path(photo, index, self._volume_suffix))
+            write_atomically(self._previews.path(photo, face.index, ".png"), preview(face))
+        if self._volumes is not None and isinstance(backend, LocalBackend):
+            backend.write_volume(face.index, self._volumes.path(photo, face.index, self._volume_suffix))
         return mesh
 
 
+def preview(face: Face) -> bytes:
+    """PNG of the mesh from four sides, drawn here. Raises ExtraMissingError."""
+    try:
+        from vrn import preview_sheet
+    except ModuleNotFoundError as error:
+        raise ExtraMissingError.for_extra("worker", error.name) from error
+    return preview_sheet(face.mesh)
+
+
 def _open(args: argparse.Namespace) -> Backend:
+    options = _options(args)
+    if args.local:
+        return open_local(args, options)
     several = len(args.photos) > 1 or args.photos[0].is_dir()
-    options = JobOptions(
-        format=_format(args),
-        detail=args.detail,
-        all_faces=args.all_faces,
-        scene=args.scene,
-        textured=args.textured,
-        printable=args.printable,
-        priority="bulk" if several else "interactive",
-    )
-    return open_local(args, options) if args.local else open_remote(args, options)
+    wishes = cast(JobOptions, vars(options) | {"priority": Priority.BULK if several else Priority.INTERACTIVE})
+    return open_remote(args, wishes)
+
+
+def _options(args: argparse.Namespace) -> Options:
+    """Raises UsageError for options that contradict each other."""
+    try:
+        return Options(
+            format=Format(_format(args)),
+            detail=Detail(args.detail),
+            all_faces=args.all_faces,
+            scene=args.scene,
+            textured=args.textured,
+            printable=args.printable,
+        )
+    except OptionError as error:
+        words = re.sub(r"(?<= )(format|all_faces)", lambda word: f"--{word[0].replace('_', '-')}", str(error))
+        raise UsageError(f"--{words}") from error
 
 
 def _format(args: argparse.Namespace) -> str:
@@ -160,10 +182,7 @@ def _check(args: argparse.Namespace) -> None:
     ending = args.output.suffix.lower() if args.output and not args.output.is_dir() else ""
     if ending in MESH_SUFFIXES and ending not in {f".{format}", ".zip" if format == Format.OBJ else ""}:
         raise UsageError(f"--format {format} does not fit {args.output}.")
-    if args.textured and format not in {Format.OBJ, Format.GLB}:
-        raise UsageError("--textured needs --format obj or glb: the others carry no texture.")
-    if args.scene and not args.all_faces:
-        raise UsageError("--scene needs --all-faces.")
+    _options(args)
     if args.preview and not args.local and format != Format.PLY:
         raise UsageError("--preview with a service is drawn from the mesh: it needs --format ply, or --local.")
     if args.volume and (not args.local or args.all_faces):

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-import numpy as np
-
-from selfie3d import Client, InvalidArgument, Job, JobOptions, Result, ResultFace, Retry, Selfie3dError, Tls
-from selfie3d._connection import DEFAULT_ADDRESS
-from selfie3d_cli.errors import ExtraMissingError, UsageError
-from selfie3d_cli.outcome import Face, PhotoFailedError, Reconstruction
+from selfie3d import Client, InvalidArgument, Job, JobEnded, JobOptions, Result, Retry, Selfie3dError, Tls
+from selfie3d_cli.errors import UsageError
+from selfie3d_cli.outcome import PhotoFailedError
+from selfie3d_cli.settings import from_environment
 
 CANCEL_TIMEOUT = 2.0  # seconds
 
@@ -29,14 +26,13 @@ class RemoteBackend:
         self._options = options
         self._running: set[Job] = set()
 
-    def reconstruct(self, photo: bytes, on_progress: Callable[[str, float], None]) -> Reconstruction:
+    def reconstruct(self, photo: bytes, on_progress: Callable[[str, float], None]) -> Result:
         """Raises PhotoFailedError."""
         try:
-            result = self._follow(photo, on_progress)
+            return self._follow(photo, on_progress)
         except Selfie3dError as error:
-            where = "" if error.job or isinstance(error, InvalidArgument) else f"{self._address}: "
+            where = "" if isinstance(error, JobEnded | InvalidArgument) else f"{self._address}: "
             raise PhotoFailedError(error.reason, f"{where}{error}") from error
-        return Reconstruction([_face(face) for face in result.faces], dict(result.seconds))
 
     def close(self) -> None:
         """Close the connection."""
@@ -59,7 +55,7 @@ class RemoteBackend:
 
 def open_remote(args: argparse.Namespace, options: JobOptions) -> RemoteBackend:
     """The service of --server, SELFIE3D_SERVER or localhost. Raises UsageError."""
-    address = args.server or os.environ.get("SELFIE3D_SERVER") or DEFAULT_ADDRESS
+    address = args.server or from_environment().server
     try:
         client = Client(address, token=_token(args), tls=_tls(args), timeout=args.timeout, retry=Retry(quota=True))
     except OSError as error:
@@ -70,45 +66,9 @@ def open_remote(args: argparse.Namespace, options: JobOptions) -> RemoteBackend:
 def _token(args: argparse.Namespace) -> str | None:
     if args.token_file:
         return str(Path(args.token_file).read_text().strip())
-    return os.environ.get("SELFIE3D_TOKEN")  # no argument: every user of the machine could read it
+    return from_environment().token  # no argument: every user of the machine could read it
 
 
 def _tls(args: argparse.Namespace) -> bool | Tls:
     wanted = args.tls or args.tls_ca or args.tls_cert or args.tls_server_name
     return Tls(args.tls_ca, args.tls_cert, args.tls_key, args.tls_server_name) if wanted else False
-
-
-def _face(face: ResultFace) -> Face:
-    return Face(
-        data=face.mesh.data,
-        extension=face.file.extension,
-        vertices=face.vertices,
-        triangles=face.triangles,
-        box=face.box,
-        score=face.score,
-        mesh_to_photo=face.mesh_to_photo,
-        preview=lambda: _preview(face),
-    )
-
-
-def _preview(face: ResultFace) -> bytes:
-    """PNG, drawn here from the PLY. Raises ExtraMissingError."""
-    try:
-        from vrn.meshing.mesh import Mesh
-        from vrn.meshing.pose import Pose
-        from vrn.render.preview import preview_sheet
-    except ModuleNotFoundError as error:
-        raise ExtraMissingError.for_extra("worker", error.name) from error
-    mesh = face.mesh
-    return preview_sheet(
-        Mesh(
-            mesh.vertices,
-            mesh.triangles,
-            mesh.normals,
-            mesh.colours,
-            mesh.confidence,
-            face.mesh_to_photo,
-            face.landmark_vertices.astype(np.int32),
-            Pose(face.pose.yaw, face.pose.pitch, face.pose.roll),
-        )
-    )

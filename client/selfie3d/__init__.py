@@ -1,4 +1,4 @@
-"""One photo of a face in, a coloured 3D mesh out.
+"""One photo of a face in, a coloured 3D mesh out: by a service (`Client`), or in this process (`Reconstructor`).
 
 Nothing is imported before it is asked for, so that `import selfie3d` stays quick and a part that is not installed is
 missed only by whoever needs it.
@@ -6,7 +6,7 @@ missed only by whoever needs it.
 
 from __future__ import annotations
 
-from importlib import import_module
+from importlib import import_module, metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         JobEnded,
         JobExpired,
         JobFailed,
+        JobPhotoRejected,
         MeshUnreadable,
         NoFace,
         NotFound,
@@ -37,10 +38,44 @@ if TYPE_CHECKING:
         Unavailable,
         Violation,
     )
-    from selfie3d.types.job import Event, Face, HeadPose, JobState, JobStatus, MeshFile
-    from selfie3d.types.mesh import Mesh
-    from selfie3d.types.options import Detail, Format, JobOptions, Priority
-    from selfie3d.types.result import Result, ResultFace
+    from selfie3d.types import (
+        Detail,
+        Event,
+        Face,
+        Format,
+        JobOptions,
+        JobState,
+        JobStatus,
+        Mesh,
+        MeshFile,
+        OptionError,
+        Options,
+        Pose,
+        Priority,
+        Result,
+        Stage,
+    )
+    from selfie3d.types.errors import MissingExtra
+    from vrn import Reconstructor
+
+_MODULES = {
+    "selfie3d._async_client": "AsyncClient AsyncJob",
+    "selfie3d._client": "Client Job",
+    "selfie3d._connection": "Tls",
+    "selfie3d._retry": "Retry",
+    "selfie3d.errors": (
+        "Aborted AlreadyExists DeadlineExceeded DownloadDamaged FailedPrecondition InvalidArgument JobCancelled "
+        "JobEnded JobExpired JobFailed JobPhotoRejected MeshUnreadable NoFace NotFound PermissionDenied PhotoRejected "
+        "QuotaExceeded Selfie3dError ServiceError Unauthenticated Unavailable Violation"
+    ),
+    "selfie3d.types": (
+        "Detail Event Face Format JobOptions JobState JobStatus Mesh MeshFile OptionError Options Pose Priority Result "
+        "Stage"
+    ),
+    "selfie3d.types.errors": "MissingExtra",
+    "vrn": "Reconstructor",
+}
+_HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}
 
 __all__ = [
     "Aborted",
@@ -55,7 +90,6 @@ __all__ = [
     "Face",
     "FailedPrecondition",
     "Format",
-    "HeadPose",
     "InvalidArgument",
     "Job",
     "JobCancelled",
@@ -63,77 +97,52 @@ __all__ = [
     "JobExpired",
     "JobFailed",
     "JobOptions",
+    "JobPhotoRejected",
     "JobState",
     "JobStatus",
     "Mesh",
     "MeshFile",
     "MeshUnreadable",
+    "MissingExtra",
     "NoFace",
     "NotFound",
+    "OptionError",
+    "Options",
     "PermissionDenied",
     "PhotoRejected",
+    "Pose",
     "Priority",
     "QuotaExceeded",
+    "Reconstructor",
     "Result",
-    "ResultFace",
     "Retry",
     "Selfie3dError",
     "ServiceError",
+    "Stage",
     "Tls",
     "Unauthenticated",
     "Unavailable",
     "Violation",
+    "__version__",
 ]
-
-_HOMES = {
-    "Aborted": "selfie3d.errors",
-    "AlreadyExists": "selfie3d.errors",
-    "AsyncClient": "selfie3d._async_client",
-    "AsyncJob": "selfie3d._async_client",
-    "Client": "selfie3d._client",
-    "DeadlineExceeded": "selfie3d.errors",
-    "Detail": "selfie3d.types.options",
-    "DownloadDamaged": "selfie3d.errors",
-    "Event": "selfie3d.types.job",
-    "Face": "selfie3d.types.job",
-    "FailedPrecondition": "selfie3d.errors",
-    "Format": "selfie3d.types.options",
-    "HeadPose": "selfie3d.types.job",
-    "InvalidArgument": "selfie3d.errors",
-    "Job": "selfie3d._client",
-    "JobCancelled": "selfie3d.errors",
-    "JobEnded": "selfie3d.errors",
-    "JobExpired": "selfie3d.errors",
-    "JobFailed": "selfie3d.errors",
-    "JobOptions": "selfie3d.types.options",
-    "JobState": "selfie3d.types.job",
-    "JobStatus": "selfie3d.types.job",
-    "Mesh": "selfie3d.types.mesh",
-    "MeshFile": "selfie3d.types.job",
-    "MeshUnreadable": "selfie3d.errors",
-    "NoFace": "selfie3d.errors",
-    "NotFound": "selfie3d.errors",
-    "PermissionDenied": "selfie3d.errors",
-    "PhotoRejected": "selfie3d.errors",
-    "Priority": "selfie3d.types.options",
-    "QuotaExceeded": "selfie3d.errors",
-    "Result": "selfie3d.types.result",
-    "ResultFace": "selfie3d.types.result",
-    "Retry": "selfie3d._retry",
-    "Selfie3dError": "selfie3d.errors",
-    "ServiceError": "selfie3d.errors",
-    "Tls": "selfie3d._connection",
-    "Unauthenticated": "selfie3d.errors",
-    "Unavailable": "selfie3d.errors",
-    "Violation": "selfie3d.errors",
-}
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name from its home (PEP 562)."""
+    if name == "__version__":
+        return metadata.version("selfie3d")
     if name not in _HOMES:
         raise AttributeError(f"module 'selfie3d' has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    try:
+        value = getattr(import_module(_HOMES[name]), name)
+    except ModuleNotFoundError as error:
+        if _HOMES[name].startswith("selfie3d."):
+            raise
+        from selfie3d.types.errors import MissingExtra
+
+        message = f"selfie3d.{name} needs {error.name}, which is not installed: run `pip install '.[worker]'`."
+        raise MissingExtra(message, name=error.name) from error
+    globals()[name] = value
     return value
 
 

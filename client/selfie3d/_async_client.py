@@ -1,4 +1,4 @@
-"""The asyncio client: thin faces over `conversation.py`."""
+"""The asyncio client: thin faces over `_core.py`."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Self, TypeVar, Unpack
 
 import grpc
 
-from selfie3d._base import Endpoint, JobHandle
+from selfie3d._base import BaseClient, JobHandle
 from selfie3d._connection import Connection
-from selfie3d._effects import Run, Steps, drive_async
-from selfie3d._photo import Photo, photo_bytes
-from selfie3d.types.job import Event, JobState, JobStatus
+from selfie3d._effects import Driver, Effects, drive_async
+from selfie3d.types.job_status import Event, JobState, JobStatus
 from selfie3d.types.options import JobOptions
+from selfie3d.types.photo import PhotoSource, photo_bytes
 from selfie3d.types.result import Result
 
 T = TypeVar("T")
 
 
-class AsyncClient(Endpoint):
+class AsyncClient(BaseClient):
     """A connection to the service, for any number of tasks of the event loop it was made on.
 
     ::
@@ -28,7 +28,7 @@ class AsyncClient(Endpoint):
             result = await client.reconstruct("me.jpg")
             result.faces[0].mesh.save("me.ply")
 
-    The arguments are those of `Endpoint`. Every method raises Selfie3dError (see errors.py).
+    The arguments are those of `BaseClient`. Every method raises Selfie3dError (see errors.py).
     """
 
     def _open(self, connection: Connection) -> grpc.aio.Channel:
@@ -36,7 +36,7 @@ class AsyncClient(Endpoint):
 
     async def reconstruct(
         self,
-        photo: Photo,
+        photo: PhotoSource,
         *,
         timeout: float | None = None,
         on_event: Callable[[Event], None] | None = None,
@@ -46,12 +46,14 @@ class AsyncClient(Endpoint):
 
         on_event : called with each event of the job
         """
-        steps = self._talk.reconstruct(photo_bytes(photo), options, timeout)
-        return await self._drive(steps, on_event)
+        effects = self._core.reconstruct(photo_bytes(photo), options, timeout)
+        return await self._drive(effects, on_event)
 
-    async def submit(self, photo: Photo, *, timeout: float | None = None, **options: Unpack[JobOptions]) -> AsyncJob:
+    async def submit(
+        self, photo: PhotoSource, *, timeout: float | None = None, **options: Unpack[JobOptions]
+    ) -> AsyncJob:
         """Queue a photo. Safe to repeat with the same request_id."""
-        status = await self._drive(self._talk.submit(photo_bytes(photo), options, timeout))
+        status = await self._drive(self._core.submit(photo_bytes(photo), options, timeout))
         return AsyncJob(self, status.id, status)
 
     def job(self, job_id: str) -> AsyncJob:
@@ -60,7 +62,7 @@ class AsyncClient(Endpoint):
 
     def jobs(self, *states: JobState | str, timeout: float | None = None) -> AsyncIterator[JobStatus]:
         """The caller's jobs, newest first, in these states or all; pages are fetched as needed."""
-        return aiter(Run(self._talk.jobs(states, timeout), self._carrier))
+        return aiter(Driver(self._core.jobs(states, timeout), self._transport))
 
     async def close(self) -> None:
         """Close the connection; running calls end."""
@@ -74,8 +76,8 @@ class AsyncClient(Endpoint):
     ) -> None:
         await self.close()
 
-    async def _drive(self, steps: Steps[T], on_event: Callable[[Event], None] | None = None) -> T:
-        return await drive_async(steps, self._carrier, on_event)
+    async def _drive(self, effects: Effects[T], on_event: Callable[[Event], None] | None = None) -> T:
+        return await drive_async(effects, self._transport, on_event)
 
 
 class AsyncJob(JobHandle[AsyncClient]):
@@ -83,31 +85,31 @@ class AsyncJob(JobHandle[AsyncClient]):
 
     async def status(self, *, timeout: float | None = None) -> JobStatus:
         """The job as it is now."""
-        return await self._client._drive(self._talk.status(self.id, timeout))
+        return await self._client._drive(self._core.status(self.id, timeout))
 
     def watch(self, after_event: int = 0, *, timeout: float | None = None) -> AsyncIterator[Event]:
         """The events behind that number, each once, until the job has ended; goes on by itself after a cut."""
-        return aiter(Run(self._talk.watch(self.id, after_event, timeout), self._client._carrier))
+        return aiter(Driver(self._core.watch(self.id, after_event, timeout), self._client._transport))
 
     async def wait(self, *, timeout: float | None = None) -> JobStatus:
         """The job once it has ended, in whatever state; `JobStatus.error` says why there is no mesh."""
-        return await self._client._drive(self._talk.watch(self.id, 0, timeout))
+        return await self._client._drive(self._core.watch(self.id, 0, timeout))
 
     async def result(self, *, timeout: float | None = None, on_event: Callable[[Event], None] | None = None) -> Result:
         """Wait and download. Raises JobFailed, JobCancelled or JobExpired when there is no mesh.
 
         on_event : called with each event of the job
         """
-        return await self._client._drive(self._talk.result(self.id, timeout), on_event)
+        return await self._client._drive(self._core.result(self.id, timeout), on_event)
 
     async def download(self, face_index: int = 0, *, timeout: float | None = None) -> bytes:
         """One face's mesh file, checked against its size and SHA-256; goes on where it was after a cut."""
-        return await self._client._drive(self._talk.download(self.id, face_index, timeout))
+        return await self._client._drive(self._core.download(self.id, face_index, timeout))
 
     async def cancel(self, *, timeout: float | None = None) -> JobStatus:
         """Stop the job; one that has ended stays as it is."""
-        return await self._client._drive(self._talk.cancel(self.id, timeout))
+        return await self._client._drive(self._core.cancel(self.id, timeout))
 
     async def delete(self, *, timeout: float | None = None) -> None:
         """Remove the ended job, its photo and its meshes now."""
-        await self._client._drive(self._talk.delete(self.id, timeout))
+        await self._client._drive(self._core.delete(self.id, timeout))

@@ -5,19 +5,19 @@ from __future__ import annotations
 from typing import Any, Generic, TypeVar
 
 from selfie3d._connection import DEFAULT_ADDRESS, Connection, Pem, Tls
-from selfie3d._core import Conversation
-from selfie3d._effects import Carrier
+from selfie3d._core import Core
+from selfie3d._effects import Transport
 from selfie3d._retry import Retry
-from selfie3d.types.job import JobStatus
+from selfie3d.types.job_status import JobStatus
 
 TIMEOUT = 300.0  # seconds for one logical call, retries, waiting and downloads included
 
 
-class Endpoint:
+class BaseClient:
     """A connection to the service.
 
     address : host:port, or unix:/path
-    token : sent with every call; without TLS it travels readable
+    token : sent with every call; without TLS anyone on the way can read it
     tls : False; True for gRPC's own list of authorities; a PEM file of authorities; or Tls(...) for mutual TLS
     timeout : seconds for one logical call, retries included; math.inf: no end; each method can be given its own
     retry : when failed calls are made again
@@ -34,15 +34,15 @@ class Endpoint:
     ) -> None:
         connection = Connection(address, tls, token)
         self._channel = self._open(connection)
-        self._carrier = Carrier(self._channel, connection.metadata)
-        self._talk = Conversation(retry or Retry(), timeout)
+        self._transport = Transport(self._channel, connection.metadata)
+        self._core = Core(retry or Retry(), timeout)
 
     def _open(self, connection: Connection) -> Any:
         """The channel, blocking or asyncio."""
         raise NotImplementedError
 
 
-AnyClient = TypeVar("AnyClient", bound=Endpoint)
+AnyClient = TypeVar("AnyClient", bound=BaseClient)
 
 
 class JobHandle(Generic[AnyClient]):
@@ -58,7 +58,7 @@ class JobHandle(Generic[AnyClient]):
         self.id = job_id
         self.submitted = submitted
         self._client = client
-        self._talk = client._talk
+        self._core = client._core
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.id}>"

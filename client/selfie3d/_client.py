@@ -1,4 +1,4 @@
-"""The blocking client: thin faces over `conversation.py`."""
+"""The blocking client: thin faces over `_core.py`."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Self, TypeVar, Unpack
 
 import grpc
 
-from selfie3d._base import Endpoint, JobHandle
+from selfie3d._base import BaseClient, JobHandle
 from selfie3d._connection import Connection
-from selfie3d._effects import Run, Steps, drive
-from selfie3d._photo import Photo, photo_bytes
-from selfie3d.types.job import Event, JobState, JobStatus
+from selfie3d._effects import Driver, Effects, drive
+from selfie3d.types.job_status import Event, JobState, JobStatus
 from selfie3d.types.options import JobOptions
+from selfie3d.types.photo import PhotoSource, photo_bytes
 from selfie3d.types.result import Result
 
 T = TypeVar("T")
 
 
-class Client(Endpoint):
+class Client(BaseClient):
     """A connection to the service, for any number of threads.
 
     ::
@@ -28,7 +28,7 @@ class Client(Endpoint):
             result = client.reconstruct("me.jpg")
             result.faces[0].mesh.save("me.ply")
 
-    The arguments are those of `Endpoint`. Every method raises Selfie3dError (see errors.py).
+    The arguments are those of `BaseClient`. Every method raises Selfie3dError (see errors.py).
     """
 
     def _open(self, connection: Connection) -> grpc.Channel:
@@ -36,7 +36,7 @@ class Client(Endpoint):
 
     def reconstruct(
         self,
-        photo: Photo,
+        photo: PhotoSource,
         *,
         timeout: float | None = None,
         on_event: Callable[[Event], None] | None = None,
@@ -46,12 +46,12 @@ class Client(Endpoint):
 
         on_event : called with each event of the job
         """
-        steps = self._talk.reconstruct(photo_bytes(photo), options, timeout)
-        return self._drive(steps, on_event)
+        effects = self._core.reconstruct(photo_bytes(photo), options, timeout)
+        return self._drive(effects, on_event)
 
-    def submit(self, photo: Photo, *, timeout: float | None = None, **options: Unpack[JobOptions]) -> Job:
+    def submit(self, photo: PhotoSource, *, timeout: float | None = None, **options: Unpack[JobOptions]) -> Job:
         """Queue a photo. Safe to repeat with the same request_id."""
-        status = self._drive(self._talk.submit(photo_bytes(photo), options, timeout))
+        status = self._drive(self._core.submit(photo_bytes(photo), options, timeout))
         return Job(self, status.id, status)
 
     def job(self, job_id: str) -> Job:
@@ -60,7 +60,7 @@ class Client(Endpoint):
 
     def jobs(self, *states: JobState | str, timeout: float | None = None) -> Iterator[JobStatus]:
         """The caller's jobs, newest first, in these states or all; pages are fetched as needed."""
-        return iter(Run(self._talk.jobs(states, timeout), self._carrier))
+        return iter(Driver(self._core.jobs(states, timeout), self._transport))
 
     def close(self) -> None:
         """Close the connection; running calls end."""
@@ -72,8 +72,8 @@ class Client(Endpoint):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
-    def _drive(self, steps: Steps[T], on_event: Callable[[Event], None] | None = None) -> T:
-        return drive(steps, self._carrier, on_event)
+    def _drive(self, effects: Effects[T], on_event: Callable[[Event], None] | None = None) -> T:
+        return drive(effects, self._transport, on_event)
 
 
 class Job(JobHandle[Client]):
@@ -81,31 +81,31 @@ class Job(JobHandle[Client]):
 
     def status(self, *, timeout: float | None = None) -> JobStatus:
         """The job as it is now."""
-        return self._client._drive(self._talk.status(self.id, timeout))
+        return self._client._drive(self._core.status(self.id, timeout))
 
     def watch(self, after_event: int = 0, *, timeout: float | None = None) -> Iterator[Event]:
         """The events behind that number, each once, until the job has ended; goes on by itself after a cut."""
-        return iter(Run(self._talk.watch(self.id, after_event, timeout), self._client._carrier))
+        return iter(Driver(self._core.watch(self.id, after_event, timeout), self._client._transport))
 
     def wait(self, *, timeout: float | None = None) -> JobStatus:
         """The job once it has ended, in whatever state; `JobStatus.error` says why there is no mesh."""
-        return self._client._drive(self._talk.watch(self.id, 0, timeout))
+        return self._client._drive(self._core.watch(self.id, 0, timeout))
 
     def result(self, *, timeout: float | None = None, on_event: Callable[[Event], None] | None = None) -> Result:
         """Wait and download. Raises JobFailed, JobCancelled or JobExpired when there is no mesh.
 
         on_event : called with each event of the job
         """
-        return self._client._drive(self._talk.result(self.id, timeout), on_event)
+        return self._client._drive(self._core.result(self.id, timeout), on_event)
 
     def download(self, face_index: int = 0, *, timeout: float | None = None) -> bytes:
         """One face's mesh file, checked against its size and SHA-256; goes on where it was after a cut."""
-        return self._client._drive(self._talk.download(self.id, face_index, timeout))
+        return self._client._drive(self._core.download(self.id, face_index, timeout))
 
     def cancel(self, *, timeout: float | None = None) -> JobStatus:
         """Stop the job; one that has ended stays as it is."""
-        return self._client._drive(self._talk.cancel(self.id, timeout))
+        return self._client._drive(self._core.cancel(self.id, timeout))
 
     def delete(self, *, timeout: float | None = None) -> None:
         """Remove the ended job, its photo and its meshes now."""
-        self._client._drive(self._talk.delete(self.id, timeout))
+        self._client._drive(self._core.delete(self.id, timeout))

@@ -46,7 +46,7 @@ class Connection:
     """Everything that is needed to reach the service.
 
     tls : False: none; True: gRPC's own list of authorities; Tls, or the authorities' PEM as path or bytes
-    token : sent as ``authorization: Bearer ...``; without TLS it travels readable
+    token : sent as ``authorization: Bearer ...``; without TLS anyone on the way can read it
     """
 
     address: str

@@ -1,8 +1,8 @@
-"""What a conversation with the service consists of, apart from how it is carried.
+"""What the client asks of the outside world, apart from how it is done.
 
-The core (`conversation.py`) is written once, as generators that yield the steps below and are sent what came of them:
-the answer, or a Failure. A `Run` carries the steps, over a blocking channel or an asyncio one; nothing else differs
-between `Client` and `AsyncClient`.
+The core (`_core.py`) is written once, as generators that yield the effects below and are sent what came of them: the
+answer, or a Failure. A `Driver` performs them over a blocking channel or an asyncio one; nothing else differs between
+`Client` and `AsyncClient`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Call:
+class Unary:
     """Make a call with one answer; answered with it. `request` makes the message or the stream of messages anew."""
 
     rpc: str
@@ -32,7 +32,7 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Open:
+class OpenStream:
     """Make a call with a stream of answers; answered with the stream, which has `cancel()`."""
 
     rpc: str
@@ -63,16 +63,16 @@ class Emit:
 
 @dataclass(frozen=True)
 class Failure:
-    """What a step is answered with when its call failed; a class of its own because grpc's streams are RpcErrors."""
+    """What an effect is answered with when its call failed; a class of its own because grpc's streams are RpcErrors."""
 
     error: grpc.RpcError
 
 
-Step = Call | Open | Read | Sleep | Emit
-Steps = Generator[Step, Any, T]  # a conversation that ends in a T
+Effect = Unary | OpenStream | Read | Sleep | Emit
+Effects = Generator[Effect, Any, T]  # they end in a T
 
 
-class Carrier:
+class Transport:
     """A channel and what is sent beside every message.
 
     channel : grpc.Channel or grpc.aio.Channel
@@ -83,7 +83,7 @@ class Carrier:
         self._stub = ReconstructionServiceStub(channel)  # type: ignore[no-untyped-call]
         self._metadata = metadata
 
-    def start(self, step: Call | Open) -> Any:
+    def start(self, step: Unary | OpenStream) -> Any:
         """The call's answer, or the awaitable or stream that stands for it."""
         return getattr(self._stub, step.rpc)(step.request(), timeout=step.timeout, metadata=self._headers())
 
@@ -96,17 +96,17 @@ class Carrier:
         return (*self._metadata, *context.items())
 
 
-class Run(Generic[T]):
-    """One conversation on its way over a carrier: iterate it, with or without `async`, for what it emits.
+class Driver(Generic[T]):
+    """One conversation on its way over a transport: iterate it, with or without `async`, for what it emits.
 
     result : what it ended in, once it is iterated to its end
     """
 
     result: T
 
-    def __init__(self, steps: Steps[T], carrier: Carrier) -> None:
+    def __init__(self, steps: Effects[T], transport: Transport) -> None:
         self._steps = steps
-        self._carrier = carrier
+        self._transport = transport
 
     def __iter__(self) -> Generator[Any, None, None]:
         answer = None
@@ -114,7 +114,7 @@ class Run(Generic[T]):
             while (step := self._advance(answer)) is not None:
                 if isinstance(step, Emit):
                     yield step.value
-                answer = _carry(step, self._carrier)
+                answer = _perform(step, self._transport)
 
     async def __aiter__(self) -> AsyncGenerator[Any, None]:
         answer = None
@@ -122,9 +122,9 @@ class Run(Generic[T]):
             while (step := self._advance(answer)) is not None:
                 if isinstance(step, Emit):
                     yield step.value
-                answer = await _carry_async(step, self._carrier)
+                answer = await _perform_async(step, self._transport)
 
-    def _advance(self, answer: Any) -> Step | None:
+    def _advance(self, answer: Any) -> Effect | None:
         try:
             return self._steps.send(answer)
         except StopIteration as end:
@@ -132,9 +132,9 @@ class Run(Generic[T]):
             return None
 
 
-def drive(steps: Steps[T], carrier: Carrier, on_emit: Callable[[Any], None] | None = None) -> T:
+def drive(steps: Effects[T], transport: Transport, on_emit: Callable[[Any], None] | None = None) -> T:
     """Carry a conversation to its end, blocking; what it emits goes to `on_emit`."""
-    run = Run(steps, carrier)
+    run = Driver(steps, transport)
     with closing(iter(run)) as values:
         for value in values:
             if on_emit is not None:
@@ -142,9 +142,9 @@ def drive(steps: Steps[T], carrier: Carrier, on_emit: Callable[[Any], None] | No
     return run.result
 
 
-async def drive_async(steps: Steps[T], carrier: Carrier, on_emit: Callable[[Any], None] | None = None) -> T:
+async def drive_async(steps: Effects[T], transport: Transport, on_emit: Callable[[Any], None] | None = None) -> T:
     """The same on the running event loop."""
-    run = Run(steps, carrier)
+    run = Driver(steps, transport)
     async with aclosing(aiter(run)) as values:
         async for value in values:
             if on_emit is not None:
@@ -152,11 +152,11 @@ async def drive_async(steps: Steps[T], carrier: Carrier, on_emit: Callable[[Any]
     return run.result
 
 
-def _carry(step: Step, carrier: Carrier) -> Any:
+def _perform(step: Effect, transport: Transport) -> Any:
     try:
         match step:
-            case Call() | Open():
-                return carrier.start(step)
+            case Unary() | OpenStream():
+                return transport.start(step)
             case Read(stream):
                 return next(stream, None)
             case Sleep(seconds):
@@ -166,13 +166,13 @@ def _carry(step: Step, carrier: Carrier) -> Any:
     return None
 
 
-async def _carry_async(step: Step, carrier: Carrier) -> Any:
+async def _perform_async(step: Effect, transport: Transport) -> Any:
     try:
         match step:
-            case Call():
-                return await carrier.start(step)
-            case Open():
-                return carrier.start(step)
+            case Unary():
+                return await transport.start(step)
+            case OpenStream():
+                return transport.start(step)
             case Read(stream):
                 message = await stream.read()
                 return None if message is grpc.aio.EOF else message

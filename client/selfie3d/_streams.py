@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 from selfie3d.errors import DownloadDamaged
-from selfie3d.types.job import Event, JobStatus, MeshFile
+from selfie3d.types import Event, JobStatus, MeshFile
 from selfie3d.v1 import reconstruction_pb2 as pb
+from selfie3d.wire import event_of, file_of, status_of
 
 UPLOAD_CHUNK = 1 << 20  # bytes; the service takes up to 1 MiB a message
 STREAMED_PHOTO = 3 << 20  # bytes; larger photos are streamed: a service may keep gRPC's limit of 4 MiB a message
@@ -52,11 +53,11 @@ class Watch:
 
     def take(self, message: pb.WatchJobResponse) -> Event | None:
         if message.HasField("job"):
-            self.job = JobStatus.from_message(message.job)
+            self.job = status_of(message.job)
         if not message.HasField("event") or message.event.number <= self._after_event:
             return None
         self._after_event = message.event.number
-        return Event.from_message(message.event)
+        return event_of(message.event)
 
 
 class Download:
@@ -79,7 +80,7 @@ class Download:
 
     def take(self, message: pb.DownloadMeshResponse) -> None:
         chunk = message.chunk
-        file = MeshFile.from_message(chunk.file)
+        file = file_of(chunk.file)
         self.file = self.file or file
         if chunk.offset != len(self._data) or file != self.file:
             raise DownloadDamaged("The service sent another piece of the mesh than the one that follows.")

@@ -1,6 +1,7 @@
 """Everything the client raises on purpose.
 
 Selfie3dError
+├── MeshUnreadable            the mesh's bytes cannot be read as arrays
 ├── InvalidArgument           the request is not right; `violations` says which field and what to do
 │   └── PhotoRejected         the photo is not one: empty, damaged, too large, animated, of another format ...
 ├── NotFound                  no such job, or not yours, or it was removed
@@ -15,11 +16,11 @@ Selfie3dError
 ├── ServiceError              the service failed in a way it should not have
 ├── JobEnded                  the job has ended without a mesh
 │   ├── JobFailed
-│   │   └── NoFace            no face was found in the photo
+│   │   ├── NoFace            no face was found in the photo
+│   │   └── JobPhotoRejected  a PhotoRejected, too: the worker could not use the photo
 │   ├── JobCancelled
 │   └── JobExpired            the job's own deadline passed
-├── DownloadDamaged           what arrived is not what the service announced: size or SHA-256 differ
-└── MeshUnreadable            the mesh's bytes cannot be read as arrays
+└── DownloadDamaged           what arrived is not what the service announced: size or SHA-256 differ
 
 `REASONS` (ErrorInfo.reason) and `CODES` (grpc status) are the whole translation: the reason decides, then the code.
 """
@@ -28,59 +29,43 @@ Selfie3dError
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import grpc
 from google.rpc import error_details_pb2, status_pb2
 
-if TYPE_CHECKING:
-    from selfie3d.types.job import JobStatus
+from selfie3d.types.errors import MeshUnreadable, Selfie3dError, Violation
+from selfie3d.types.job_status import JobState, JobStatus
+
+__all__ = [
+    "Aborted",
+    "AlreadyExists",
+    "DeadlineExceeded",
+    "DownloadDamaged",
+    "FailedPrecondition",
+    "InvalidArgument",
+    "JobCancelled",
+    "JobEnded",
+    "JobExpired",
+    "JobFailed",
+    "JobPhotoRejected",
+    "MeshUnreadable",
+    "NoFace",
+    "NotFound",
+    "PermissionDenied",
+    "PhotoRejected",
+    "QuotaExceeded",
+    "Selfie3dError",
+    "ServiceError",
+    "Unauthenticated",
+    "Unavailable",
+    "Violation",
+]
 
 DETAILS_KEY = "grpc-status-details-bin"
 # Details of a status that is not the service's own. The first comes from grpc.aio when a send met a call that the
 # service had ended already, the second from a server that went down before it looked at the call.
 LOST_STATUSES = ("Internal error from Core", "CANCELLED")
-
-
-@dataclass(frozen=True)
-class Violation:
-    """What is wrong with one field of the request."""
-
-    field: str
-    description: str
-
-
-class Selfie3dError(Exception):
-    """The call failed.
-
-    Attributes
-    ----------
-    reason : the service's UPPER_SNAKE code, or the name of the grpc status; stable, made for programs
-    message : one or two sentences for people
-    code : grpc.StatusCode, None where no call failed
-    violations : the fields that are wrong
-    retry_after : seconds after which the service wants to see the call again, or None
-    job : the job as it ended, where a job was the reason
-    """
-
-    job: JobStatus | None = None
-
-    def __init__(
-        self,
-        message: str | None = None,
-        *,
-        reason: str = "",
-        code: grpc.StatusCode | None = None,
-        violations: tuple[Violation, ...] = (),
-        retry_after: float | None = None,
-    ) -> None:
-        self.message = message or " ".join((type(self).__doc__ or "").partition("\n\n")[0].split())
-        self.reason = reason or (code.name if code else "")
-        self.code = code
-        self.violations = violations
-        self.retry_after = retry_after
-        super().__init__(self.message)
 
 
 class InvalidArgument(Selfie3dError, ValueError):
@@ -132,7 +117,14 @@ class ServiceError(Selfie3dError):
 
 
 class JobEnded(Selfie3dError):
-    """The job has ended without a mesh: see `job`."""
+    """The job has ended without a mesh: see `job`.
+
+    Attributes
+    ----------
+    job : the job as it ended
+    """
+
+    job: JobStatus
 
 
 class JobFailed(JobEnded):
@@ -141,6 +133,10 @@ class JobFailed(JobEnded):
 
 class NoFace(JobFailed):
     """No face was found: send a photo in which a face is at least 40 px wide and not covered."""
+
+
+class JobPhotoRejected(JobFailed, PhotoRejected):
+    """The photo cannot be used: send a JPEG, PNG or WebP of at most 20 MiB and 64 megapixels."""
 
 
 class JobCancelled(JobEnded):
@@ -155,10 +151,6 @@ class DownloadDamaged(Selfie3dError):
     """The mesh that arrived is not the one that was announced: download it again."""
 
 
-class MeshUnreadable(Selfie3dError):
-    """The mesh's bytes cannot be read as arrays."""
-
-
 REASONS: dict[str, type[Selfie3dError]] = {
     "NO_FACE": NoFace,
     "PHOTO_ANIMATED": PhotoRejected,
@@ -168,6 +160,10 @@ REASONS: dict[str, type[Selfie3dError]] = {
     "PHOTO_TOO_MANY_PIXELS": PhotoRejected,
     "PHOTO_TOO_SMALL": PhotoRejected,
     "PHOTO_UNSUPPORTED": PhotoRejected,
+}
+
+ENDED_REASONS: dict[str, type[JobEnded]] = {
+    reason: kind if issubclass(kind, JobEnded) else JobPhotoRejected for reason, kind in REASONS.items()
 }
 
 CODES: dict[grpc.StatusCode, type[Selfie3dError]] = {
@@ -188,6 +184,27 @@ CODES: dict[grpc.StatusCode, type[Selfie3dError]] = {
     grpc.StatusCode.UNIMPLEMENTED: ServiceError,
     grpc.StatusCode.UNKNOWN: ServiceError,
 }
+
+
+ENDED: dict[JobState, type[JobEnded]] = {
+    JobState.FAILED: JobFailed,
+    JobState.CANCELLED: JobCancelled,
+    JobState.EXPIRED: JobExpired,
+}
+
+
+def ended_error(job: JobStatus, code: int, reason: str, message: str) -> JobEnded | None:
+    """The typed error of a job that ended without a mesh: its reason decides, then its state. None for other jobs.
+
+    code : google.rpc.Code
+    """
+    if job.state not in ENDED:
+        return None
+    kind = ENDED_REASONS.get(reason, ENDED[job.state])
+    status = next((status for status in CODES if status.value[0] == code), None)
+    error = kind(message or None, reason=reason or f"JOB_{job.state.name}", code=status)
+    error.job = job
+    return error
 
 
 def from_rpc_error(error: grpc.RpcError) -> Selfie3dError:

@@ -27,7 +27,18 @@ from PIL import Image
 from selfie3d.types.frames import Grid
 from tests.benchmarks import original
 from tests.photos import astronaut
-from vrn import Detail, Face, Field, Format, Mesh, Options, Reconstructor, extract_surface, preview_sheet, turntable
+from vrn import (
+    AlignedFace,
+    Detail,
+    Field,
+    Format,
+    Mesh,
+    Options,
+    Reconstructor,
+    extract_surface,
+    preview_sheet,
+    turntable,
+)
 from vrn.crop import resample
 from vrn.files.export import encode
 from vrn.meshing.face_surface import FaceSurface
@@ -97,7 +108,7 @@ def photos(reconstructor: Reconstructor) -> dict[str, NDArray[np.uint8]]:
     return {"frontal": np.asarray(Image.open(BytesIO(astronaut())).convert("RGB")), **turned}
 
 
-def seen(reconstructor: Reconstructor, photo: NDArray[np.uint8]) -> tuple[Face, Field]:
+def seen(reconstructor: Reconstructor, photo: NDArray[np.uint8]) -> tuple[AlignedFace, Field]:
     """The face that the pipeline takes, and its volume."""
     recorder = _Recorder(reconstructor)
     out = BytesIO()
@@ -118,7 +129,7 @@ class _Recorder:
         return self.fields[-1]
 
 
-def original_row(name: str, photo: NDArray[np.uint8], face: Face, field: Field) -> tuple[Mesh, Row]:
+def original_row(name: str, photo: NDArray[np.uint8], face: AlignedFace, field: Field) -> tuple[Mesh, Row]:
     volume, crop = original.byte_volume(field), resample(photo, face.crop)
 
     def work() -> tuple[NDArray[np.float64], NDArray[np.int32], NDArray[np.uint8], bytes]:
@@ -139,7 +150,7 @@ def original_row(name: str, photo: NDArray[np.uint8], face: Face, field: Field) 
 
 
 def ours_row(
-    name: str, photo: NDArray[np.uint8], face: Face, field: Field, detail: Detail, note: str = ""
+    name: str, photo: NDArray[np.uint8], face: AlignedFace, field: Field, detail: Detail, note: str = ""
 ) -> tuple[Mesh, Row]:
     options = Options(Format.PLY, detail)
 

@@ -10,25 +10,13 @@ import torch
 
 from selfie3d.types.frames import CROP_SIZE
 from selfie3d.v1 import reconstruction_pb2 as pb
+from selfie3d.wire import face_messages, options_of
 from selfie3d_worker.config import WorkerConfig
 from selfie3d_worker.model import Output
-from vrn import Detail, FaceResult, Format, MeshFile, Options, Reconstructor
+from vrn import Reconstructor
 from vrn.finder import open_finder
 from vrn.network import Network, load_network
-
-FORMATS = {
-    pb.MESH_FORMAT_UNSPECIFIED: Format.PLY,
-    pb.MESH_FORMAT_PLY: Format.PLY,
-    pb.MESH_FORMAT_OBJ: Format.OBJ,
-    pb.MESH_FORMAT_GLB: Format.GLB,
-    pb.MESH_FORMAT_STL: Format.STL,
-}
-DETAILS = {
-    pb.DETAIL_UNSPECIFIED: Detail.STANDARD,
-    pb.DETAIL_PREVIEW: Detail.PREVIEW,
-    pb.DETAIL_STANDARD: Detail.STANDARD,
-    pb.DETAIL_FULL: Detail.FULL,
-}
+from vrn.pipeline import pick_device
 
 
 def open_reconstructor(config: WorkerConfig) -> VrnModel:
@@ -37,7 +25,7 @@ def open_reconstructor(config: WorkerConfig) -> VrnModel:
     Raises vrn.VrnError, ValueError for an unknown finder, and what torch raises for a device that is not there.
     """
     torch.set_num_threads(config.threads or max(1, len(os.sched_getaffinity(0)) // config.concurrency))
-    device = _device(config.device)
+    device = pick_device(config.device)
     network = load_network(config.model, device)
     network.field(np.zeros((CROP_SIZE, CROP_SIZE, 3), np.uint8))  # the first run is slow; no caller should wait for it
     options = config.face_alignment.options() if config.aligner == "face-alignment" else {}
@@ -56,53 +44,5 @@ class VrnModel:
 
     def __call__(self, photo: bytes, options: pb.Options, on_stage: Callable[[str, float], None]) -> Output:
         """Reconstruct. Raises PhotoError, VrnError, and what `on_stage` raises."""
-        result = self._reconstructor.reconstruct(photo, vrn_options(options), on_stage)
-        faces = [_face(index, found, options) for index, found in enumerate(result.faces)]
-        if result.scene:
-            faces[0].file.CopyFrom(_file(result.scene, options))
-        return Output(faces, [file.data for file in result.files])
-
-
-def vrn_options(options: pb.Options) -> Options:
-    """The API's options as vrn's; the service has checked them."""
-    return Options(
-        format=FORMATS[options.format],
-        detail=DETAILS[options.detail],
-        all_faces=options.all_faces,
-        scene=options.scene,
-        textured=options.textured,
-        printable=options.printable,
-    )
-
-
-def _face(index: int, result: FaceResult, options: pb.Options) -> pb.Face:
-    mesh = result.mesh
-    x, y, width, height = result.face.box_px
-    points = zip(mesh.landmarks.tolist(), mesh.landmark_vertices.tolist(), strict=True)
-    return pb.Face(
-        index=index,
-        box=pb.Box(x=x, y=y, width=width, height=height),
-        score=result.face.score,
-        mesh_to_photo=mesh.mesh_to_photo.ravel().tolist(),
-        pose=pb.HeadPose(yaw=mesh.pose.yaw, pitch=mesh.pose.pitch, roll=mesh.pose.roll),
-        landmarks=[pb.Landmark(x=px, y=py, z=pz, vertex=vertex) for (px, py, pz), vertex in points],
-        vertices=len(mesh.vertices),
-        triangles=len(mesh.triangles),
-        file=_file(result.file, options) if result.file else None,
-    )
-
-
-def _file(file: MeshFile, options: pb.Options) -> pb.MeshFile:
-    return pb.MeshFile(
-        format=options.format or pb.MESH_FORMAT_PLY,
-        media_type=file.media_type,
-        extension=file.extension,
-        size_bytes=len(file.data),
-        sha256=file.sha256,
-    )
-
-
-def _device(name: str) -> str:
-    if name != "auto":
-        return name
-    return "cuda" if torch.cuda.is_available() else "cpu"
+        result = self._reconstructor.reconstruct(photo, options_of(options), on_stage)
+        return Output(face_messages(result.faces), [file.data or b"" for file in result.files])

@@ -1,85 +1,135 @@
-"""A mesh as it came from the service."""
+"""The mesh: what a reconstruction hands out."""
 
 from __future__ import annotations
 
-from functools import cached_property
+from dataclasses import dataclass
 from io import BytesIO
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from selfie3d.errors import MeshUnreadable
-from selfie3d.types.job import Face, MeshFile
+from selfie3d.types.errors import MeshUnreadable
+from selfie3d.types.mesh_file import MeshFile
 from selfie3d.types.ply import columns, read_ply
+from selfie3d.types.pose import Pose
 
 if TYPE_CHECKING:
     from trimesh import Trimesh
 
+COLUMNS: dict[str, tuple[str, type[Any]]] = {
+    "vertices": ("x y z", np.float32),
+    "normals": ("nx ny nz", np.float32),
+    "colours": ("red green blue", np.uint8),
+    "confidence": ("confidence", np.uint8),
+}  # attribute -> the PLY's properties and their type here
 
-class Mesh:
-    """A mesh file and, when it is a PLY, its arrays.
 
-    Frame: right-handed, y up, the face looks along +z, estimated millimetres, origin inside the head.
+@dataclass(frozen=True, eq=False)
+class Texture:
+    """A picture for a mesh. Vertices on a seam of the picture appear once for each side of it.
 
     Attributes
     ----------
-    data : the file's bytes
-    file : MeshFile - format, extension, size and SHA-256
-    mesh_to_photo : (4, 4) float64 - mesh (x, y, z, 1) in mm to photo (x px, y px, depth px towards the viewer)
-    landmarks : (68, 3) float64 - Multi-PIE points, mm
-    landmark_vertices : (68,) int64 - the nearest vertex of each
-
-    The arrays raise MeshUnreadable for formats other than PLY.
+    image : (h, w, 3) uint8 - sRGB
+    uv : (k, 2) float32 - u to the right, v up, (0, 0) the lower left corner of the picture
+    source : (k,) int32 - the mesh's vertex
+    triangles : (m, 3) int32 - the mesh's triangles in these k vertices
     """
 
-    def __init__(self, data: bytes, face: Face) -> None:
-        self.data = data
-        self.file: MeshFile = face.file
-        self.mesh_to_photo = face.mesh_to_photo
-        self.landmarks = face.landmarks
-        self.landmark_vertices = face.landmark_vertices
+    image: NDArray[np.uint8]
+    uv: NDArray[np.float32]
+    source: NDArray[np.int32]
+    triangles: NDArray[np.int32]
+
+
+@dataclass(frozen=True, eq=False)
+class Mesh:
+    """A closed, coloured surface in the mesh frame: right-handed, estimated mm, x right, y up, the face along +z.
+
+    A mesh that came from the service reads its arrays from its PLY file when they are asked for; in other formats it
+    is a file only, and the arrays raise MeshUnreadable. A mesh made in this process has them in any case.
+
+    Attributes
+    ----------
+    vertices : (n, 3) float32 - mm
+    triangles : (m, 3) int32 - counter-clockwise seen from outside
+    normals : (n, 3) float32 - unit, outward
+    colours : (n, 3) uint8 - sRGB
+    confidence : (n,) uint8 - where a colour comes from: 2 seen in the photo, 1 mirrored from the other side, 0 filled
+    mesh_to_photo : (4, 4) float64 - mesh (x, y, z, 1) in mm to photo (x px, y px, depth px towards the viewer)
+    landmark_vertices : (68,) int32 - the vertex of each landmark of the 68-point Multi-PIE scheme
+    pose : Pose - of the head in the photo
+    texture : Texture | None - made in this process only
+    file : MeshFile | None - the file that holds the mesh
+    """
+
+    vertices: NDArray[np.float32]
+    triangles: NDArray[np.int32]
+    normals: NDArray[np.float32]
+    colours: NDArray[np.uint8]
+    confidence: NDArray[np.uint8]
+    mesh_to_photo: NDArray[np.float64]
+    landmark_vertices: NDArray[np.int32]
+    pose: Pose
+    texture: Texture | None = None
+    file: MeshFile | None = None
+
+    @classmethod
+    def of_file(
+        cls, file: MeshFile, mesh_to_photo: NDArray[np.float64], landmark_vertices: NDArray[np.int32], pose: Pose
+    ) -> Self:
+        """The mesh of a file; nothing is read before it is asked for."""
+        mesh = cls.__new__(cls)
+        known = {"mesh_to_photo": mesh_to_photo, "landmark_vertices": landmark_vertices, "pose": pose, "file": file}
+        mesh.__dict__.update(known)
+        return mesh
+
+    def __getattr__(self, name: str) -> Any:
+        """An array that was not read yet."""
+        if name not in COLUMNS and name != "triangles":
+            raise AttributeError(f"a mesh has no {name}")
+        value = self.__dict__[name] = self._triangles() if name == "triangles" else self._column(name)
+        return value
 
     def __repr__(self) -> str:
-        return f"<Mesh {self.file.format}, {len(self.data)} bytes>"
+        return (
+            f"<Mesh {self.file.format}, {self.file.size} bytes>"
+            if self.file
+            else f"<Mesh, {len(self.vertices)} vertices>"
+        )
 
-    @cached_property
-    def vertices(self) -> NDArray[np.float32]:
-        """(n, 3) float32 - x, y, z in mm, mesh frame."""
-        return self._vertex_columns("x y z", np.float32)
+    @property
+    def data(self) -> bytes:
+        """The file's bytes. Raises ValueError for a mesh without a file."""
+        if self.file is None or self.file.data is None:
+            raise ValueError("The mesh has no file.")
+        return self.file.data
 
-    @cached_property
-    def triangles(self) -> NDArray[np.int32]:
-        """(m, 3) int32 - vertex indices, counter-clockwise seen from outside."""
-        records = self._elements.get("face")
-        for name in ("vertex_indices", "vertex_index"):
-            if records is not None and name in (records.dtype.names or ()):
-                return np.ascontiguousarray(records[name], np.int32)
-        raise MeshUnreadable("The PLY file has no triangles.")
+    @property
+    def landmarks(self) -> NDArray[np.float32]:
+        """(68, 3) float32 - the landmarks on the surface, mm."""
+        return self.vertices[self.landmark_vertices]
 
-    @cached_property
-    def normals(self) -> NDArray[np.float32]:
-        """(n, 3) float32 - unit length, pointing outwards."""
-        return self._vertex_columns("nx ny nz", np.float32)
+    @property
+    def axes(self) -> NDArray[np.float64]:
+        """(3, 3) float64 - the mesh's axes to the camera's (x right, y up, z to the viewer), a rotation."""
+        linear = np.diag([1.0, -1.0, 1.0]) @ self.mesh_to_photo[:3, :3]
+        return np.asarray(linear / np.cbrt(np.linalg.det(linear)))
 
-    @cached_property
-    def colours(self) -> NDArray[np.uint8]:
-        """(n, 3) uint8 - sRGB."""
-        return self._vertex_columns("red green blue", np.uint8)
-
-    @cached_property
-    def confidence(self) -> NDArray[np.uint8]:
-        """(n,) uint8 - where each colour comes from: 2 seen in the photo, 1 mirrored from the other side, 0 filled."""
-        return self._vertex_columns("confidence", np.uint8)[:, 0]
+    @property
+    def size_mm(self) -> tuple[float, float, float]:
+        """Width, height and depth of the bounding box, estimated mm."""
+        width, height, depth = np.ptp(self.vertices, axis=0).tolist()
+        return (width, height, depth)
 
     def save(self, path: str | PathLike[str]) -> Path:
-        """Write the file as it came; returns the path. Missing folders are made."""
-        target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(self.data)
-        return target
+        """Write the file as it came; returns the path. Missing folders are made. Raises OSError, ValueError."""
+        if self.file is None:
+            raise ValueError("The mesh has no file.")
+        return self.file.save(path)
 
     def to_trimesh(self) -> Trimesh:
         """The mesh for trimesh, with colours and normals where the format has them.
@@ -88,31 +138,42 @@ class Mesh:
         """
         import trimesh
 
-        if self.file.format != "ply":
+        if "vertices" not in self.__dict__ and self.file and self.file.format != "ply":
             return trimesh.load_mesh(BytesIO(self.data), file_type=self.file.extension.lstrip("."), process=False)
         return trimesh.Trimesh(
             self.vertices,
             self.triangles,
-            vertex_colors=self._optional("red green blue"),
-            vertex_normals=self._optional("nx ny nz"),
+            vertex_colors=self._optional("colours"),
+            vertex_normals=self._optional("normals"),
             process=False,
         )
 
-    @cached_property
-    def _elements(self) -> dict[str, NDArray[Any]]:
-        if self.file.format != "ply":
-            message = (
-                f"A {self.file.format} file is handed out as bytes only; ask for format='ply', or use to_trimesh()."
-            )
-            raise MeshUnreadable(message)
-        return read_ply(self.data)
+    def _optional(self, name: str) -> NDArray[Any] | None:
+        try:
+            found: NDArray[Any] = getattr(self, name)
+        except MeshUnreadable:
+            return None
+        return found
 
-    def _optional(self, names: str) -> NDArray[Any] | None:
-        vertices = self._elements.get("vertex")
-        return None if vertices is None else columns(vertices, names)
-
-    def _vertex_columns(self, names: str, dtype: type[Any]) -> NDArray[Any]:
-        found = self._optional(names)
+    def _column(self, name: str) -> NDArray[Any]:
+        names, dtype = COLUMNS[name]
+        records = self._elements().get("vertex")
+        found = None if records is None else columns(records, names)
         if found is None:
             raise MeshUnreadable(f"The PLY file's vertices have no {names}.")
-        return found.astype(dtype, copy=False)
+        return found.astype(dtype, copy=False) if " " in names else found[:, 0].astype(dtype, copy=False)
+
+    def _triangles(self) -> NDArray[np.int32]:
+        records = self._elements().get("face")
+        for name in ("vertex_indices", "vertex_index"):
+            if records is not None and name in (records.dtype.names or ()):
+                return np.ascontiguousarray(records[name], np.int32)
+        raise MeshUnreadable("The PLY file has no triangles.")
+
+    def _elements(self) -> dict[str, NDArray[Any]]:
+        if self.file is None or self.file.format != "ply":
+            what = self.file.format if self.file else "missing"
+            raise MeshUnreadable(
+                f"A {what} file is handed out as bytes only; ask for format='ply', or use to_trimesh()."
+            )
+        return read_ply(self.data)

@@ -1,18 +1,16 @@
-"""What the mesh should be, in words; translated to the API's enums in one place."""
+"""What a caller may ask for, and which wishes go together."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypedDict
+from typing import Any, Self, TypedDict, TypeVar
 
-from google.protobuf.duration_pb2 import Duration
-
-from selfie3d.errors import InvalidArgument, Violation
-from selfie3d.v1 import reconstruction_pb2 as pb
+E = TypeVar("E", bound=StrEnum)
 
 
 class Format(StrEnum):
-    """The mesh file: PLY carries colours, normals and confidence; STL no colour."""
+    """A mesh file's format; the value is its extension without the dot. STL holds no colour."""
 
     PLY = "ply"
     OBJ = "obj"
@@ -21,29 +19,76 @@ class Format(StrEnum):
 
 
 class Detail(StrEnum):
-    """About 5,000 triangles, about 40,000, or the network's full grid."""
+    """How fine the surface is sampled."""
 
-    PREVIEW = "preview"
-    STANDARD = "standard"
-    FULL = "full"
+    PREVIEW = "preview"  # about 5,000 triangles
+    STANDARD = "standard"  # about 40,000 triangles
+    FULL = "full"  # the network's full grid, about 200,000 triangles
 
 
 class Priority(StrEnum):
-    """Interactive jobs overtake bulk jobs."""
+    """Interactive jobs overtake bulk jobs. Also the names of the queues, in the order in which workers look at them."""
 
     INTERACTIVE = "interactive"
     BULK = "bulk"
 
 
-class JobOptions(TypedDict, total=False):
-    """The keyword arguments of `submit` and `reconstruct`.
+class OptionError(ValueError):
+    """An option is not one that there is, or two do not go together.
 
-    format : "ply" (default), "obj", "glb" or "stl"
-    detail : "preview", "standard" (default) or "full"
-    all_faces : every face, by descending size, instead of the largest only
-    scene : with all_faces: one file with all faces in place
-    textured : UV coordinates and a JPEG texture instead of vertex colours; obj (then a ZIP) and glb only
-    printable : a solid with a flat base
+    Attributes
+    ----------
+    field : its name in `Options` or `JobOptions`
+    """
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of a reconstruction. Raises OptionError for a word that there is not and for options that contradict.
+
+    Attributes
+    ----------
+    format : of the files
+    detail : how fine the surface is
+    all_faces : every face by descending size, not the largest only
+    scene : one file with all faces in place instead of one file a face; needs all_faces
+    textured : a texture picture instead of vertex colours; OBJ (then a ZIP) and GLB only
+    printable : a solid with a flat back to print; an STL always is one
+    """
+
+    format: Format = Format.PLY
+    detail: Detail = Detail.STANDARD
+    all_faces: bool = False
+    scene: bool = False
+    textured: bool = False
+    printable: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "format", choice(Format, "format", self.format))
+        object.__setattr__(self, "detail", choice(Detail, "detail", self.detail))
+        if self.textured and self.format not in (Format.OBJ, Format.GLB):
+            raise OptionError("textured", "textured needs format obj or glb: the others hold no texture.")
+        if self.scene and not self.all_faces:
+            raise OptionError("scene", "scene needs all_faces.")
+
+    @property
+    def solid(self) -> bool:
+        """Whether the mesh must be printable."""
+        return self.printable or self.format is Format.STL
+
+    @classmethod
+    def of(cls, **wanted: Any) -> Self:
+        """Options from keywords. Raises OptionError, and TypeError for an option that there is not."""
+        return cls(**wanted)
+
+
+class JobOptions(TypedDict, total=False):
+    """The keyword arguments of `submit` and `reconstruct`: those of `Options`, and what only a job has.
+
     priority : "interactive" (default) or "bulk"
     job_timeout : seconds after which the job expires if it has not ended; default: the service's
     request_id : idempotency key, 1 to 64 of [A-Za-z0-9_-]; default: a new one for this call
@@ -60,38 +105,9 @@ class JobOptions(TypedDict, total=False):
     request_id: str
 
 
-def job_settings(request_id: str, options: JobOptions) -> pb.JobSettings:
-    """The options as the message of the API.
-
-    Raises InvalidArgument for a word that is not in the enums above, TypeError for an unknown option.
-    """
-    unknown = options.keys() - JobOptions.__annotations__.keys()
-    if unknown:
-        raise TypeError(f"unknown options: {', '.join(sorted(unknown))}")
-    timeout = options.get("job_timeout")
-    duration = Duration()
-    if timeout is not None:
-        duration.FromNanoseconds(round(timeout * 1e9))
-    return pb.JobSettings(
-        request_id=request_id,
-        options=pb.Options(
-            format=f"MESH_FORMAT_{_word(Format, 'format', options.get('format', 'ply'))}",
-            detail=f"DETAIL_{_word(Detail, 'detail', options.get('detail', 'standard'))}",
-            all_faces=options.get("all_faces", False),
-            scene=options.get("scene", False),
-            textured=options.get("textured", False),
-            printable=options.get("printable", False),
-        ),
-        priority=f"PRIORITY_{_word(Priority, 'priority', options.get('priority', 'interactive'))}",
-        timeout=duration if timeout is not None else None,
-    )
-
-
-def _word(enum: type[StrEnum], field: str, word: str) -> str:
-    """The enum's member name for a word of the caller."""
+def choice(enum: type[E], field: str, word: str) -> E:
+    """The member for a caller's word. Raises OptionError, which lists the words that there are."""
     try:
-        return enum(word).name
+        return enum(word)
     except ValueError:
-        message = f"{field} is {word!r}; it must be one of {', '.join(enum)}."
-        violation = Violation(f"settings.options.{field}", message)
-        raise InvalidArgument(message, reason="INVALID_OPTION", violations=(violation,)) from None
+        raise OptionError(field, f"{field} is {word!r}; it must be one of {', '.join(enum)}.") from None

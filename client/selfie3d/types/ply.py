@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from selfie3d.errors import MeshUnreadable
+from selfie3d.types.errors import MeshUnreadable
 
 TYPES = {
     "char": "<i1", "uchar": "<u1", "short": "<i2", "ushort": "<u2", "int": "<i4", "uint": "<u4",

@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from selfie3d.types.job import Face, JobStatus
+from selfie3d.types.face import Face
 from selfie3d.types.mesh import Mesh
+from selfie3d.types.mesh_file import MeshFile
 
-
-@dataclass(frozen=True, eq=False)
-class ResultFace(Face):
-    """A face with its mesh. In a scene all faces share one mesh file, each with its own `mesh_to_photo`."""
-
-    mesh: Mesh
-
-    @classmethod
-    def of(cls, face: Face, mesh: Mesh) -> ResultFace:
-        """The face with its mesh."""
-        return cls(**{field.name: getattr(face, field.name) for field in fields(Face)}, mesh=mesh)
+if TYPE_CHECKING:
+    from selfie3d.types.job_status import JobStatus
 
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """The faces of a photo, by descending size, and the job that made them."""
+    """The reconstruction of a photo, whether a service made it or this process.
 
-    job: JobStatus
-    faces: tuple[ResultFace, ...]
+    Attributes
+    ----------
+    faces : by descending size
+    seconds : {stage: seconds}, as measured where it was made, summed over the faces
+    job : the job that made it; None when this process did
+    """
+
+    faces: tuple[Face, ...]
+    seconds: dict[str, float] = field(default_factory=dict)
+    job: JobStatus | None = None
 
     @property
     def mesh(self) -> Mesh:
@@ -33,6 +34,6 @@ class Result:
         return self.faces[0].mesh
 
     @property
-    def seconds(self) -> dict[str, float]:
-        """{stage: seconds}, as measured by the worker."""
-        return self.job.seconds
+    def files(self) -> list[MeshFile]:
+        """The files to hand out: one per face, or one for the whole scene."""
+        return list({id(face.file): face.file for face in self.faces}.values())

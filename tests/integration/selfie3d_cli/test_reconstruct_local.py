@@ -17,7 +17,7 @@ from selfie3d.types.ply import columns, read_ply
 from tests.photos import astronaut, coffee, two_faces
 
 KEYS = ["photo", "status", "error", "faces", "seconds"]
-FACE_KEYS = ["mesh", "vertices", "triangles", "box", "score", "mesh_to_photo"]
+FACE_KEYS = ["mesh", "vertices", "triangles", "box", "score", "mesh_to_photo", "pose"]
 STAGES = ["decode", "detect", "align", "network", "surface", "colour", "encode"]
 
 

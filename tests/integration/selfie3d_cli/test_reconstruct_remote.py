@@ -19,7 +19,7 @@ from selfie3d_cli.main import main
 from tests.scripted_service import MATRIX, MESH, Running, Script, make_ply, rich_error, succeeded
 
 KEYS = ["photo", "status", "error", "faces", "seconds"]
-FACE_KEYS = ["mesh", "vertices", "triangles", "box", "score", "mesh_to_photo"]
+FACE_KEYS = ["mesh", "vertices", "triangles", "box", "score", "mesh_to_photo", "pose"]
 
 
 @pytest.fixture

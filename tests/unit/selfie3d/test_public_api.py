@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import time
-import types
 from pathlib import Path
 
 import pytest
@@ -16,11 +15,11 @@ from selfie3d import AsyncClient, AsyncJob, Client, Job
 HEAVY = {"torch", "celery", "redis", "kombu", "vrn", "selfie3d_jobs", "selfie3d_service", "trimesh", "rich", "PIL"}
 PUBLIC = [
     "Aborted", "AlreadyExists", "AsyncClient", "AsyncJob", "Client", "DeadlineExceeded", "Detail",
-    "DownloadDamaged", "Event", "Face", "FailedPrecondition", "Format", "HeadPose", "InvalidArgument", "Job",
-    "JobCancelled", "JobEnded", "JobExpired", "JobFailed", "JobOptions", "JobState", "JobStatus", "Mesh",
-    "MeshFile", "MeshUnreadable", "NoFace", "NotFound", "PermissionDenied", "PhotoRejected", "Priority",
-    "QuotaExceeded", "Result", "ResultFace", "Retry", "Selfie3dError", "ServiceError", "Tls", "Unauthenticated",
-    "Unavailable", "Violation",
+    "DownloadDamaged", "Event", "Face", "FailedPrecondition", "Format", "InvalidArgument", "Job", "JobCancelled",
+    "JobEnded", "JobExpired", "JobFailed", "JobOptions", "JobPhotoRejected", "JobState", "JobStatus", "Mesh",
+    "MeshFile", "MeshUnreadable", "MissingExtra", "NoFace", "NotFound", "OptionError", "Options",
+    "PermissionDenied", "PhotoRejected", "Pose", "Priority", "QuotaExceeded", "Reconstructor", "Result", "Retry",
+    "Selfie3dError", "ServiceError", "Stage", "Tls", "Unauthenticated", "Unavailable", "Violation", "__version__",
 ]  # fmt: skip
 
 
@@ -31,10 +30,26 @@ def fresh(code: str) -> str:
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
 
 
-def test_the_public_names_are_these() -> None:
+def test_the_public_names_are_these_and_all_are_there() -> None:
     assert selfie3d.__all__ == PUBLIC
-    own = {name for name, value in vars(selfie3d).items() if not isinstance(value, types.ModuleType)}
-    assert {name for name in own if not name.startswith("_")} == set(PUBLIC)
+    assert all(getattr(selfie3d, name) for name in PUBLIC)
+    assert set(PUBLIC) <= set(dir(selfie3d))
+    with pytest.raises(AttributeError, match="no attribute 'Clint'"):
+        selfie3d.Clint  # noqa: B018
+
+
+def test_the_types_need_neither_grpc_nor_protobuf() -> None:
+    loaded = fresh("import sys, selfie3d.types; print(*{name.partition('.')[0] for name in sys.modules})").split()
+    assert set(loaded) & (HEAVY | {"grpc", "google"}) == set()
+
+
+def test_a_part_that_is_not_installed_is_named_with_its_extra() -> None:
+    code = "import sys; sys.modules['skimage'] = None; import selfie3d; print(selfie3d.Client); selfie3d.Reconstructor"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    ended = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert "_client.Client" in ended.stdout
+    assert "MissingExtra: selfie3d.Reconstructor needs skimage" in ended.stderr
+    assert "pip install '.[worker]'" in ended.stderr
 
 
 def test_importing_it_brings_nothing_heavy() -> None:

@@ -14,7 +14,7 @@ from selfie3d_training.dataset import Material, Target
 from selfie3d_training.evaluate import cases, evaluate, report, summary, table, view_cases
 from selfie3d_training.metrics import front_map, normal_angle, score, surface_error, surface_of
 from selfie3d_training.turn import make_views
-from vrn.finder.face import Face
+from vrn.finder.face import AlignedFace
 from vrn.meshing.field import Field
 from vrn.network import HourglassConfig
 
@@ -134,10 +134,10 @@ class LandmarkFinder:
         self._material, self._photos = material, iter(photos)
         self._first = True
 
-    def find(self, _: np.ndarray) -> list[Face]:
+    def find(self, _: np.ndarray) -> list[AlignedFace]:
         landmarks = self._material.photos.labels.landmarks[next(self._photos)].astype(float)
         first, self._first = self._first, False
-        return [] if first else [Face(landmarks + 500, 0.9), Face(landmarks, 0.8)]
+        return [] if first else [AlignedFace(landmarks + 500, 0.9), AlignedFace(landmarks, 0.8)]
 
 
 def test_faces_are_binned_by_yaw_and_misses_counted(material: Material, tmp_path: Path) -> None:

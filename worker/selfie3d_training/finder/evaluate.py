@@ -28,7 +28,7 @@ from selfie3d_training.finder.nonfaces import NonFaces, cut, shipped_pictures
 from selfie3d_training.photos import Image, Photos
 from selfie3d_training.views import TurnedViews
 from vrn.finder import open_bundled
-from vrn.finder.face import Face, Finder
+from vrn.finder.face import AlignedFace, Finder
 
 UNSEEN = ("chelsea", "coffee", "rocket")  # pictures of scikit-image that no training sees
 CENTRE_LIMIT, SCALE_LIMIT = 0.08, 0.10  # share of the face's size
@@ -57,7 +57,7 @@ class Tally:
     error: list[float] = field(default_factory=list)
     depth: list[float] = field(default_factory=list)
 
-    def add(self, faces: Sequence[Face], truth: NDArray[np.float64]) -> bool:
+    def add(self, faces: Sequence[AlignedFace], truth: NDArray[np.float64]) -> bool:
         """Compare with the landmarks (68, 3) in the same picture; whether centre and scale are within the limits."""
         self.shown += 1
         centre, size = box_of(truth)
@@ -237,7 +237,7 @@ def _unseen_piece(rng: Rng) -> Image:
     return cut(pictures[int(rng.integers(len(pictures)))], rng, 192, 0.5, 1.5, 30)
 
 
-def _failure(picture: Image, faces: Sequence[Face], truth: NDArray[np.float64] | None) -> Image:
+def _failure(picture: Image, faces: Sequence[AlignedFace], truth: NDArray[np.float64] | None) -> Image:
     """A tile of a sheet: the truth green, answers red."""
     tile = picture.copy()
     width = max(1, max(tile.shape[:2]) // 300)

@@ -23,7 +23,7 @@ from selfie3d_training.photos import Image, Photos
 from selfie3d_training.views import TurnedViews
 from vrn.crop import resample
 from vrn.finder import BundledFinder, open_bundled
-from vrn.finder.face import Box
+from vrn.finder.face import Detection
 
 HARD_SIDE = 128  # px of a collected picture
 HARD_EXTENT = 2.2  # its side / size of the box that the detector gave
@@ -41,7 +41,7 @@ def hard_nonfaces(finder: BundledFinder, pictures: Iterator[Image]) -> Iterator[
                 yield resample(picture, around(box), HARD_SIDE)
 
 
-def around(box: Box) -> Crop:
+def around(box: Detection) -> Crop:
     """The square that is kept of a box."""
     return Crop.around(box.centre_px, box.size_px * HARD_EXTENT * FACE_SIZE / CROP_SIZE)
 

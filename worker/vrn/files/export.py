@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import zipfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from io import BytesIO
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import trimesh
@@ -16,10 +14,9 @@ from trimesh.exchange.obj import export_obj
 from trimesh.visual.material import SimpleMaterial
 from trimesh.visual.texture import TextureVisuals
 
+from selfie3d.types import Format, Mesh, MeshFile, Options
 from vrn.files.gltf import glb
 from vrn.files.jpeg import jpeg
-from vrn.meshing.mesh import Mesh
-from vrn.options import Format, Options
 
 MEDIA_TYPES = {
     Format.PLY: "model/ply",
@@ -30,36 +27,6 @@ MEDIA_TYPES = {
 ZIP_MEDIA_TYPE = "application/zip"
 OBJ_DIGITS = 5  # after the point; mm
 WHITE, BLACK = (255, 255, 255, 255), (0, 0, 0, 255)
-
-
-@dataclass(frozen=True)
-class MeshFile:
-    """A file as it goes to disk.
-
-    Attributes
-    ----------
-    data : the file
-    extension : with the dot
-    media_type : as registered with IANA
-    """
-
-    data: bytes
-    extension: str
-    media_type: str
-
-    def metadata(self) -> dict[str, Any]:
-        """All but the bytes, as JSON types."""
-        return {
-            "extension": self.extension,
-            "media_type": self.media_type,
-            "size_bytes": len(self.data),
-            "sha256": self.sha256,
-        }
-
-    @property
-    def sha256(self) -> str:
-        """Hex digest of the file."""
-        return hashlib.sha256(self.data).hexdigest()
 
 
 def encode(mesh: Mesh, options: Options) -> MeshFile:
@@ -74,8 +41,8 @@ def encode_scene(meshes: Sequence[Mesh], options: Options) -> MeshFile:
 
 def _write(meshes: Sequence[Mesh], format: Format) -> MeshFile:
     if format is Format.OBJ and any(mesh.texture for mesh in meshes):
-        return MeshFile(_zipped_obj(meshes), ".zip", ZIP_MEDIA_TYPE)
-    return MeshFile(WRITERS[format](meshes), f".{format}", MEDIA_TYPES[format])
+        return MeshFile.of(_zipped_obj(meshes), format, ZIP_MEDIA_TYPE, ".zip")
+    return MeshFile.of(WRITERS[format](meshes), format, MEDIA_TYPES[format], f".{format}")
 
 
 def _ply(meshes: Sequence[Mesh]) -> bytes:

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from selfie3d.types import Mesh
 from vrn.files.jpeg import jpeg
-from vrn.meshing.mesh import Mesh
 
 FLOAT, UNSIGNED_SHORT, UNSIGNED_INT = 5126, 5123, 5125  # componentType
 VERTICES, INDICES = 34962, 34963  # bufferView.target

@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from selfie3d.types.frames import CROP_SIZE, FACE_SIZE, Crop
 from vrn.crop import sample
-from vrn.finder.face import Box, Face
+from vrn.finder.face import AlignedFace, Detection
 from vrn.finder.networks import AlignerNetwork
 
 LOOSENESS = 1.7  # side of the network's picture / size of the face's box
@@ -70,7 +70,7 @@ class Aligner:
         self.device = torch.device(device)
 
     @torch.inference_mode()
-    def align(self, image: NDArray[np.uint8], boxes: Sequence[Box]) -> list[Face]:
+    def align(self, image: NDArray[np.uint8], boxes: Sequence[Detection]) -> list[AlignedFace]:
         """image : (height, width, 3) uint8 RGB, photo frame -> a face per box; its score is the aligner's alone."""
         if not boxes:
             return []
@@ -86,16 +86,19 @@ class Aligner:
             view = upright_view(landmarks)
         scores = torch.stack(verdicts).amin(0).tolist()
         answers = landmarks.double().cpu().numpy()
-        return [Face(_to_photo(points, box), score) for points, box, score in zip(answers, boxes, scores, strict=True)]
+        return [
+            AlignedFace(_to_photo(points, box), score)
+            for points, box, score in zip(answers, boxes, scores, strict=True)
+        ]
 
-    def _patches(self, image: NDArray[np.uint8], boxes: Sequence[Box], size: int) -> Tensor:
+    def _patches(self, image: NDArray[np.uint8], boxes: Sequence[Detection], size: int) -> Tensor:
         """(n, 3, size, size) 0..255: what lies around each box."""
         crops = [Crop.around(box.centre_px, box.size_px * PATCH_LOOSENESS * FACE_SIZE / CROP_SIZE) for box in boxes]
         patches = torch.from_numpy(np.stack([sample(image, crop, size) for crop in crops]))
         return patches.permute(0, 3, 1, 2).to(self.device)
 
 
-def _to_photo(landmarks: NDArray[np.float64], box: Box) -> NDArray[np.float64]:
+def _to_photo(landmarks: NDArray[np.float64], box: Detection) -> NDArray[np.float64]:
     """(68, 3) from patch coordinates to the photo frame."""
     centre = np.array([*box.centre_px, 0.0])
     return np.asarray(landmarks * (box.size_px * PATCH_LOOSENESS / 2) + centre, np.float64)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from vrn.finder.face import Box
+from vrn.finder.face import Detection
 from vrn.finder.networks import DETECTOR_FACE_SIZE, DETECTOR_STRIDE, DetectorNetwork, normalised
 
 QUICK_SIDE = 640  # px, long side of the finest level of the first search
@@ -41,7 +41,7 @@ class Detector:
         self.threshold = threshold
         self.device = torch.device(device)
 
-    def detect(self, image: NDArray[np.uint8]) -> list[Box]:
+    def detect(self, image: NDArray[np.uint8]) -> list[Detection]:
         """image : (height, width, 3) uint8 RGB, photo frame -> boxes by descending size."""
         side = max(image.shape[:2])
         quick = min(1.0, QUICK_SIDE / side)
@@ -53,7 +53,7 @@ class Detector:
         return boxes
 
     @torch.inference_mode()
-    def _search(self, image: NDArray[np.uint8], scale: float) -> list[Box]:
+    def _search(self, image: NDArray[np.uint8], scale: float) -> list[Detection]:
         """The boxes on a pyramid whose finest level is `scale` times the photo."""
         level = _scaled(torch.tensor(np.ascontiguousarray(image), device=self.device), scale)
         found = []
@@ -63,7 +63,7 @@ class Detector:
                 break
             level = functional.avg_pool2d(level, MEAN_BLOCK, ceil_mode=True, count_include_pad=False)
         rows = strongest(torch.cat(found)).cpu().numpy()
-        boxes = [Box((float(x) - 0.5, float(y) - 0.5), float(size), float(score)) for score, x, y, size in rows]
+        boxes = [Detection((float(x) - 0.5, float(y) - 0.5), float(size), float(score)) for score, x, y, size in rows]
         return sorted(boxes, key=lambda box: -box.size_px)
 
     def _boxes_of_level(self, level: Tensor) -> Tensor:

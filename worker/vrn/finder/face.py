@@ -13,7 +13,7 @@ from selfie3d.types.frames import Crop
 
 
 @dataclass(frozen=True)
-class Box:
+class Detection:
     """Where a face probably is, before its landmarks are known.
 
     Attributes
@@ -34,7 +34,7 @@ class Box:
 
 
 @dataclass(frozen=True)
-class Face:
+class AlignedFace:
     """One face of a photo.
 
     Attributes
@@ -68,21 +68,21 @@ class Face:
 class Finder(Protocol):
     """Finds the faces of a photo: first where they are, then their landmarks. Implementations: `vrn.finder`."""
 
-    def detect(self, image: NDArray[np.uint8]) -> list[Box]:
+    def detect(self, image: NDArray[np.uint8]) -> list[Detection]:
         """Where faces probably are, by descending size.
 
         image : (height, width, 3) uint8 - RGB, photo frame
         """
         ...
 
-    def align(self, image: NDArray[np.uint8], boxes: Sequence[Box]) -> list[Face]:
+    def align(self, image: NDArray[np.uint8], boxes: Sequence[Detection]) -> list[AlignedFace]:
         """The landmarks of those boxes that hold a face, by descending size of the landmarks' box.
 
         image : (height, width, 3) uint8 - RGB, photo frame
         """
         ...
 
-    def find(self, image: NDArray[np.uint8]) -> list[Face]:
+    def find(self, image: NDArray[np.uint8]) -> list[AlignedFace]:
         """The faces of the photo by descending size of the landmarks' box: `detect`, then `align`.
 
         image : (height, width, 3) uint8 - RGB, photo frame

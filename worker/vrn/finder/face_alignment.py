@@ -1,4 +1,4 @@
-"""The finder of the face-alignment package: its detectors and its Face Alignment Network.
+"""The finder of the face-alignment package: its detectors and its AlignedFace Alignment Network.
 
 The package's networks and its pre- and post-processing are used as they are. What it would do behind our back is not:
 nothing is fetched, nothing is compiled, and no file is unpickled beyond tensors (`weights_only`). The weights come
@@ -24,7 +24,7 @@ import torch
 from numpy.typing import NDArray
 
 from vrn.errors import BackendMissingError, WeightsError
-from vrn.finder.face import Box, Face
+from vrn.finder.face import AlignedFace, Detection
 from vrn.weights.store import aligner_folder, verify
 
 EXTRA = "selfie3d[face-alignment]"
@@ -88,7 +88,7 @@ DETECTORS = tuple(_DETECTORS)
 
 
 @dataclass(frozen=True)
-class DetectedBox(Box):
+class DetectedBox(Detection):
     """A box that remembers what the detector said: (x1, y1, x2, y2) in photo px."""
 
     corners_px: tuple[float, float, float, float]
@@ -139,7 +139,7 @@ class FaceAlignmentFinder:
             max_batch_size=batch,
         )
 
-    def detect(self, image: NDArray[np.uint8]) -> list[Box]:
+    def detect(self, image: NDArray[np.uint8]) -> list[Detection]:
         """See `vrn.finder.face.Finder`."""
         shrunk, scale = _shrink(image, self._longest_px)
         if self._avoid_square and shrunk.shape[0] == shrunk.shape[1]:  # some sizes of square make the package fail
@@ -149,16 +149,16 @@ class FaceAlignmentFinder:
         boxes = [_box(np.asarray(each, np.float64), scale) for each in found]
         return sorted((box for box in boxes if box is not None), key=lambda box: -box.size_px)
 
-    def align(self, image: NDArray[np.uint8], boxes: Sequence[Box]) -> list[Face]:
+    def align(self, image: NDArray[np.uint8], boxes: Sequence[Detection]) -> list[AlignedFace]:
         """See `vrn.finder.face.Finder`. Boxes of other finders are taken, too."""
         if not boxes:
             return []
         corners = [np.asarray(_corners(box)) for box in boxes]
         points = self._alignment.get_landmarks_from_image(image, detected_faces=corners)
-        faces = [Face(_landmarks(each), box.score) for each, box in zip(points, boxes, strict=True)]
+        faces = [AlignedFace(_landmarks(each), box.score) for each, box in zip(points, boxes, strict=True)]
         return sorted(faces, key=lambda face: -face.box_px[2] * face.box_px[3])
 
-    def find(self, image: NDArray[np.uint8]) -> list[Face]:
+    def find(self, image: NDArray[np.uint8]) -> list[AlignedFace]:
         """See `vrn.finder.face.Finder`."""
         return self.align(image, self.detect(image))
 
@@ -279,7 +279,7 @@ def _box(found: NDArray[np.float64], scale: float) -> DetectedBox | None:
     return DetectedBox(centre, float(np.sqrt((x2 - x1) * height)), score, (float(x1), float(y1), float(x2), float(y2)))
 
 
-def _corners(box: Box) -> tuple[float, float, float, float]:
+def _corners(box: Detection) -> tuple[float, float, float, float]:
     if isinstance(box, DetectedBox):
         return box.corners_px
     (x, y), half = box.centre_px, box.size_px / 2

@@ -12,7 +12,7 @@ from PIL import Image
 
 from selfie3d.types.frames import CROP_SIZE, Crop, transform
 from vrn.meshing.diffusion import diffuse
-from vrn.meshing.pose import Plane
+from vrn.meshing.head_fit import Plane
 from vrn.meshing.visibility import View
 
 Floats32 = NDArray[np.float32]

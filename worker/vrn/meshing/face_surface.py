@@ -8,20 +8,19 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from selfie3d.types import Detail, Mesh, Options
 from selfie3d.types.frames import transform
-from vrn.finder.face import Face
+from vrn.finder.face import AlignedFace
+from vrn.meshing.assemble import assemble, px_per_mm
 from vrn.meshing.colour import paint, upright
 from vrn.meshing.field import Field
+from vrn.meshing.head_fit import HeadFit, Plane
 from vrn.meshing.landmarks import nearest_vertices, register_depth
-from vrn.meshing.mesh import Mesh, px_per_mm
 from vrn.meshing.normals import vertex_normals
-from vrn.meshing.pose import HeadFit, Plane
 from vrn.meshing.printable import relief
-from vrn.meshing.smooth import taubin
-from vrn.meshing.surface import STEPS_PX, Detail, march, solidify
+from vrn.meshing.surface import STEPS_PX, march, solidify
 from vrn.meshing.texture import texture
 from vrn.meshing.visibility import View
-from vrn.options import Options
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ class FaceSurface:
         return Plane(upright(plane.point), upright(plane.normal))
 
     @classmethod
-    def of(cls, field: Field, face: Face, options: Options) -> Self:
+    def of(cls, field: Field, face: AlignedFace, options: Options) -> Self:
         """Raises FieldError when the field holds no solid of a face's size."""
         solid = solidify(field, options.detail)
         view = View.of(solid if options.detail is Detail.STANDARD else solidify(field))
@@ -66,17 +65,16 @@ class FaceSurface:
             vertices, triangles = _relief(solid, head, px_per_mm(face) * face.crop.scale)
         else:
             vertices, triangles = march(solid)
-            vertices = taubin(vertices, triangles, options.smoothing)
         normals = upright(vertex_normals(upright(vertices), triangles))
         return cls(vertices, normals, triangles, view, landmarks, head, STEPS_PX[options.detail][0], axes)
 
-    def coloured(self, photo: NDArray[np.uint8], face: Face, *, textured: bool = False) -> Mesh:
+    def coloured(self, photo: NDArray[np.uint8], face: AlignedFace, *, textured: bool = False) -> Mesh:
         """Colour it from the photo, (H, W, 3) uint8, and move it to the mesh frame."""
         painted = paint(photo, face.crop, self.vertices, self.normals, self.view, self.symmetry, self.spacing)
         at = nearest_vertices(self.landmarks, self.vertices)
         picture = texture(photo, face.crop, self.vertices, self.triangles, painted) if textured else None
         surface = self.vertices, self.triangles
-        return Mesh.assemble(surface, self.normals, painted, face, self.head.pose, at, self.axes, picture)
+        return assemble(surface, self.normals, painted, face, self.head.pose, at, self.axes, picture)
 
 
 def _relief(solid: Field, head: HeadFit, px_per_mm: float) -> tuple[NDArray[np.float32], NDArray[np.int32]]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from vrn.meshing.mesh import Mesh
+from selfie3d.types import Mesh
 
 
 def placed(meshes: Sequence[Mesh]) -> list[Mesh]:

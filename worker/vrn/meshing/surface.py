@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import StrEnum
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import label
 from skimage.measure import marching_cubes
 
+from selfie3d.types import Detail
 from selfie3d.types.frames import CROP_SIZE, DEPTH_RANGE, DEPTH_STEP, Grid
 from vrn.errors import FieldError
 from vrn.meshing.field import Field
 
 Floats32 = NDArray[np.float32]
 Triangles = NDArray[np.int32]
-
-
-class Detail(StrEnum):
-    """How fine the surface is sampled."""
-
-    PREVIEW = "preview"  # about 5,000 triangles
-    STANDARD = "standard"  # about 40,000 triangles
-    FULL = "full"  # the paper's 192 x 192 x 200 grid, about 200,000 triangles
 
 
 STEPS_PX = {  # (x, y, depth) crop px between two samples

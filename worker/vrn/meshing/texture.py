@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from selfie3d.types import Texture
 from selfie3d.types.frames import Crop, transform
 from vrn.meshing.colour import Paint
 from vrn.meshing.diffusion import pull_push
-from vrn.meshing.mesh import Texture
 
 DISC_PX = 768
 PHOTO_PX = 2048  # the longer side of the photo's chart at most

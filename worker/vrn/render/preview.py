@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from vrn.meshing.mesh import Mesh
-from vrn.meshing.pose import Pose
+from selfie3d.types import Mesh, Pose
 from vrn.render.render import render
 
 THREE_QUARTER = 40.0  # degrees

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from vrn.meshing.mesh import Mesh
+from selfie3d.types import Mesh
 
 Floats32 = NDArray[np.float32]
 

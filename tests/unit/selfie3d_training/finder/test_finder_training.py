@@ -28,7 +28,7 @@ from selfie3d_training.views import TurnedViews, View, write_views
 from vrn.finder import BundledFinder
 from vrn.finder.aligner import LOOSENESS
 from vrn.finder.detector import decoded
-from vrn.finder.face import Box, Face
+from vrn.finder.face import AlignedFace, Detection
 from vrn.finder.networks import AlignerConfig, AlignerNetwork, DetectorConfig
 from vrn.weights import file as weights
 
@@ -301,9 +301,9 @@ def test_the_tally_knows_a_shifted_enlarged_answer_and_a_missed_face() -> None:
     truth = face_points(100, (200, 150))
     larger = (truth - [200, 150, 0]) * 1.05 + [203, 154, 0]
     tally = Tally()
-    assert tally.add([Face(larger, 0.9), Face(np.add(truth, [300, 0, 0]), 0.8)], truth)
-    assert not tally.add([Face(np.add(truth, [300, 0, 0]), 0.8)], truth)
-    assert not tally.add([Face(np.add(truth, [9, 0, 7]), 0.8)], truth)
+    assert tally.add([AlignedFace(larger, 0.9), AlignedFace(np.add(truth, [300, 0, 0]), 0.8)], truth)
+    assert not tally.add([AlignedFace(np.add(truth, [300, 0, 0]), 0.8)], truth)
+    assert not tally.add([AlignedFace(np.add(truth, [9, 0, 7]), 0.8)], truth)
     row = tally.row()
     assert row["found"] == pytest.approx(200 / 3)
     assert row["within 8 % and 10 %"] == pytest.approx(100 / 3)
@@ -336,18 +336,18 @@ def test_the_pictures_without_faces_begin_with_the_unseen_ones_and_are_as_many_a
 
 def test_what_a_detector_takes_for_faces_is_collected_unless_the_aligner_is_very_sure() -> None:
     class Eager:
-        def detect(self, image: np.ndarray) -> list[Box]:  # noqa: ARG002
-            return [Box((50.0 + 10 * i, 60.0), 20.0 + i, 0.3 + i / 100) for i in range(9)]
+        def detect(self, image: np.ndarray) -> list[Detection]:  # noqa: ARG002
+            return [Detection((50.0 + 10 * i, 60.0), 20.0 + i, 0.3 + i / 100) for i in range(9)]
 
     class Sure:
-        def align(self, image: np.ndarray, boxes: list[Box]) -> list[Face]:  # noqa: ARG002
-            return [Face(np.zeros((68, 3)), 0.99 if box.size_px > 27.5 else 0.5) for box in boxes]
+        def align(self, image: np.ndarray, boxes: list[Detection]) -> list[AlignedFace]:  # noqa: ARG002
+            return [AlignedFace(np.zeros((68, 3)), 0.99 if box.size_px > 27.5 else 0.5) for box in boxes]
 
     finder = BundledFinder(Eager(), Sure())  # type: ignore[arg-type]
     found = list(hard_nonfaces(finder, iter([np.zeros((100, 200, 3), np.uint8)] * 2)))
     assert len(found) == 2 * 5  # the six surest, less the one that the aligner thinks a face
     assert found[0].shape == (HARD_SIDE, HARD_SIDE, 3)
-    assert around(Box((50.0, 60.0), 20.0, 0.5)).scale == pytest.approx(192 / (20.0 * HARD_EXTENT))
+    assert around(Detection((50.0, 60.0), 20.0, 0.5)).scale == pytest.approx(192 / (20.0 * HARD_EXTENT))
 
 
 def test_hard_non_faces_are_shown_as_non_faces(source: FaceSource) -> None:

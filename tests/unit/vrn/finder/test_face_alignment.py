@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from vrn.errors import BackendMissingError, WeightsError
 from vrn.finder import open_finder
-from vrn.finder.face import Box
+from vrn.finder.face import Detection
 from vrn.finder.face_alignment import DETECTORS, DetectedBox, FaceAlignmentFinder, required_files
 
 FAN_2D, FAN_3D = "2DFAN4-11f355bf06.pth.tar", "3DFAN4-7835d9f11d.pth.tar"
@@ -74,12 +74,12 @@ def finder(folder: Path) -> FaceAlignmentFinder:
 
 
 @pytest.fixture(scope="module")
-def boxes(finder: FaceAlignmentFinder, picture: NDArray[np.uint8]) -> list[Box]:
+def boxes(finder: FaceAlignmentFinder, picture: NDArray[np.uint8]) -> list[Detection]:
     return finder.detect(picture)
 
 
 def test_several_faces_are_found_in_descending_size(
-    finder: FaceAlignmentFinder, picture: NDArray[np.uint8], boxes: list[Box]
+    finder: FaceAlignmentFinder, picture: NDArray[np.uint8], boxes: list[Detection]
 ) -> None:
     faces = finder.find(picture)
     assert 2 <= len(boxes) <= FACES
@@ -95,7 +95,7 @@ def test_several_faces_are_found_in_descending_size(
 
 
 def test_boxes_are_those_of_the_package(
-    finder: FaceAlignmentFinder, picture: NDArray[np.uint8], boxes: list[Box]
+    finder: FaceAlignmentFinder, picture: NDArray[np.uint8], boxes: list[Detection]
 ) -> None:
     corners = finder._alignment.face_detector.detect_from_image(picture.copy())
     assert {tuple(np.round(box.corners_px, 3)) for box in boxes if isinstance(box, DetectedBox)} == {
@@ -125,7 +125,7 @@ def test_a_picture_without_faces_gives_an_empty_list(finder: FaceAlignmentFinder
 
 
 def test_the_batch_does_not_change_a_face(
-    finder: FaceAlignmentFinder, picture: NDArray[np.uint8], boxes: list[Box]
+    finder: FaceAlignmentFinder, picture: NDArray[np.uint8], boxes: list[Detection]
 ) -> None:
     together = finder.align(picture, boxes[:2])
     alone = [finder.align(picture, [box])[0].landmarks_px for box in boxes[:2]]
@@ -134,7 +134,7 @@ def test_the_batch_does_not_change_a_face(
 
 
 def test_boxes_of_a_large_photo_are_in_its_own_pixels(
-    folder: Path, picture: NDArray[np.uint8], boxes: list[Box]
+    folder: Path, picture: NDArray[np.uint8], boxes: list[Detection]
 ) -> None:
     large = np.repeat(np.repeat(picture, 3, 0), 3, 1)
     finder = FaceAlignmentFinder(folder, landmarks="2d", longest_px=160)
@@ -145,7 +145,7 @@ def test_boxes_of_a_large_photo_are_in_its_own_pixels(
 
 
 def test_boxes_of_other_finders_are_taken(finder: FaceAlignmentFinder, picture: NDArray[np.uint8]) -> None:
-    faces = finder.align(picture, [Box((80.0, 64.0), 50.0, 0.9), Box((40.0, 40.0), 30.0, 0.4)])
+    faces = finder.align(picture, [Detection((80.0, 64.0), 50.0, 0.9), Detection((40.0, 40.0), 30.0, 0.4)])
     assert sorted(face.score for face in faces) == [0.4, 0.9]
     for face in faces:
         low, high = face.landmarks_px.min(0), face.landmarks_px.max(0)
@@ -154,7 +154,7 @@ def test_boxes_of_other_finders_are_taken(finder: FaceAlignmentFinder, picture: 
 
 
 def test_nothing_is_flipped_unless_asked(folder: Path, picture: NDArray[np.uint8]) -> None:
-    box = [Box((80.0, 64.0), 60.0, 1.0)]
+    box = [Detection((80.0, 64.0), 60.0, 1.0)]
     plain, flipped = (FaceAlignmentFinder(folder, landmarks="2d", flip=flip) for flip in (False, True))
     runs = {"plain": 0, "flipped": 0}
     for name, finder in (("plain", plain), ("flipped", flipped)):

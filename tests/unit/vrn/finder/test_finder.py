@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from vrn.finder import BundledFinder, open_finder
-from vrn.finder.face import Face, Finder
+from vrn.finder.face import AlignedFace, Finder
 from vrn.finder.open import ALIGNER_WEIGHTS, DETECTOR_WEIGHTS
 from vrn.weights import file as weights
 
@@ -41,7 +41,7 @@ def resized(image: Image, scale: float) -> Image:
     return np.asarray(np.rint(small), np.uint8)
 
 
-def eyes_mouth_chin(face: Face) -> NDArray[np.float64]:
+def eyes_mouth_chin(face: AlignedFace) -> NDArray[np.float64]:
     """(5, 2): middles of the eyes, corners of the mouth, chin."""
     flat = face.landmarks_px[:, :2]
     return np.stack([flat[36:42].mean(0), flat[42:48].mean(0), flat[48], flat[54], flat[8]])
@@ -50,7 +50,7 @@ def eyes_mouth_chin(face: Face) -> NDArray[np.float64]:
 TRUTH = np.vstack([PUPILS, MOUTH_CORNERS, CHIN])
 
 
-def only(faces: list[Face]) -> Face:
+def only(faces: list[AlignedFace]) -> AlignedFace:
     assert len(faces) == 1
     return faces[0]
 

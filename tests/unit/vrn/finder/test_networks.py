@@ -11,7 +11,7 @@ from vrn.finder import open_finder
 from vrn.finder.aligner import LOOSENESS, View, upright_view
 from vrn.finder.bundled import BundledFinder
 from vrn.finder.detector import Detector, decoded, strongest
-from vrn.finder.face import Box, Face
+from vrn.finder.face import AlignedFace, Detection
 from vrn.finder.networks import AlignerConfig, AlignerNetwork, DetectorConfig, DetectorNetwork, normalised
 from vrn.finder.open import open_bundled, ready
 from vrn.weights import file as weights
@@ -138,16 +138,21 @@ def test_mid_grey_is_zero_so_that_padding_is_grey() -> None:
 class Blinkered:
     """An aligner whose verdict depends on the box alone."""
 
-    def align(self, image: np.ndarray, boxes: list[Box]) -> list[Face]:  # noqa: ARG002
+    def align(self, image: np.ndarray, boxes: list[Detection]) -> list[AlignedFace]:  # noqa: ARG002
         return [
-            Face(drawn_landmarks() * box.size_px + [*box.centre_px, 0.0], 0.9 if box.size_px < 500 else 0.01)
+            AlignedFace(drawn_landmarks() * box.size_px + [*box.centre_px, 0.0], 0.9 if box.size_px < 500 else 0.01)
             for box in boxes
         ]
 
 
 def test_two_boxes_that_lead_to_one_face_give_one_and_non_faces_are_left_out() -> None:
     finder = BundledFinder(Detector(Scripted()), Blinkered(), min_score=0.2)  # type: ignore[arg-type]
-    boxes = [Box((100, 100), 50, 0.5), Box((104, 98), 60, 0.8), Box((400, 100), 90, 0.7), Box((300, 300), 600, 0.9)]
+    boxes = [
+        Detection((100, 100), 50, 0.5),
+        Detection((104, 98), 60, 0.8),
+        Detection((400, 100), 90, 0.7),
+        Detection((300, 300), 600, 0.9),
+    ]
     faces = finder.align(np.zeros((600, 600, 3), np.uint8), boxes)
     assert [round(face.crop.scale, 3) for face in faces] == sorted(round(face.crop.scale, 3) for face in faces)
     assert [face.score for face in faces] == pytest.approx([0.7 * 0.9**8, 0.8 * 0.9**8])

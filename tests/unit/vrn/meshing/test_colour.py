@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from selfie3d.types import Mesh
 from selfie3d.types.frames import Crop, transform
 from vrn.meshing.colour import Confidence, PhotoSampler, paint
-from vrn.meshing.mesh import Mesh
 
 
 def on_head(head: Any, mesh: Mesh) -> Any:

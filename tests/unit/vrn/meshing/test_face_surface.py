@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from selfie3d.types import Mesh, Options
 from selfie3d.types.frames import OUTER_EYE_MM, transform
-from vrn.finder.face import Face
-from vrn.meshing.mesh import Mesh
-from vrn.meshing.pose import MEAN_LANDMARKS_MM
+from vrn.finder.face import AlignedFace
+from vrn.meshing.head_fit import MEAN_LANDMARKS_MM
 from vrn.meshing.surface import Detail
-from vrn.options import Options
 
 POSES = [(0, 0, 0), (30, -10, 12), (-75, 5, -8)]
 
@@ -41,7 +40,7 @@ def test_landmarks_lie_on_the_mesh_close_to_where_they_were_found(
 @pytest.mark.parametrize("shift", [-5000.0, 0.0, 777.0])
 def test_the_zero_of_the_landmarks_depth_does_not_matter(make_head: Callable[..., Any], shift: float) -> None:
     head = make_head(yaw=25)
-    moved = Face(head.face.landmarks_px + np.array([0, 0, shift]), 0.9)
+    moved = AlignedFace(head.face.landmarks_px + np.array([0, 0, shift]), 0.9)
     surface = head.surface(Options(detail=Detail.PREVIEW))
     other = type(surface).of(head.field(), moved, Options(detail=Detail.PREVIEW))
     assert np.allclose(surface.landmarks, other.landmarks, atol=1e-3)
@@ -75,18 +74,3 @@ def test_normals_are_unit_and_point_outward(frontal: Mesh) -> None:
     assert np.allclose(np.linalg.norm(frontal.normals, axis=1), 1, atol=1e-5)
     assert (np.einsum("ij,ij->i", frontal.normals, frontal.vertices - frontal.vertices.mean(0)) > 0).mean() > 0.95
     assert frontal.normals[frontal.landmark_vertices[30], 2] > 0.8
-
-
-def test_smoothing_irons_bumps_and_keeps_the_volume(make_head: Callable[..., Any]) -> None:
-    import trimesh
-
-    head = make_head()
-    bumpy = head.field()
-    noise = np.random.default_rng(0).normal(0, 1.0, bumpy.values.shape).astype(np.float32)
-    noisy = type(bumpy)(bumpy.values + noise, bumpy.grid, 0.0)
-    surface = type(head.surface())
-    raw, smooth = (surface.of(noisy, head.face, Options(smoothing=rounds)) for rounds in (0, 10))
-    solids = [trimesh.Trimesh(s.vertices * [1, -1, 1], s.triangles, process=False) for s in (raw, smooth)]
-    assert solids[1].face_adjacency_angles.mean() < 0.5 * solids[0].face_adjacency_angles.mean()
-    assert solids[1].volume == pytest.approx(solids[0].volume, rel=0.01)
-    assert solids[1].is_watertight

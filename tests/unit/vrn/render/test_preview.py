@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vrn.meshing.mesh import Mesh
+from selfie3d.types import Mesh, Options
 from vrn.meshing.surface import Detail
-from vrn.options import Options
 from vrn.render.preview import SHEET_PX, preview_sheet, turntable, view
 from vrn.render.render import rasterise
 

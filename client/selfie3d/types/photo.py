@@ -15,10 +15,12 @@ class Readable(Protocol):
         ...
 
 
-Photo = bytes | bytearray | memoryview | str | PathLike[str] | Readable  # bytes, the path of a file, or an open file
+PhotoSource = (
+    bytes | bytearray | memoryview | str | PathLike[str] | Readable
+)  # bytes, the path of a file, or an open file
 
 
-def photo_bytes(photo: Photo) -> bytes:
+def photo_bytes(photo: PhotoSource) -> bytes:
     """The bytes to send. Raises OSError when the file cannot be read, TypeError for text files and other things."""
     if isinstance(photo, bytes | bytearray | memoryview):
         return bytes(photo)

@@ -10,16 +10,15 @@ import trimesh
 from hypothesis import given
 from hypothesis import strategies as st
 
-from selfie3d import Face, Mesh, MeshUnreadable
+from selfie3d import Mesh, MeshFile, MeshUnreadable, Pose
 from selfie3d.types.ply import read_ply
-from selfie3d.v1 import reconstruction_pb2 as pb
 
 TYPES = {"char": "b", "uchar": "B", "short": "h", "ushort": "H", "int": "i", "uint": "I", "float": "f", "double": "d"}
 
 
-def mesh_of(data: bytes, format: pb.MeshFormat = pb.MESH_FORMAT_PLY, extension: str = ".ply") -> Mesh:
-    file = pb.MeshFile(format=format, extension=extension, size_bytes=len(data))
-    return Mesh(data, Face.from_message(pb.Face(file=file, mesh_to_photo=range(16))))
+def mesh_of(data: bytes, format: str = "ply") -> Mesh:
+    file = MeshFile.of(data, format, "model/x", f".{format}")
+    return Mesh.of_file(file, np.eye(4), np.zeros(68, np.int32), Pose(0.0, 0.0, 0.0))
 
 
 @pytest.fixture
@@ -106,15 +105,12 @@ def test_to_trimesh_keeps_everything(sphere: Any) -> None:
     np.testing.assert_array_equal(back.visual.vertex_colors, sphere.visual.vertex_colors | [0, 0, 0, 255])
 
 
-@pytest.mark.parametrize(
-    ("format", "extension"),
-    [(pb.MESH_FORMAT_STL, ".stl"), (pb.MESH_FORMAT_GLB, ".glb"), (pb.MESH_FORMAT_OBJ, ".obj")],
-)
-def test_other_formats_are_bytes_and_trimesh_reads_them(sphere: Any, format: pb.MeshFormat, extension: str) -> None:
-    exported = sphere.export(file_type=extension[1:])
-    mesh = mesh_of(exported.encode() if isinstance(exported, str) else exported, format, extension)
+@pytest.mark.parametrize("format", ["stl", "glb", "obj"])
+def test_other_formats_are_bytes_and_trimesh_reads_them(sphere: Any, format: str) -> None:
+    exported = sphere.export(file_type=format)
+    mesh = mesh_of(exported.encode() if isinstance(exported, str) else exported, format)
     assert len(mesh.to_trimesh().faces) == len(sphere.faces)
-    with pytest.raises(MeshUnreadable, match=f"A {extension[1:]} file is handed out as bytes"):
+    with pytest.raises(MeshUnreadable, match=f"A {format} file is handed out as bytes"):
         _ = mesh.vertices
 
 

@@ -9,15 +9,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from selfie3d.types import Format, Mesh, Options, Pose
 from selfie3d.types.frames import Grid, transform
-from vrn.finder.face import Face
+from vrn.finder.face import AlignedFace
 from vrn.meshing.face_surface import FaceSurface
 from vrn.meshing.field import Field
-from vrn.meshing.mesh import Mesh
-from vrn.meshing.pose import MEAN_LANDMARKS_MM, Pose
+from vrn.meshing.head_fit import MEAN_LANDMARKS_MM
 from vrn.meshing.surface import solidify
 from vrn.meshing.visibility import View
-from vrn.options import Options
 
 Floats = NDArray[np.float64]
 
@@ -44,10 +43,10 @@ class Head:
     size: int = 400
 
     @property
-    def face(self) -> Face:
+    def face(self) -> AlignedFace:
         """As a perfect finder sees it."""
         turned = MEAN_LANDMARKS_MM @ self.pose.rotation.T * FLIP * self.px_per_mm
-        return Face(turned + np.array([*self.centre, 1234.5]), 0.9)
+        return AlignedFace(turned + np.array([*self.centre, 1234.5]), 0.9)
 
     def to_head(self, points_crop: Floats) -> Floats:
         """Crop px to mm of the head."""
@@ -110,7 +109,7 @@ def frontal(make_head: Callable[..., Head]) -> Mesh:
 @pytest.fixture(scope="session")
 def textured(make_head: Callable[..., Head]) -> Mesh:
     """A three-quarter head's mesh with a texture."""
-    return make_head(yaw=35).mesh(Options(textured=True))
+    return make_head(yaw=35).mesh(Options(Format.GLB, textured=True))
 
 
 @pytest.fixture(scope="session")

@@ -16,10 +16,9 @@ import trimesh
 from PIL import Image
 from plyfile import PlyData
 
+from selfie3d.types import Format, Mesh, Options
 from vrn.files.export import MEDIA_TYPES, encode, encode_scene
 from vrn.files.gltf import linear
-from vrn.meshing.mesh import Mesh
-from vrn.options import Format, Options
 
 TOOLS = Path(__file__).parents[3] / "tools"
 
@@ -167,7 +166,7 @@ def test_the_same_mesh_gives_the_same_bytes(textured: Mesh, frontal: Mesh, forma
     if not (textured_too and format is Format.OBJ):
         assert first.media_type == MEDIA_TYPES[format]
         assert first.extension == f".{format}"
-    assert first.metadata()["size_bytes"] == len(first.data)
+    assert first.size == len(first.data)
 
 
 def test_linear_light_follows_the_srgb_curve() -> None:

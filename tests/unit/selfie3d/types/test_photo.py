@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from selfie3d._photo import Photo, photo_bytes
+from selfie3d.types.photo import PhotoSource, photo_bytes
 
 
 @pytest.mark.parametrize("photo", [b"abc", bytearray(b"abc"), memoryview(b"abc"), io.BytesIO(b"abc")])
-def test_bytes_and_files_are_taken(photo: Photo) -> None:
+def test_bytes_and_files_are_taken(photo: PhotoSource) -> None:
     assert photo_bytes(photo) == b"abc"
 
 
@@ -22,6 +22,6 @@ def test_paths_are_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("photo", [io.StringIO("abc"), 7, None])
-def test_other_things_are_refused(photo: Photo) -> None:
+def test_other_things_are_refused(photo: PhotoSource) -> None:
     with pytest.raises(TypeError, match="binary mode"):
         photo_bytes(photo)

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vrn.meshing.pose import MEAN_LANDMARKS_MM, HeadFit, Plane, Pose
+from selfie3d.types import Pose
+from vrn.meshing.head_fit import MEAN_LANDMARKS_MM, HeadFit, Plane
 
 angles = st.builds(Pose, st.floats(-100, 100), st.floats(-60, 60), st.floats(-90, 90))
 

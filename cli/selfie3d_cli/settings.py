@@ -1,0 +1,73 @@
+"""What the command reads from the environment, in one place."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+DEFAULT_LISTEN = "127.0.0.1:50051"
+DEFAULT_SERVER = "localhost:50051"
+FINDER = "SELFIE3D_FACE_ALIGNMENT_"  # WEIGHTS, LANDMARKS, DETECTOR, FLIP, as a worker reads them
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The command's settings; an empty variable counts as unset. docs/settings.md lists the variables.
+
+    Attributes
+    ----------
+    finder_options : of the face-alignment finder, as `vrn.finder` takes them
+    log_format : None where none is set: each command then has its own default
+    """
+
+    server: str = DEFAULT_SERVER
+    token: str | None = field(default=None, repr=False)
+    data: Path = Path()
+    listen: str = DEFAULT_LISTEN
+    redis_url: str = field(default="", repr=False)  # may hold a password
+    tls_certificate: str = ""
+    model: str = "default"
+    aligner: str = "bundled"
+    device: str = "auto"
+    finder_options: Mapping[str, Any] = field(default_factory=dict)
+    log_format: str | None = None
+
+    @classmethod
+    def of(cls, environ: Mapping[str, str]) -> Self:
+        """From variables, e.g. os.environ."""
+
+        def read(name: str, default: str = "") -> str:
+            return environ.get(f"SELFIE3D_{name}") or default
+
+        home = Path(environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+        return cls(
+            server=read("SERVER", DEFAULT_SERVER),
+            token=read("TOKEN") or None,
+            data=Path(read("DATA") or home / "selfie3d"),
+            listen=read("LISTEN", DEFAULT_LISTEN),
+            redis_url=read("REDIS_URL"),
+            tls_certificate=read("TLS_CERT"),
+            model=read("MODEL", cls.model),
+            aligner=read("ALIGNER", cls.aligner),
+            device=read("DEVICE", cls.device),
+            finder_options=_finder_options(environ),
+            log_format=read("LOG_FORMAT") or None,
+        )
+
+    def options_of(self, aligner: str) -> Mapping[str, Any]:
+        """The options of a finder; the bundled one has none."""
+        return self.finder_options if aligner == "face-alignment" else {}
+
+
+def from_environment() -> Settings:
+    """The settings of this process."""
+    return Settings.of(os.environ)
+
+
+def _finder_options(environ: Mapping[str, str]) -> dict[str, Any]:
+    given = {name: environ.get(f"{FINDER}{name.upper()}") for name in ("weights", "landmarks", "detector")}
+    flip = environ.get(f"{FINDER}FLIP", "").lower() in ("1", "true", "yes", "on")
+    return {name: value for name, value in given.items() if value} | {"flip": flip}

@@ -1,0 +1,73 @@
+"""A mesh file."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import Self
+
+
+@dataclass(frozen=True)
+class MeshFile:
+    """A mesh file, or only what is known of it before it is downloaded.
+
+    Attributes
+    ----------
+    format : "ply", "obj", "glb" or "stl"; another word where the service is newer than this client
+    media_type : as registered with IANA
+    extension : with the dot, e.g. ".ply"; ".zip" for an OBJ with its texture
+    size : bytes
+    sha256 : hex digest
+    data : the bytes; None before they are downloaded
+    """
+
+    format: str
+    media_type: str
+    extension: str
+    size: int
+    sha256: str
+    data: bytes | None = field(default=None, repr=False, compare=False)
+
+    @classmethod
+    def of(cls, data: bytes, format: str, media_type: str, extension: str) -> Self:
+        """The file with these bytes."""
+        return cls(format, media_type, extension, len(data), hashlib.sha256(data).hexdigest(), data)
+
+    def save(self, path: str | PathLike[str]) -> Path:
+        """Write the file as it came; returns the path. Missing folders are made. Raises OSError, ValueError."""
+        if self.data is None:
+            raise ValueError("The file was not downloaded: ask the job for its result.")
+        return write_atomically(path, self.data)
+
+
+def write_atomically(path: str | PathLike[str], data: bytes) -> Path:
+    """Write a file that is there whole or not at all: what stood there before stays until the new one is complete.
+
+    Raises OSError, e.g. when the disk is full; nothing is left behind then.
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(prefix=f".{target.name[:100]}.", suffix=".part", dir=target.parent)
+    part = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        part.chmod(0o666 & ~_umask())
+        part.replace(target)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    return target
+
+
+def _umask() -> int:
+    """The process's umask, which can only be read by setting it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,37 @@
+"""A service and this process return the same Result for the same photo."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import numpy as np
+import pytest
+
+import selfie3d
+from selfie3d.types.mesh import COLUMNS
+from tests.photos import astronaut
+from tests.stack import running_stack
+
+
+@pytest.fixture(scope="module")
+def address() -> object:
+    with running_stack() as address:
+        yield address
+
+
+def test_both_ways_give_the_same_face(address: str) -> None:
+    with selfie3d.Client(address) as client:
+        remote = client.reconstruct(astronaut())
+    local = selfie3d.Reconstructor.open().reconstruct(astronaut())
+    assert type(remote) is type(local) is selfie3d.Result
+    assert local.job is None
+    assert remote.job is not None
+    assert set(local.seconds) < set(remote.seconds)
+    (one,), (other,) = remote.faces, local.faces
+    for field in fields(selfie3d.Face):
+        if field.name != "_mesh":
+            np.testing.assert_array_equal(getattr(one, field.name), getattr(other, field.name), err_msg=field.name)
+    for name in [*COLUMNS, "triangles", "mesh_to_photo", "landmark_vertices", "landmarks", "data"]:
+        np.testing.assert_array_equal(getattr(one.mesh, name), getattr(other.mesh, name), err_msg=name)
+        assert getattr(one.mesh, name).dtype == getattr(other.mesh, name).dtype if name != "data" else True
+    assert one.mesh.pose == other.mesh.pose

@@ -1,0 +1,60 @@
+"""The API's messages in Python's own types, those of newer services too."""
+
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from selfie3d import Detail, Format, JobState, Options, Stage
+from selfie3d.v1 import reconstruction_pb2 as pb
+from selfie3d.wire import event_of, faces_of, file_of, options_message, options_of, settings_message, status_of
+
+
+def test_the_states_are_those_of_the_api() -> None:
+    words = [pb.JobState.Name(number).removeprefix("JOB_STATE_").lower() for number in pb.JobState.values()]
+    assert [state.value for state in JobState] == words
+    assert {state for state in JobState if state.ended} == {"succeeded", "failed", "cancelled", "expired"}
+
+
+def test_a_newer_service_s_words_do_no_harm() -> None:
+    job = status_of(pb.Job(state=99, stage=98, stage_times=[pb.StageTime(stage=97, seconds=1)]))  # type: ignore[arg-type]
+    assert (job.state, job.stage, job.seconds) == (JobState.UNSPECIFIED, "98", {"97": 1})
+    assert file_of(pb.MeshFile(format=96)).format == "96"  # type: ignore[arg-type]
+
+
+def test_the_stages_are_those_of_the_api() -> None:
+    words = [pb.Stage.Name(number).removeprefix("STAGE_").lower() for number in pb.Stage.values()]
+    assert [stage.value for stage in Stage] == words[1:]
+
+
+@pytest.mark.parametrize("detail", Detail)
+@pytest.mark.parametrize("format", Format)
+def test_options_survive_the_wire(format: Format, detail: Detail) -> None:
+    textured = format in (Format.OBJ, Format.GLB)
+    options = Options(format, detail, all_faces=True, scene=True, textured=textured, printable=not textured)
+    assert options_of(options_message(options)) == options
+
+
+def test_unset_options_are_the_defaults() -> None:
+    assert options_of(pb.Options()) == Options()
+    assert settings_message("id", {}).options == options_message(Options())
+
+
+def test_times_are_utc_or_missing() -> None:
+    stamp = Timestamp(seconds=1_700_000_000)
+    job = status_of(pb.Job(create_time=stamp))
+    assert job.created == datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
+    assert (job.started, job.ended, job.expires) == (None, None, None)
+    assert event_of(pb.JobEvent(number=1, time=stamp)).time == job.created
+
+
+def test_a_job_that_did_not_fail_has_no_error() -> None:
+    for state in (pb.JOB_STATE_QUEUED, pb.JOB_STATE_RUNNING, pb.JOB_STATE_SUCCEEDED):
+        assert status_of(pb.Job(state=state)).error is None
+
+
+def test_a_face_without_numbers_is_usable() -> None:
+    (face,) = faces_of([pb.Face()])
+    np.testing.assert_array_equal(face.mesh_to_photo, np.eye(4))
+    assert face.landmarks.shape == (0, 3)
