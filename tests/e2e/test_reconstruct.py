@@ -15,11 +15,12 @@ import pytest
 import trimesh
 from PIL import Image
 
+from selfie3d.types import Options
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d.v1 import reconstruction_pb2_grpc as rpc
 from tests.photos import astronaut, two_faces
 from tests.stack import await_end, download, watch
-from vrn import Options, Reconstructor
+from vrn import Reconstructor
 
 Api = rpc.ReconstructionServiceStub
 

@@ -1,10 +1,11 @@
-"""The import arrows: client -> stubs <- service -> jobs <- worker shell -> vrn <- training."""
+"""The import arrows, package by package and folder by folder, and one name for one thing."""
 
 from __future__ import annotations
 
 import ast
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -32,9 +33,17 @@ ALLOWED = {
 }
 
 
+FOLDERS = ["client", "service", "worker", "cli"]  # a folder imports those before it, and itself
+FRONT_PAGE = ROOT / "client" / "selfie3d" / "__init__.py"  # names every part and imports none before it is asked for
+
+
+def sources(package: str) -> list[Path]:
+    return [path for path in (ROOT / HOMES[package] / package).rglob("*.py") if path != FRONT_PAGE]
+
+
 def imported_packages(package: str) -> set[str]:
     found: set[str] = set()
-    for path in (ROOT / HOMES[package] / package).rglob("*.py"):
+    for path in sources(package):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Import):
                 found |= {alias.name.partition(".")[0] for alias in node.names}
@@ -47,6 +56,24 @@ def imported_packages(package: str) -> set[str]:
 def test_a_package_imports_only_what_its_arrow_allows(package: str) -> None:
     ours = imported_packages(package) & set(HOMES)
     assert ours - {package} <= ALLOWED[package]
+
+
+@pytest.mark.parametrize("package", HOMES)
+def test_a_folder_imports_only_what_lies_before_it(package: str) -> None:
+    folders = {HOMES[other] for other in imported_packages(package) & set(HOMES)}
+    assert folders <= set(FOLDERS[: FOLDERS.index(HOMES[package]) + 1])
+
+
+def test_no_two_classes_share_a_name() -> None:
+    names = [
+        node.name
+        for package in HOMES
+        for path in sources(package)
+        if "_pb2" not in path.name
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef)
+    ]
+    assert [name for name, count in Counter(names).items() if count > 1] == []
 
 
 def test_every_package_of_the_tree_is_in_the_table() -> None:

@@ -11,9 +11,9 @@ from selfie3d import (
     JobCancelled,
     JobExpired,
     JobFailed,
+    JobPhotoRejected,
     JobState,
     NoFace,
-    PhotoRejected,
     Selfie3dError,
 )
 from selfie3d.v1 import reconstruction_pb2 as pb
@@ -126,7 +126,7 @@ async def test_the_faces_of_a_scene_share_one_download(client: Any, script: Scri
     ("state", "error", "kind"),
     [
         (pb.JOB_STATE_FAILED, pb.JobError(code=3, reason="NO_FACE", message="No face."), NoFace),
-        (pb.JOB_STATE_FAILED, pb.JobError(code=3, reason="PHOTO_CORRUPT", message="Damaged."), PhotoRejected),
+        (pb.JOB_STATE_FAILED, pb.JobError(code=3, reason="PHOTO_CORRUPT", message="Damaged."), JobPhotoRejected),
         (pb.JOB_STATE_FAILED, pb.JobError(code=13, reason="POISON_INPUT", message="It kills."), JobFailed),
         (pb.JOB_STATE_EXPIRED, pb.JobError(code=4, reason="DEADLINE", message="Too late."), JobExpired),
         (pb.JOB_STATE_CANCELLED, pb.JobError(), JobCancelled),
