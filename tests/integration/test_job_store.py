@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -344,6 +345,10 @@ def test_a_full_redis_refuses_new_photos_and_still_ends_accepted_jobs(
         with pytest.raises(Refused) as refused:
             store.run(admission.admit(new_job(), WIDE))
         assert refused.value.reason is Reason.STORAGE_FULL
+        before = keys.all()
+        with pytest.raises(Refused):  # it was admitted just before Redis became full
+            submit(store, new_job(photo=bytes(1 << 20)), bytes(1 << 20))
+        assert keys.all() == before
         store.run(execution.advance(running, Stage.ENCODE, 0.9, LEASE))
         store.run(maintenance.report(WorkerReport("host:1:2", True)))
         store.run(execution.succeed(running, result(b"mesh" * 1000)))
@@ -439,6 +444,33 @@ def test_a_worker_not_heard_of_for_ten_seconds_is_gone(store: Store, keys: Keys)
     seconds, _ = keys.client.time()
     keys.score("seen", "host:1:2", (seconds - 11) * 1000)
     assert not store.run(maintenance.snapshot()).ready
+
+
+def test_a_report_of_another_version_is_read_as_far_as_it_is_known(store: Store, keys: Keys) -> None:
+    store.run(maintenance.report(WorkerReport("host:1:2", verified=False)))
+    later = {"name": "host:1:2", "verified": True, "model": "m", "field_of_a_later_version": [1, 2]}
+    keys.client.hset(f"{keys.prefix}workers", "host:1:2", json.dumps(later))
+    seen = store.run(maintenance.snapshot())
+    assert seen.ready
+    assert seen.workers == [WorkerReport("host:1:2", verified=True, model="m")]
+
+
+def test_what_a_caller_sends_arrives_as_it_was(store: Store, keys: Keys) -> None:
+    photo = bytes(range(256)) * 200
+    job = new_job('Jörg "the\\" 😀\n\0', photo, request_id="r")
+    record = submit(store, job, photo)
+    assert (record.owner, record.settings) == (job.owner, job.settings)
+    assert store.run(execution.photo(record.id)) == photo
+    failed = start(store, record.id)
+    store.run(execution.fail(failed, Reason.NO_FACE, job.owner, {"detect": 1 / 3}))
+    error = get(store, record.id).error
+    assert error is not None
+    assert (error.code, error.message) == (Reason.NO_FACE.code, job.owner)
+    assert float(keys.client.hget(f"{keys.prefix}counters", "stage:detect:sum") or 0) == pytest.approx(1 / 3, abs=1e-15)
+    keys.client.set(f"{keys.prefix}serial", 2**53 - 2)
+    last = submit(store, new_job(job.owner))
+    assert last.serial == 2**53 - 1
+    assert [found.id for found in store.run(queries.page(job.owner, last.serial, 10, []))[0]] == [record.id]
 
 
 def test_redis_away_is_unavailable() -> None:
