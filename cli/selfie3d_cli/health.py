@@ -73,13 +73,13 @@ def _service(address: str) -> tuple[bool, str]:
 
 
 def _worker() -> tuple[bool, str]:
-    from selfie3d_jobs import JobsConfig, JobsError, Store, upkeep
+    from selfie3d_jobs import JobsConfig, JobsError, Store, maintenance
     from selfie3d_jobs.env import from_environment
 
     host = socket.gethostname()
     store = Store(from_environment(JobsConfig), tries=1)
     try:
-        workers = store.run(upkeep.pulse()).workers
+        workers = store.run(maintenance.snapshot()).workers
     except JobsError as error:
         return False, f"Redis does not answer: {error}"
     finally:

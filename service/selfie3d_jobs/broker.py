@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -9,8 +10,9 @@ from celery import Celery
 from kombu.entity import Queue
 
 from selfie3d_jobs.config import JobsConfig
+from selfie3d_jobs.errors import ConfigError
+from selfie3d_jobs.maintenance import Message
 from selfie3d_jobs.states import Priority
-from selfie3d_jobs.upkeep import Message
 
 TASK = "selfie3d.reconstruct"
 HARD_LIMIT_SECONDS = 15.0  # after the soft limit the child is killed
@@ -18,7 +20,8 @@ VISIBILITY_SECONDS = 600.0  # kombu's own redelivery; leases are faster, this on
 
 
 def create_app(config: JobsConfig, **settings: Any) -> Celery:
-    """A Celery app on the job store's Redis; `settings` are the worker's own."""
+    """A Celery app on the job store's Redis; `settings` are the worker's own. Raises ConfigError."""
+    _import_transport()
     app = Celery("selfie3d", set_as_current=False)
     app.conf.update(
         broker_url=broker_url(config.redis_url),
@@ -38,6 +41,17 @@ def create_app(config: JobsConfig, **settings: Any) -> Celery:
         **settings,
     )
     return app
+
+
+def _import_transport() -> None:
+    """Import now what kombu would import with the first message, so that a missing module ends the process at once."""
+    try:
+        import_module("kombu.transport.redis")
+    except ImportError as error:
+        raise ConfigError(
+            f"Celery's Redis transport needs the module {error.name}, which is not installed: "
+            "`pip install 'selfie3d[service]'`, or 'selfie3d[worker]' where a worker runs, brings it."
+        ) from error
 
 
 def publish(app: Celery, message: Message) -> None:

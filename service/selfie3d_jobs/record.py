@@ -116,7 +116,11 @@ def _seconds(fields: Mapping[str, bytes], name: str) -> float:
 
 
 def _stage(value: bytes) -> Stage | None:
-    return Stage(value.decode()) if value else None
+    """None also for a stage of a later version: workers and services are not replaced at one moment."""
+    try:
+        return Stage(value.decode())
+    except ValueError:
+        return None
 
 
 def _error(fields: Mapping[str, bytes]) -> JobError | None:

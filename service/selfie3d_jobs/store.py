@@ -1,4 +1,4 @@
-"""Two thin faces of the same calls: `Store` for workers, `AsyncStore` for the service."""
+"""Two thin faces of the same commands: `Store` for workers, `AsyncStore` for the service."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from redis.exceptions import (
 )
 from redis.retry import Retry
 
-from selfie3d_jobs.call import Call
+from selfie3d_jobs.command import Command
 from selfie3d_jobs.config import JobsConfig
 from selfie3d_jobs.errors import StoreFull, StoreUnavailable
 
@@ -55,20 +55,14 @@ class Store:
             retry_on_error=[RedisConnectionError, RedisTimeoutError],
         )
 
-    def run(self, call: Call[T]) -> T:
-        """Send it and read the reply. Raises StoreUnavailable, StoreFull and what the call's parse raises."""
+    def run(self, command: Command[T]) -> T:
+        """Send it and read the reply. Raises StoreUnavailable, StoreFull and what the command's parse raises."""
         with _translated():
             try:
-                reply = self._client.execute_command(*call.words(self._prefix))
+                reply = self._client.execute_command(*command.args(self._prefix))
             except NoScriptError:
-                reply = self._client.execute_command(*call.words_with_source(self._prefix))
-        return call.parse(reply)
-
-    def plain(self, key: str) -> str | None:
-        """The value of a key outside the prefix; for the fault tests' hook."""
-        with _translated():
-            value: bytes | None = self._client.execute_command("GET", key)
-        return None if value is None else value.decode()
+                reply = self._client.execute_command(*command.args_with_source(self._prefix))
+        return command.parse(reply)
 
     def close(self) -> None:
         """Drop the connections."""
@@ -93,18 +87,18 @@ class AsyncStore:
         )
         self._client = aioredis.Redis.from_pool(pool)
 
-    async def run(self, call: Call[T]) -> T:
-        """Send it and read the reply. Raises StoreUnavailable, StoreFull and what the call's parse raises."""
+    async def run(self, command: Command[T]) -> T:
+        """Send it and read the reply. Raises StoreUnavailable, StoreFull and what the command's parse raises."""
         with _translated():
-            async with asyncio.timeout(BULKY_SECONDS if call.bulky else ANSWER_SECONDS):
-                reply = await self._execute(call)
-        return call.parse(reply)
+            async with asyncio.timeout(BULKY_SECONDS if command.bulky else ANSWER_SECONDS):
+                reply = await self._execute(command)
+        return command.parse(reply)
 
-    async def _execute(self, call: Call[Any]) -> Any:
+    async def _execute(self, command: Command[Any]) -> Any:
         try:
-            return await self._client.execute_command(*call.words(self._prefix))
+            return await self._client.execute_command(*command.args(self._prefix))
         except NoScriptError:
-            return await self._client.execute_command(*call.words_with_source(self._prefix))
+            return await self._client.execute_command(*command.args_with_source(self._prefix))
 
     def doorbell(self, channel: str) -> tuple[aioredis.client.PubSub, str]:
         """A subscription of its own connection, and the channel's full name."""

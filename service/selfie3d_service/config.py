@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from selfie3d_jobs import ConfigError, JobsConfig
+from selfie3d_jobs.admission import AdmissionLimits
 from selfie3d_jobs.env import setting
-from selfie3d_jobs.intake import Limits
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class ServiceConfig:
     """One service process."""
 
     jobs: JobsConfig = field(default_factory=JobsConfig)
-    limits: Limits = field(default_factory=Limits)
+    limits: AdmissionLimits = field(default_factory=AdmissionLimits)
     listen: str = setting("SELFIE3D_LISTEN", "127.0.0.1:50051", "HOST:PORT of the API; unix:/path.sock works too")
     allow_insecure_bind: str = setting(
         "SELFIE3D_ALLOW_INSECURE_BIND", "", "host that may be bound without TLS although it is not loopback"

@@ -1,6 +1,6 @@
 """What a call can be answered with instead of a result, and the one border where errors become statuses.
 
-ServiceError    a reason of the table, with the field, the resource or the code that it is about
+CallError    a reason of the table, with the field, the resource or the code that it is about
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 CODES = {code.value[0]: code for code in grpc.StatusCode}  # google.rpc.Code -> grpc.StatusCode
 
 
-class ServiceError(Exception):
+class CallError(Exception):
     """A call cannot be answered.
 
     Attributes
@@ -69,33 +69,33 @@ class ServiceError(Exception):
         return status
 
 
-def translate(error: Exception) -> ServiceError:
+def translate(error: Exception) -> CallError:
     """Whatever went wrong as a row of the table; the unexpected is logged and becomes INTERNAL, without its text."""
     match error:
-        case ServiceError():
+        case CallError():
             return error
         case PhotoError():
-            return ServiceError(Reason.of(error.reason), str(error), field="photo")
+            return CallError(Reason.of(error.reason), str(error), field="photo")
         case JobNotFound():
-            return ServiceError(Reason.JOB_NOT_FOUND, resource=("selfie3d.v1.Job", error.job_id))
+            return CallError(Reason.JOB_NOT_FOUND, resource=("selfie3d.v1.Job", error.job_id))
         case RequestReused():
-            return ServiceError(Reason.REQUEST_ID_REUSED, field="settings.request_id")
+            return CallError(Reason.REQUEST_ID_REUSED, field="settings.request_id")
         case JobNotEnded():
-            return ServiceError(Reason.JOB_NOT_ENDED)
+            return CallError(Reason.JOB_NOT_ENDED)
         case Refused():
-            return ServiceError(error.reason)
+            return CallError(error.reason)
         case StoreFull():
-            return ServiceError(Reason.STORAGE_FULL)
+            return CallError(Reason.STORAGE_FULL)
         case StoreUnavailable():
-            return ServiceError(Reason.STORE_UNAVAILABLE)
+            return CallError(Reason.STORE_UNAVAILABLE)
         case DecodeError():
-            return ServiceError(Reason.REQUEST_MALFORMED)
+            return CallError(Reason.REQUEST_MALFORMED)
         case _:
             log.error("A call failed in an unexpected way.", exc_info=error)
-            return ServiceError(Reason.INTERNAL)
+            return CallError(Reason.INTERNAL)
 
 
-async def abort(context: grpc.aio.ServicerContext, error: ServiceError) -> NoReturn:
+async def abort(context: grpc.aio.ServicerContext, error: CallError) -> NoReturn:
     """End the call with the error's status."""
     status = error.status()
     await context.abort(CODES[status.code], status.message, (("grpc-status-details-bin", status.SerializeToString()),))

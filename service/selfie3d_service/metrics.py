@@ -14,17 +14,17 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from selfie3d_jobs import ConfigError, counters
+from selfie3d_jobs.maintenance import Snapshot
 from selfie3d_jobs.states import Priority, Stage
-from selfie3d_jobs.upkeep import Pulse
 from selfie3d_service.config import split_address
 
 
 class Metrics(Collector):
-    """What this process shows; `pulse` is the newest look at the deployment, None while Redis is away."""
+    """What this process shows; `snapshot` is the newest look at the deployment, None while Redis is away."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.pulse: Pulse | None = None
+        self.snapshot: Snapshot | None = None
         self._server: WSGIServer | None = None
         self._calls = Counter("selfie3d_calls", "Calls answered.", ["method", "reason"], registry=self.registry)
         self._seconds = Histogram(
@@ -34,6 +34,12 @@ class Metrics(Collector):
             buckets=counters.BOUNDS,
             registry=self.registry,
         )
+        self._background_failures = Counter(
+            "selfie3d_background_failures",
+            "Failures of this process's background tasks.",
+            ["task"],
+            registry=self.registry,
+        )
         self.registry.register(self)
 
     def observe_call(self, method: str, reason: str, seconds: float) -> None:
@@ -41,13 +47,17 @@ class Metrics(Collector):
         self._calls.labels(method, reason).inc()
         self._seconds.labels(method).observe(seconds)
 
+    def count_background_failure(self, task: str) -> None:
+        """Count a failure of the reaper, the health check, the event broadcaster or the publisher."""
+        self._background_failures.labels(task).inc()
+
     def collect(self) -> Iterator[Metric]:
         """The deployment's numbers."""
-        yield GaugeMetricFamily("selfie3d_store_up", "Redis answers this process.", float(self.pulse is not None))
-        if self.pulse is not None:
-            yield from _sizes(self.pulse)
-            yield from _counts(self.pulse)
-            yield from _times(self.pulse)
+        yield GaugeMetricFamily("selfie3d_store_up", "Redis answers this process.", float(self.snapshot is not None))
+        if self.snapshot is not None:
+            yield from _sizes(self.snapshot)
+            yield from _counts(self.snapshot)
+            yield from _times(self.snapshot)
 
     def serve(self, listen: str) -> None:
         """Answer GET /metrics on HOST:PORT from a thread, until `close`. Raises ConfigError."""
@@ -64,8 +74,8 @@ class Metrics(Collector):
             self._server.server_close()
 
 
-def _sizes(pulse: Pulse) -> Iterator[Metric]:
-    sizes = pulse.sizes
+def _sizes(snapshot: Snapshot) -> Iterator[Metric]:
+    sizes = snapshot.sizes
     depth = GaugeMetricFamily("selfie3d_queue_depth", "Jobs that wait for a worker.", labels=["queue"])
     for queue in Priority:
         depth.add_metric([queue], sizes[f"queued:{queue}"])
@@ -75,33 +85,33 @@ def _sizes(pulse: Pulse) -> Iterator[Metric]:
     yield GaugeMetricFamily("selfie3d_stored_bytes", "Photos and meshes in the store.", sizes["bytes"])
     alive = GaugeMetricFamily("selfie3d_workers_alive", "Worker children heard of lately.", labels=["verified"])
     for verified in (True, False):
-        alive.add_metric([str(verified).lower()], sum(w.verified is verified for w in pulse.workers))
+        alive.add_metric([str(verified).lower()], sum(w.verified is verified for w in snapshot.workers))
     yield alive
 
 
-def _counts(pulse: Pulse) -> Iterator[Metric]:
-    yield _labelled(pulse, "created", "selfie3d_jobs_created", "Jobs accepted.", ["queue"])
-    yield _labelled(pulse, "ended", "selfie3d_jobs_ended", "Jobs ended.", ["state", "reason"])
-    yield _labelled(pulse, "requeued", "selfie3d_redeliveries", "Jobs put back into their queue.", ["cause"])
-    counts = pulse.counters
+def _counts(snapshot: Snapshot) -> Iterator[Metric]:
+    yield _labelled(snapshot, "created", "selfie3d_jobs_created", "Jobs accepted.", ["queue"])
+    yield _labelled(snapshot, "ended", "selfie3d_jobs_ended", "Jobs ended.", ["state", "reason"])
+    yield _labelled(snapshot, "requeued", "selfie3d_redeliveries", "Jobs put back into their queue.", ["cause"])
+    counts = snapshot.counters
     yield CounterMetricFamily("selfie3d_attempts", "Times a worker took a job.", counts.get("attempts", 0))
     yield CounterMetricFamily("selfie3d_republished", "Lost messages replaced.", counts.get("republished", 0))
 
 
-def _labelled(pulse: Pulse, counter: str, name: str, text: str, labels: list[str]) -> Metric:
+def _labelled(snapshot: Snapshot, counter: str, name: str, text: str, labels: list[str]) -> Metric:
     family = CounterMetricFamily(name, text, labels=labels)
-    for values, count in counters.labelled(pulse.counters, counter).items():
+    for values, count in counters.labelled(snapshot.counters, counter).items():
         family.add_metric(values, count)
     return family
 
 
-def _times(pulse: Pulse) -> Iterator[Metric]:
+def _times(snapshot: Snapshot) -> Iterator[Metric]:
     waits = HistogramMetricFamily("selfie3d_queue_seconds", "From being queued to being taken.")
-    queue = counters.histogram(pulse.counters, "queue")
+    queue = counters.histogram(snapshot.counters, "queue")
     waits.add_metric([], queue.buckets, queue.total_seconds)
     yield waits
     stages = HistogramMetricFamily("selfie3d_stage_seconds", "Time of a stage of a job.", labels=["stage"])
     for stage in Stage:
-        times = counters.histogram(pulse.counters, f"stage:{stage}")
+        times = counters.histogram(snapshot.counters, f"stage:{stage}")
         stages.add_metric([stage], times.buckets, times.total_seconds)
     yield stages

@@ -4,22 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from concurrent.futures import ThreadPoolExecutor
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
 
-from selfie3d_jobs import JobsConfig, Record
+from selfie3d_jobs import JobsConfig, Priority, Record
 from selfie3d_jobs.broker import create_app, publish
-from selfie3d_jobs.upkeep import Message
-from selfie3d_service.requests import priority
+from selfie3d_jobs.maintenance import Message
+from selfie3d_service.metrics import Metrics
+from selfie3d_service.validation import priority
 
 log = logging.getLogger(__name__)
 
+TOLERATED_FAILURES = 2  # in a row; Redis may just have been restarted
+NO_JOB = "0" * 32  # of a probe: workers drop the message of a job that is not there
+
 
 class Publisher:
-    """Sends messages in order. A message that cannot be sent is only logged: the reaper finds its job."""
+    """Sends messages in order. The job of a message that cannot be sent is found by the reaper."""
 
-    def __init__(self, config: JobsConfig) -> None:
+    def __init__(self, config: JobsConfig, metrics: Metrics) -> None:
+        """Raises ConfigError when a module that publishing needs is missing."""
         self._app = create_app(config)
+        self._metrics = metrics
         self._thread = ThreadPoolExecutor(1, "publisher")
+        self._failures = 0  # in a row
+        self._probe: Future[None] | None = None
+
+    @property
+    def works(self) -> bool:
+        """False once several messages in a row could not be sent."""
+        return self._failures <= TOLERATED_FAILURES
 
     def send(self, message: Message) -> None:
         """Send soon; does not wait."""
@@ -29,6 +43,12 @@ class Publisher:
         """Send the message of a new job."""
         self.send(Message(record.id, priority(record.settings), record.traceparent, record.create_time))
 
+    def probe(self) -> None:
+        """After a failure, find out whether messages can be sent again, also when no job comes."""
+        if self._failures and (self._probe is None or self._probe.done()):
+            message = Message(NO_JOB, Priority.INTERACTIVE, "", time.time())
+            self._probe = self._thread.submit(self._publish, message)
+
     async def close(self) -> None:
         """Send what is left and drop the connections."""
         await asyncio.to_thread(self._thread.shutdown)
@@ -37,6 +57,9 @@ class Publisher:
     def _publish(self, message: Message) -> None:
         try:
             publish(self._app, message)
+            self._failures = 0
         except Exception as error:
-            extra = {"action": "publish", "job_id": message.job_id, "why": type(error).__name__}
+            self._failures += 1
+            self._metrics.count_background_failure("publisher")
+            extra = {"action": "publish", "job_id": message.job_id, "why": f"{type(error).__name__}: {error}"}
             log.warning("A job could not be published; the reaper will do it.", extra=extra)

@@ -14,13 +14,14 @@ from grpc_reflection.v1alpha import reflection
 
 from selfie3d.v1 import reconstruction_pb2_grpc as rpc
 from selfie3d_jobs import AsyncStore, ConfigError
+from selfie3d_service.broadcaster import RECONNECT_SECONDS, EventBroadcaster
 from selfie3d_service.config import ServiceConfig
-from selfie3d_service.guard import Guard
-from selfie3d_service.hub import Hub
-from selfie3d_service.keeper import NOT_SERVING, SERVICES, Keeper
+from selfie3d_service.interceptor import ServiceInterceptor
+from selfie3d_service.maintenance import NOT_SERVING, PASS_SECONDS, SERVICES, Maintenance
 from selfie3d_service.metrics import Metrics
 from selfie3d_service.publisher import Publisher
 from selfie3d_service.servicer import PHOTO_LIMITS, ReconstructionServicer
+from selfie3d_service.supervision import supervise
 
 log = logging.getLogger(__name__)
 
@@ -43,12 +44,12 @@ class Server:
         self._config = config
         self.metrics = Metrics()
         self._store = AsyncStore(config.jobs)
-        self._hub = Hub(self._store)
-        self._publisher = Publisher(config.jobs)
+        self._broadcaster = EventBroadcaster(self._store)
+        self._publisher = Publisher(config.jobs, self.metrics)
         self._health = aio.HealthServicer()
-        self._servicer = ReconstructionServicer(config, self._store, self._hub, self._publisher)
-        self._keeper = Keeper(config.jobs, self._store, self._publisher, self._health, self.metrics)
-        self._guard = Guard(config, self.metrics)
+        self._servicer = ReconstructionServicer(config, self._store, self._broadcaster, self._publisher)
+        self._maintenance = Maintenance(config.jobs, self._store, self._publisher, self._health, self.metrics)
+        self._interceptor = ServiceInterceptor(config, self.metrics)
         self._tasks: list[asyncio.Task[None]] = []
         self.port = 0
 
@@ -56,7 +57,7 @@ class Server:
         """Bind and serve. Raises ConfigError when the address cannot be bound."""
         for name in SERVICES:
             await self._health.set(name, NOT_SERVING)
-        self._server = grpc.aio.server(interceptors=[self._guard], options=OPTIONS)
+        self._server = grpc.aio.server(interceptors=[self._interceptor], options=OPTIONS)
         rpc.add_ReconstructionServiceServicer_to_server(self._servicer, self._server)  # type: ignore[no-untyped-call]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         if self._config.reflection:
@@ -65,8 +66,14 @@ class Server:
         if self._config.metrics_listen:
             self.metrics.serve(self._config.metrics_listen)
         await self._server.start()
-        work = (self._keeper.reap(), self._keeper.look(), self._hub.listen())
-        self._tasks = [asyncio.create_task(coroutine) for coroutine in work]
+        background = (
+            ("reaper", self._maintenance.reap, PASS_SECONDS),
+            ("health", self._maintenance.check_health, PASS_SECONDS),
+            ("events", self._broadcaster.listen, RECONNECT_SECONDS),
+        )
+        self._tasks = [
+            asyncio.create_task(supervise(name, work, self.metrics, pause)) for name, work, pause in background
+        ]
         log.info("Serving.", extra={"action": "start", "listen": self._config.listen, "tls": self._is_secure})
         return self
 
@@ -74,7 +81,7 @@ class Server:
         """Drain: health says no, watchers go elsewhere, the other calls may end."""
         log.info("Going down.", extra={"action": "stop"})
         await self._health.enter_graceful_shutdown()
-        self._hub.close()
+        self._broadcaster.close()
         await self._server.stop(self._config.drain_seconds)
         await asyncio.to_thread(self.metrics.close)
         for task in self._tasks:

@@ -1,4 +1,6 @@
-"""selfie3d.v1.ReconstructionService. Errors are raised here and become statuses in guard.py."""
+"""selfie3d.v1.ReconstructionService. Errors are raised here and become statuses in interceptor.py."""
+
+# ruff: noqa: N802
 
 from __future__ import annotations
 
@@ -12,15 +14,15 @@ from typing import Any
 
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d.v1 import reconstruction_pb2_grpc as rpc
-from selfie3d_jobs import AsyncStore, Reason, Record, State, intake, lookup
+from selfie3d_jobs import AsyncStore, Reason, Record, State, admission, queries
 from selfie3d_photo import Limits as PhotoLimits
 from selfie3d_photo import PhotoError, PhotoReason, inspect
-from selfie3d_service import answers, requests
+from selfie3d_service import validation, wire
+from selfie3d_service.broadcaster import EventBroadcaster
 from selfie3d_service.config import ServiceConfig
-from selfie3d_service.errors import ServiceError
-from selfie3d_service.hub import Hub
+from selfie3d_service.errors import CallError
 from selfie3d_service.publisher import Publisher
-from selfie3d_service.visit import VISIT
+from selfie3d_service.request_context import RequestContext
 
 log = logging.getLogger(__name__)
 
@@ -32,142 +34,138 @@ PHOTO_LIMITS = PhotoLimits()
 
 
 class ReconstructionServicer(rpc.ReconstructionServiceServicer):
-    """The nine methods."""
+    """The nine methods. The interceptor calls them with a RequestContext in place of gRPC's own."""
 
-    def __init__(self, config: ServiceConfig, store: AsyncStore, hub: Hub, publisher: Publisher) -> None:
+    def __init__(
+        self, config: ServiceConfig, store: AsyncStore, broadcaster: EventBroadcaster, publisher: Publisher
+    ) -> None:
         self._config = config
         self._store = store
-        self._hub = hub
+        self._broadcaster = broadcaster
         self._publisher = publisher
         self._inspectors = ThreadPoolExecutor(INSPECTORS, "inspector")
 
-    async def CreateJob(self, request: pb.CreateJobRequest, context: Any) -> pb.CreateJobResponse:  # noqa: N802
+    async def CreateJob(self, request: pb.CreateJobRequest, context: RequestContext) -> pb.CreateJobResponse:
         """A photo in one message."""
-        del context
-        return pb.CreateJobResponse(job=answers.job(await self._create(request.settings, request.photo)))
+        return pb.CreateJobResponse(job=wire.job(await self._create(request.settings, request.photo, context)))
 
-    async def UploadJob(self, messages: AsyncIterator[pb.UploadJobRequest], context: Any) -> pb.UploadJobResponse:  # noqa: N802
+    async def UploadJob(
+        self, messages: AsyncIterator[pb.UploadJobRequest], context: RequestContext
+    ) -> pb.UploadJobResponse:
         """A photo in parts."""
-        del context
         settings, photo = await self._receive(messages)
-        return pb.UploadJobResponse(job=answers.job(await self._create(settings, photo)))
+        return pb.UploadJobResponse(job=wire.job(await self._create(settings, photo, context)))
 
-    async def GetJob(self, request: pb.GetJobRequest, context: Any) -> pb.GetJobResponse:  # noqa: N802
+    async def GetJob(self, request: pb.GetJobRequest, context: RequestContext) -> pb.GetJobResponse:
         """The job as it is now."""
-        del context
-        return pb.GetJobResponse(job=answers.job(await self._get(request.job_id)))
+        return pb.GetJobResponse(job=wire.job(await self._get(request.job_id, context)))
 
-    async def WatchJob(self, request: pb.WatchJobRequest, context: Any) -> AsyncIterator[pb.WatchJobResponse]:  # noqa: N802
+    async def WatchJob(
+        self, request: pb.WatchJobRequest, context: RequestContext
+    ) -> AsyncIterator[pb.WatchJobResponse]:
         """Events, and the job with the last of them."""
-        del context
-        record = await self._get(request.job_id)
+        record = await self._get(request.job_id, context)
         if record.state.ended and request.after_event >= record.last_event:
-            yield pb.WatchJobResponse(job=answers.job(record))
+            yield pb.WatchJobResponse(job=wire.job(record))
             return
-        async for event, ended in self._hub.follow(record.id, min(request.after_event, record.last_event)):
-            job = answers.job(ended) if ended else None
-            yield pb.WatchJobResponse(event=answers.event(event), job=job)
+        async for event, ended in self._broadcaster.follow(record.id, min(request.after_event, record.last_event)):
+            job = wire.job(ended) if ended else None
+            yield pb.WatchJobResponse(event=wire.event(event), job=job)
 
-    async def DownloadMesh(  # noqa: N802
-        self, request: pb.DownloadMeshRequest, context: Any
+    async def DownloadMesh(
+        self, request: pb.DownloadMeshRequest, context: RequestContext
     ) -> AsyncIterator[pb.DownloadMeshResponse]:
         """A mesh file from an offset."""
-        del context
-        record = await self._get(request.job_id)
+        record = await self._get(request.job_id, context)
         async for chunk in self._chunks(record, request.face_index, request.offset):
             yield pb.DownloadMeshResponse(chunk=chunk)
 
-    async def Reconstruct(  # noqa: N802
-        self, request: pb.ReconstructRequest, context: Any
+    async def Reconstruct(
+        self, request: pb.ReconstructRequest, context: RequestContext
     ) -> AsyncIterator[pb.ReconstructResponse]:
         """Create, watch and download in one call."""
-        del context
-        record = await self._create(request.settings, request.photo)
+        record = await self._create(request.settings, request.photo, context)
         request.Clear()  # the photo need not stay in memory for as long as the job runs
-        yield pb.ReconstructResponse(job=answers.job(record))
-        async for event, ended in self._hub.follow(record.id, 0):
-            yield pb.ReconstructResponse(event=answers.event(event))
+        yield pb.ReconstructResponse(job=wire.job(record))
+        async for event, ended in self._broadcaster.follow(record.id, 0):
+            yield pb.ReconstructResponse(event=wire.event(event))
             record = ended or record
-        yield pb.ReconstructResponse(job=answers.job(record))
+        yield pb.ReconstructResponse(job=wire.job(record))
         for face in range(record.files):
             async for chunk in self._chunks(record, face, 0):
                 yield pb.ReconstructResponse(chunk=chunk)
 
-    async def CancelJob(self, request: pb.CancelJobRequest, context: Any) -> pb.CancelJobResponse:  # noqa: N802
+    async def CancelJob(self, request: pb.CancelJobRequest, context: RequestContext) -> pb.CancelJobResponse:
         """End it now; its worker stops at the next stage."""
-        del context
-        call = lookup.cancel(requests.check_job_id(request.job_id), VISIT.get().reach)
-        return pb.CancelJobResponse(job=answers.job(await self._store.run(call)))
+        command = queries.cancel(validation.check_job_id(request.job_id), context.reach)
+        return pb.CancelJobResponse(job=wire.job(await self._store.run(command)))
 
-    async def DeleteJob(self, request: pb.DeleteJobRequest, context: Any) -> pb.DeleteJobResponse:  # noqa: N802
+    async def DeleteJob(self, request: pb.DeleteJobRequest, context: RequestContext) -> pb.DeleteJobResponse:
         """Remove an ended job."""
-        del context
-        await self._store.run(lookup.delete(requests.check_job_id(request.job_id), VISIT.get().reach))
+        await self._store.run(queries.delete(validation.check_job_id(request.job_id), context.reach))
         return pb.DeleteJobResponse()
 
-    async def ListJobs(self, request: pb.ListJobsRequest, context: Any) -> pb.ListJobsResponse:  # noqa: N802
+    async def ListJobs(self, request: pb.ListJobsRequest, context: RequestContext) -> pb.ListJobsResponse:
         """The caller's jobs, newest first."""
-        del context
         if not self._config.listing:
-            raise ServiceError(Reason.LIST_DISABLED)
-        states, size = requests.page_states(request), requests.page_size(request)
-        below = requests.page_start(request, states)
-        records, following = await self._store.run(lookup.page(VISIT.get().caller.name, below, size, states))
+            raise CallError(Reason.LIST_DISABLED)
+        states, size = validation.page_states(request), validation.page_size(request)
+        below = validation.page_start(request, states)
+        records, following = await self._store.run(queries.page(context.caller.name, below, size, states))
         response = pb.ListJobsResponse()
         room = MAX_PAGE_BYTES
         for record in records:
-            job = answers.job(record)
+            job = wire.job(record)
             room -= job.ByteSize()
             if room < 0 and response.jobs:
                 break
             response.jobs.append(job)
             below = record.serial
         complete = len(response.jobs) == len(records)
-        response.next_page_token = requests.page_token(following if complete else below, states)
+        response.next_page_token = validation.page_token(following if complete else below, states)
         return response
 
     async def close(self) -> None:
         """Stop checking photos."""
         await asyncio.to_thread(self._inspectors.shutdown)
 
-    async def _get(self, job_id: str) -> Record:
-        return await self._store.run(lookup.get(requests.check_job_id(job_id), VISIT.get().reach))
+    async def _get(self, job_id: str, context: RequestContext) -> Record:
+        return await self._store.run(queries.get(validation.check_job_id(job_id), context.reach))
 
-    async def _create(self, settings: pb.JobSettings, photo: bytes) -> Record:
-        requests.check_settings(settings)
-        timeout = requests.timeout_seconds(settings, self._config)
+    async def _create(self, settings: pb.JobSettings, photo: bytes, context: RequestContext) -> Record:
+        validation.check_settings(settings)
+        timeout = validation.timeout_seconds(settings, self._config)
         _check_size(len(photo))
         sha256 = await self._off_loop(_sha256, photo)
-        visit = VISIT.get()
-        job = intake.NewJob(
-            id=intake.new_id(),
-            owner=visit.caller.name,
+        job = admission.NewJob(
+            id=admission.new_id(),
+            owner=context.caller.name,
             settings=settings,
-            priority=requests.priority(settings),
+            priority=validation.priority(settings),
             photo_bytes=len(photo),
             photo_sha256=sha256,
             timeout_seconds=timeout,
             retention_seconds=self._config.retention_seconds,
-            traceparent=visit.traceparent,
+            traceparent=context.traceparent,
         )
-        record = await self._store.run(intake.admit(job, self._limits()))
+        limits = self._limits(context)
+        record = await self._store.run(admission.admit(job, limits))
         if record is None:
             await self._off_loop(inspect, photo)
-            record = await self._accept(job, photo)
-        visit.upload.give_back()
+            record = await self._accept(job, photo, limits)
+        context.upload.release()
         return record
 
-    async def _accept(self, job: intake.NewJob, photo: bytes) -> Record:
-        await self._store.run(intake.put_photo(job.id, photo))
-        record, is_new = await self._store.run(intake.create(job, self._limits()))
+    async def _accept(self, job: admission.NewJob, photo: bytes, limits: admission.AdmissionLimits) -> Record:
+        record, is_new = await self._store.run(admission.create(job, photo, limits))
         if is_new:
             self._publisher.send_job(record)
             extra = {"action": "accept", "job_id": record.id, "bytes": job.photo_bytes, "queue": job.priority}
             log.info("A job was accepted.", extra=extra)
         return record
 
-    def _limits(self) -> intake.Limits:
-        limits, own = self._config.limits, VISIT.get().caller.max_active
+    def _limits(self, context: RequestContext) -> admission.AdmissionLimits:
+        limits, own = self._config.limits, context.caller.max_active
         return limits if own is None else replace(limits, max_active=min(own, limits.max_active))
 
     async def _receive(self, messages: AsyncIterator[pb.UploadJobRequest]) -> tuple[pb.JobSettings, bytes]:
@@ -176,28 +174,28 @@ class ReconstructionServicer(rpc.ReconstructionServiceServicer):
         async for message in _each_within(messages, self._config.upload_seconds):
             part = message.WhichOneof("part")
             if (part == "settings") != (settings is None):
-                raise ServiceError(Reason.UPLOAD_INVALID, "First the settings, once, then the chunks.", field="part")
+                raise CallError(Reason.UPLOAD_INVALID, "First the settings, once, then the chunks.", field="part")
             if part == "settings":
                 settings = message.settings
-                requests.check_settings(settings)
+                validation.check_settings(settings)
                 continue
             if len(message.chunk) > MAX_PART_BYTES:
-                raise ServiceError(Reason.UPLOAD_INVALID, "A chunk has at most 1 MiB.", field="chunk")
+                raise CallError(Reason.UPLOAD_INVALID, "A chunk has at most 1 MiB.", field="chunk")
             photo += message.chunk
             _check_size(len(photo), so_far=True)
         if settings is None:
-            raise ServiceError(Reason.UPLOAD_INVALID, "No message came.", field="part")
+            raise CallError(Reason.UPLOAD_INVALID, "No message came.", field="part")
         return settings, bytes(photo)
 
     async def _chunks(self, record: Record, face: int, offset: int) -> AsyncIterator[pb.MeshChunk]:
         file = _file(record, face)
         if offset > file.size_bytes:
             text = f"offset {offset} lies behind the end of the file, which has {file.size_bytes} bytes."
-            raise ServiceError(Reason.OFFSET_OUT_OF_RANGE, text, field="offset")
+            raise CallError(Reason.OFFSET_OUT_OF_RANGE, text, field="offset")
         while offset < file.size_bytes:
-            data = await self._store.run(lookup.mesh(record.id, face, offset, CHUNK_BYTES))
+            data = await self._store.run(queries.mesh(record.id, face, offset, CHUNK_BYTES))
             if not data:  # its time was over meanwhile
-                raise ServiceError(Reason.JOB_NOT_FOUND, resource=("selfie3d.v1.Job", record.id))
+                raise CallError(Reason.JOB_NOT_FOUND, resource=("selfie3d.v1.Job", record.id))
             yield pb.MeshChunk(face_index=face, offset=offset, data=data, file=file)
             offset += len(data)
 
@@ -217,20 +215,20 @@ def _sha256(photo: bytes) -> str:
 
 
 def _file(record: Record, face: int) -> pb.MeshFile:
-    """What is known of a mesh file. Raises ServiceError when there is none."""
+    """What is known of a mesh file. Raises CallError when there is none."""
     if record.state is not State.SUCCEEDED:
         if record.error:
             text = f"The job has no mesh: {record.error.message}"
-            raise ServiceError(Reason.of(record.error.reason), text, code=Reason.JOB_NOT_SUCCEEDED.code)
-        raise ServiceError(Reason.JOB_NOT_SUCCEEDED, f"The job has no mesh: it is {record.state}.")
+            raise CallError(Reason.of(record.error.reason), text, code=Reason.JOB_NOT_SUCCEEDED.code)
+        raise CallError(Reason.JOB_NOT_SUCCEEDED, f"The job has no mesh: it is {record.state}.")
     if face >= record.files:
         text = f"The job has {record.files} mesh files, counted from 0."
-        raise ServiceError(Reason.FACE_NOT_FOUND, text, resource=("selfie3d.v1.Face", f"{record.id}/{face}"))
+        raise CallError(Reason.FACE_NOT_FOUND, text, resource=("selfie3d.v1.Face", f"{record.id}/{face}"))
     return record.outcome.faces[face].file
 
 
 async def _each_within(messages: AsyncIterator[Any], seconds: float) -> AsyncIterator[Any]:
-    """The messages, as long as each comes in time. Raises ServiceError."""
+    """The messages, as long as each comes in time. Raises CallError."""
     source = aiter(messages)
     while True:
         try:
@@ -239,5 +237,5 @@ async def _each_within(messages: AsyncIterator[Any], seconds: float) -> AsyncIte
         except StopAsyncIteration:
             return
         except TimeoutError as error:
-            raise ServiceError(Reason.UPLOAD_STALLED) from error
+            raise CallError(Reason.UPLOAD_STALLED) from error
         yield message

@@ -60,7 +60,7 @@ ANONYMOUS = Caller("anonymous", frozenset({Scope.SUBMIT, Scope.READ}))
 
 
 @dataclass(frozen=True)
-class _Entry:
+class _TokenEntry:
     caller: Caller
     salt: bytes
     digest: bytes
@@ -126,7 +126,7 @@ def new_token(caller: str, scopes: Iterable[str], max_active: int | None = None)
     return token, entry + (f"max_active = {max_active}\n" if max_active is not None else "")
 
 
-def _read(path: Path) -> tuple[_Entry, ...]:
+def _read(path: Path) -> tuple[_TokenEntry, ...]:
     try:
         tables = tomllib.loads(path.read_text()).get("tokens", [])
         return tuple(_entry(table) for table in tables)
@@ -134,11 +134,11 @@ def _read(path: Path) -> tuple[_Entry, ...]:
         raise ConfigError(f"SELFIE3D_TOKENS: {path} is not a token file: {type(error).__name__}: {error}") from error
 
 
-def _entry(table: dict[str, Any]) -> _Entry:
+def _entry(table: dict[str, Any]) -> _TokenEntry:
     scopes = frozenset(Scope(scope) for scope in table["scopes"])
     limit = table.get("max_active")
     caller = Caller(str(table["caller"]), scopes, None if limit is None else int(limit))
     digest_bytes = bytes.fromhex(table["sha256"])
     if len(digest_bytes) != hashlib.sha256().digest_size or not caller.name:
         raise ValueError(f"entry of caller {caller.name!r}")
-    return _Entry(caller, bytes.fromhex(table["salt"]), digest_bytes)
+    return _TokenEntry(caller, bytes.fromhex(table["salt"]), digest_bytes)

@@ -17,7 +17,10 @@ HOLD = "hold"
 
 @pytest.mark.timeout(400)
 def test_a_running_and_a_queued_job_are_cancelled_and_the_worker_goes_on(tmp_path: Path) -> None:
-    with Stack(tmp_path, SELFIE3D_TEST_HOLD_STAGE=f"network:{HOLD}") as stack, stack.channel() as channel:
+    with (
+        Stack(tmp_path, worker_module="tests.held_worker", TEST_BREAKPOINT=f"network:{HOLD}") as stack,
+        stack.channel() as channel,
+    ):
         api, store = open_api(channel), redis.Redis.from_url(stack.redis.url)
         store.set(HOLD, "1")
         request = pb.CreateJobRequest(photo=astronaut())

@@ -15,7 +15,7 @@ import redis
 from selfie3d import Client, Retry
 from selfie3d_cli.redis_server import RedisServer
 from selfie3d_jobs import JobsConfig, Record, Stage, State, Store
-from selfie3d_jobs.lookup import ANYONE, get
+from selfie3d_jobs.queries import ANYONE, get
 from tests.faults.audit import Audit
 from tests.faults.tiny import make_photo
 from tests.stack import BOUND, Process, Stack, eventually, is_serving
@@ -31,7 +31,7 @@ class Farm(Stack):
         settings = {
             "SELFIE3D_CONCURRENCY": "2",
             "SELFIE3D_MODEL": str(folder),
-            "SELFIE3D_TEST_HOLD_STAGE": "*:hold",
+            "TEST_BREAKPOINT": "*:hold",
             "SELFIE3D_MAX_JOBS_PER_CALLER": "1000",
             **env,
         }

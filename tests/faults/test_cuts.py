@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from selfie3d import Client
-from selfie3d_jobs.call import load
+from selfie3d_jobs.command import load
 from tests.faults.audit import Audit
 from tests.faults.farm import Farm
 from tests.faults.proxy import Half, Proxy

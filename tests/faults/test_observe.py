@@ -25,8 +25,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from selfie3d import Client, QuotaExceeded, Retry
 from selfie3d_jobs import ConfigError, Stage
+from selfie3d_jobs.maintenance import ALIVE_SECONDS
 from selfie3d_jobs.trace import export
-from selfie3d_jobs.upkeep import ALIVE_SECONDS
 from tests.faults.tiny import make_photo
 from tests.stack import BOUND, Process, Stack, eventually, free_port
 
@@ -116,7 +116,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
         "SELFIE3D_METRICS_LISTEN": metrics,
         "SELFIE3D_MODEL": str(folder),
         "SELFIE3D_MAX_QUEUED": "2",
-        "SELFIE3D_TEST_HOLD_STAGE": "decode:hold",
+        "TEST_BREAKPOINT": "decode:hold",
         "SELFIE3D_LEASE_SECONDS": "3",
         "OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint,
         "OTEL_BSP_SCHEDULE_DELAY": "100",  # ms

@@ -13,7 +13,7 @@ import pytest
 from selfie3d import JobState
 from selfie3d_jobs import JobsConfig, Record, Stage, State
 from selfie3d_jobs.broker import create_app, publish
-from selfie3d_jobs.upkeep import Message
+from selfie3d_jobs.maintenance import Message
 from tests.faults.farm import Farm
 from tests.faults.tiny import network_runs
 from tests.stack import eventually

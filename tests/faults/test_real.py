@@ -10,14 +10,17 @@ from pathlib import Path
 
 from selfie3d import Client
 from selfie3d_jobs import JobsConfig, Record, Stage, State, Store
-from selfie3d_jobs.lookup import ANYONE, get
+from selfie3d_jobs.queries import ANYONE, get
 from tests.photos import astronaut
 from tests.stack import Stack, eventually
 
 
 def test_a_real_job_killed_in_the_network_gives_the_same_mesh(tmp_path: Path, figures: dict[str, float]) -> None:
-    hold = {"SELFIE3D_TEST_HOLD_STAGE": "*:hold", "SELFIE3D_THREADS": "1"}
-    with Stack(tmp_path, services=1, workers=2, redis=None, **hold) as stack, Client(stack.addresses[0]) as client:
+    hold = {"TEST_BREAKPOINT": "*:hold", "SELFIE3D_THREADS": "1"}
+    with (
+        Stack(tmp_path, services=1, workers=2, worker_module="tests.held_worker", **hold) as stack,
+        Client(stack.addresses[0]) as client,
+    ):
         undisturbed = client.reconstruct(astronaut())
         store, name = Store(JobsConfig(redis_url=stack.redis.url)), uuid.uuid4().hex
         store._client.set(f"hold:{name}", Stage.NETWORK.value)

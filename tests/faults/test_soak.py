@@ -19,7 +19,7 @@ from typing import TypeVar
 import pytest
 
 from selfie3d import Retry
-from selfie3d_jobs.upkeep import pulse
+from selfie3d_jobs.maintenance import snapshot
 from tests.faults.farm import Farm
 from tests.stack import Process, eventually
 
@@ -111,7 +111,7 @@ def test_ten_thousand_jobs_with_a_kill_every_second(tmp_path: Path, figures: dic
         figures |= {f"kills of a {kind}": number for kind, number in killer.kills.items()}
         figures |= {f"jobs {state}": number for state, number in tally.states.items()}
         figures |= {f"jobs FAILED {reason}": number for reason, number in tally.reasons.items() if reason}
-        counters = farm.store.run(pulse()).counters
+        counters = farm.store.run(snapshot()).counters
         figures |= {
             "jobs": JOBS,
             "lost": len(tally.lost),

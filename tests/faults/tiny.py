@@ -27,6 +27,7 @@ from selfie3d_jobs.env import from_environment
 from selfie3d_photo import decode
 from selfie3d_worker import Output, WorkerConfig
 from selfie3d_worker.main import run
+from tests.held_worker import install_breakpoint
 
 SIDE = 64  # px of a test photo
 GRID = 16  # vertices along a side of the mesh
@@ -126,6 +127,7 @@ def network_runs(folder: Path, photo: bytes) -> int:
 
 
 def open_tiny(config: WorkerConfig) -> Tiny:
+    install_breakpoint(config.jobs)
     seconds = 0.0 if config.aligner == "bundled" else float(config.aligner)
     return Tiny(Path(config.model) if config.model else None, seconds)
 

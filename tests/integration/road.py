@@ -11,17 +11,17 @@ from typing import Any
 import redis
 
 from selfie3d.v1 import reconstruction_pb2 as pb
-from selfie3d_jobs import JobsConfig, Priority, Record, Store, attempt, intake, lookup, upkeep
+from selfie3d_jobs import JobsConfig, Priority, Record, Store, admission, execution, maintenance, queries
 
 LEASE = 60.0  # seconds
 BOUND = 60.0  # seconds after which a condition that has not come true is a failure
-WIDE = intake.Limits(max_queued=100_000, max_active=100_000, max_stored_mib=1024, result_reserve_mib=0)
+WIDE = admission.AdmissionLimits(max_queued=100_000, max_active=100_000, max_stored_mib=1024, result_reserve_mib=0)
 
 
-def new_job(owner: str = "anna", photo: bytes = b"photo", **changes: Any) -> intake.NewJob:
+def new_job(owner: str = "anna", photo: bytes = b"photo", **changes: Any) -> admission.NewJob:
     settings = pb.JobSettings(request_id=changes.pop("request_id", ""))
     values: dict[str, Any] = {
-        "id": intake.new_id(),
+        "id": admission.new_id(),
         "owner": owner,
         "settings": settings,
         "priority": Priority.INTERACTIVE,
@@ -31,17 +31,16 @@ def new_job(owner: str = "anna", photo: bytes = b"photo", **changes: Any) -> int
         "retention_seconds": 3600.0,
         "traceparent": "",
     }
-    return intake.NewJob(**(values | changes))
+    return admission.NewJob(**(values | changes))
 
 
-def submit(store: Store, job: intake.NewJob | None = None, photo: bytes = b"photo", limits: Any = WIDE) -> Record:
+def submit(store: Store, job: admission.NewJob | None = None, photo: bytes = b"photo", limits: Any = WIDE) -> Record:
     job = job or new_job(photo=photo)
-    store.run(intake.put_photo(job.id, photo))
-    return store.run(intake.create(job, limits))[0]
+    return store.run(admission.create(job, photo, limits))[0]
 
 
 def claim(store: Store, job_id: str, token: str = "t1", lease: float = LEASE) -> Record | None:
-    return store.run(attempt.claim(job_id, "host:1:2", token, lease))
+    return store.run(execution.claim(job_id, "host:1:2", token, lease))
 
 
 def start(store: Store, job_id: str, token: str = "t1", lease: float = LEASE) -> Record:
@@ -50,19 +49,19 @@ def start(store: Store, job_id: str, token: str = "t1", lease: float = LEASE) ->
     return job
 
 
-def result(*files: bytes) -> attempt.Result:
+def result(*files: bytes) -> execution.ExecutionResult:
     faces = [pb.Face(index=i, file=pb.MeshFile(size_bytes=len(data))) for i, data in enumerate(files)]
-    return attempt.Result(faces, files, {"network": 0.02})
+    return execution.ExecutionResult(faces, files, {"network": 0.02})
 
 
 def finish(store: Store, job_id: str, *files: bytes) -> Record:
     job = start(store, job_id, f"token of {job_id}")
-    store.run(attempt.succeed(job, result(*(files or (b"mesh",)))))
+    store.run(execution.succeed(job, result(*(files or (b"mesh",)))))
     return get(store, job_id)
 
 
 def get(store: Store, job_id: str) -> Record:
-    return store.run(lookup.get(job_id, lookup.ANYONE))
+    return store.run(queries.get(job_id, queries.ANYONE))
 
 
 def eventually(look: Callable[[], Any], what: str) -> Any:
@@ -112,5 +111,5 @@ class Keys:
         return message
 
 
-def reap(store: Store, config: JobsConfig) -> upkeep.Reaped:
-    return store.run(upkeep.reap(config))
+def reap(store: Store, config: JobsConfig) -> maintenance.Reaped:
+    return store.run(maintenance.reap(config))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -20,14 +21,14 @@ from selfie3d_jobs import (
     State,
     Store,
     StoreUnavailable,
-    attempt,
-    intake,
-    lookup,
-    upkeep,
+    admission,
+    execution,
+    maintenance,
+    queries,
 )
 from selfie3d_jobs.broker import create_app, publish
-from selfie3d_jobs.call import Call
-from selfie3d_jobs.upkeep import Message, WorkerReport
+from selfie3d_jobs.command import Command
+from selfie3d_jobs.maintenance import Message, WorkerReport
 from tests.integration.road import (
     LEASE,
     WIDE,
@@ -44,7 +45,7 @@ from tests.integration.road import (
 
 
 def states(store: Store, job_id: str) -> list[State]:
-    return [event.state for event in store.run(lookup.events(job_id, 0))]
+    return [event.state for event in store.run(queries.events(job_id, 0))]
 
 
 def test_a_job_goes_from_queued_to_succeeded_and_every_step_is_an_event(store: Store) -> None:
@@ -52,15 +53,15 @@ def test_a_job_goes_from_queued_to_succeeded_and_every_step_is_an_event(store: S
     assert (queued.state, queued.attempt, queued.last_event) == (State.QUEUED, 0, 1)
     job = start(store, queued.id)
     assert (job.state, job.attempt) == (State.RUNNING, 1)
-    assert store.run(attempt.photo(job.id)) == b"photo"
-    store.run(attempt.advance(job, Stage.NETWORK, 0.4, LEASE))
-    store.run(attempt.succeed(job, result(b"first mesh", b"second")))
+    assert store.run(execution.photo(job.id)) == b"photo"
+    store.run(execution.advance(job, Stage.NETWORK, 0.4, LEASE))
+    store.run(execution.succeed(job, result(b"first mesh", b"second")))
     done = get(store, job.id)
     assert (done.state, done.files, done.stage) == (State.SUCCEEDED, 2, Stage.NETWORK)
     assert [face.index for face in done.outcome.faces] == [0, 1]
-    assert store.run(lookup.mesh(job.id, 0, 0, 100)) == b"first mesh"
-    assert store.run(lookup.mesh(job.id, 1, 3, 2)) == b"on"
-    events = store.run(lookup.events(job.id, 0))
+    assert store.run(queries.mesh(job.id, 0, 0, 100)) == b"first mesh"
+    assert store.run(queries.mesh(job.id, 1, 3, 2)) == b"on"
+    events = store.run(queries.events(job.id, 0))
     assert [(e.number, e.state, e.stage) for e in events] == [
         (1, State.QUEUED, None),
         (2, State.RUNNING, None),
@@ -68,7 +69,7 @@ def test_a_job_goes_from_queued_to_succeeded_and_every_step_is_an_event(store: S
         (4, State.SUCCEEDED, Stage.NETWORK),
     ]
     assert [e.progress for e in events] == [0.0, 0.0, 0.4, 1.0]
-    assert store.run(lookup.events(job.id, 2)) == events[2:]
+    assert store.run(queries.events(job.id, 2)) == events[2:]
 
 
 def test_a_late_or_second_delivery_is_dropped_and_a_repeated_claim_is_not(store: Store) -> None:
@@ -78,18 +79,18 @@ def test_a_late_or_second_delivery_is_dropped_and_a_repeated_claim_is_not(store:
     again = claim(store, job_id, "mine")
     assert again is not None
     assert again.attempt == first.attempt == 1
-    store.run(attempt.succeed(first, result(b"mesh")))
+    store.run(execution.succeed(first, result(b"mesh")))
     assert claim(store, job_id, "mine") is None
-    assert claim(store, intake.new_id()) is None
+    assert claim(store, admission.new_id()) is None
     assert states(store, job_id) == [State.QUEUED, State.RUNNING, State.SUCCEEDED]
 
 
 def test_every_write_of_an_attempt_may_be_repeated(store: Store) -> None:
     job = start(store, submit(store).id)
     for _ in range(2):
-        store.run(attempt.advance(job, Stage.DECODE, 0.1, LEASE))
+        store.run(execution.advance(job, Stage.DECODE, 0.1, LEASE))
     for _ in range(2):
-        store.run(attempt.succeed(job, result(b"mesh")))
+        store.run(execution.succeed(job, result(b"mesh")))
     assert states(store, job.id) == [State.QUEUED, State.RUNNING, State.RUNNING, State.SUCCEEDED]
 
 
@@ -101,30 +102,29 @@ def test_two_workers_with_one_job_give_one_result(store: Store, jobs_config: Job
     quick = start(store, job_id, "quick")
     assert quick.attempt == 2
     for late in (
-        attempt.advance(slow, Stage.STORE, 0.9, LEASE),
-        attempt.succeed(slow, result(b"late mesh")),
-        attempt.fail(slow, Reason.NO_FACE, "late", {}),
-        attempt.release(slow),
+        execution.advance(slow, Stage.STORE, 0.9, LEASE),
+        execution.succeed(slow, result(b"late mesh")),
+        execution.fail(slow, Reason.NO_FACE, "late", {}),
     ):
         with pytest.raises(JobLost):
             store.run(late)
-    assert store.run(attempt.renew(slow, LEASE)) is False
-    assert store.run(attempt.renew(quick, LEASE)) is True
-    store.run(attempt.succeed(quick, result(b"mesh")))
+    assert store.run(execution.renew(slow, LEASE)) is False
+    assert store.run(execution.renew(quick, LEASE)) is True
+    store.run(execution.succeed(quick, result(b"mesh")))
     with pytest.raises(JobLost):
-        store.run(attempt.succeed(slow, result(b"late mesh")))
-    assert store.run(lookup.mesh(job_id, 0, 0, 100)) == b"mesh"
+        store.run(execution.succeed(slow, result(b"late mesh")))
+    assert store.run(queries.mesh(job_id, 0, 0, 100)) == b"mesh"
 
 
 @pytest.mark.parametrize("end", ["succeed", "fail", "cancel", "expire"])
 def test_a_final_state_never_changes(store: Store, jobs_config: JobsConfig, keys: Keys, end: str) -> None:
     job = start(store, submit(store).id)
     if end == "succeed":
-        store.run(attempt.succeed(job, result(b"mesh")))
+        store.run(execution.succeed(job, result(b"mesh")))
     elif end == "fail":
-        store.run(attempt.fail(job, Reason.NO_FACE, "nobody there", {}))
+        store.run(execution.fail(job, Reason.NO_FACE, "nobody there", {}))
     elif end == "cancel":
-        store.run(lookup.cancel(job.id, "anna"))
+        store.run(queries.cancel(job.id, "anna"))
     else:
         keys.pass_deadline(job.id)
         assert reap(store, jobs_config).ended == 1
@@ -133,9 +133,9 @@ def test_a_final_state_never_changes(store: Store, jobs_config: JobsConfig, keys
     keys.lose_lease(job.id)
     keys.score("deadlines", job.id, 1)
     reap(store, jobs_config)
-    store.run(lookup.cancel(job.id, "anna"))
+    store.run(queries.cancel(job.id, "anna"))
     assert claim(store, job.id, "again") is None
-    for late in (attempt.advance(job, Stage.STORE, 0.9, LEASE), attempt.succeed(job, result(b"other"))):
+    for late in (execution.advance(job, Stage.STORE, 0.9, LEASE), execution.succeed(job, result(b"other"))):
         if end != "succeed" or late.name != "complete":
             with pytest.raises(JobLost):
                 store.run(late)
@@ -145,8 +145,7 @@ def test_a_final_state_never_changes(store: Store, jobs_config: JobsConfig, keys
 def test_twenty_callers_with_one_request_id_make_one_job(store: Store, keys: Keys) -> None:
     def create(_: int) -> tuple[str, bool]:
         job = new_job(request_id="same")
-        store.run(intake.put_photo(job.id, b"photo"))
-        record, is_new = store.run(intake.create(job, WIDE))
+        record, is_new = store.run(admission.create(job, b"photo", WIDE))
         return record.id, is_new
 
     with ThreadPoolExecutor(20) as pool:
@@ -158,23 +157,27 @@ def test_twenty_callers_with_one_request_id_make_one_job(store: Store, keys: Key
 
 def test_a_request_id_with_another_payload_is_refused_and_is_per_owner(store: Store) -> None:
     first = submit(store, new_job(request_id="r"))
-    assert store.run(intake.admit(new_job(request_id="r"), WIDE)) == first
+    assert store.run(admission.admit(new_job(request_id="r"), WIDE)) == first
     other = new_job(request_id="r", photo=b"another")
     with pytest.raises(RequestReused):
-        store.run(intake.admit(other, WIDE))
+        store.run(admission.admit(other, WIDE))
     with pytest.raises(RequestReused):
         submit(store, other, b"another")
-    assert store.run(intake.admit(new_job("bob", request_id="r"), WIDE)) is None
+    assert store.run(admission.admit(new_job("bob", request_id="r"), WIDE)) is None
 
 
 def test_nobody_sees_or_touches_the_job_of_another(store: Store) -> None:
     job = finish(store, submit(store).id)
-    calls: list[Call[Any]] = [lookup.get(job.id, "bob"), lookup.cancel(job.id, "bob"), lookup.delete(job.id, "bob")]
-    for call in calls:
+    commands: list[Command[Any]] = [
+        queries.get(job.id, "bob"),
+        queries.cancel(job.id, "bob"),
+        queries.delete(job.id, "bob"),
+    ]
+    for command in commands:
         with pytest.raises(JobNotFound):
-            store.run(call)
-    assert store.run(lookup.page("bob", None, 10, []))[0] == []
-    assert store.run(lookup.get(job.id, "anna")).id == job.id
+            store.run(command)
+    assert store.run(queries.page("bob", None, 10, []))[0] == []
+    assert store.run(queries.get(job.id, "anna")).id == job.id
 
 
 def test_a_lost_lease_puts_the_job_back_and_the_third_loss_gives_it_up(
@@ -192,15 +195,6 @@ def test_a_lost_lease_puts_the_job_back_and_the_third_loss_gives_it_up(
     assert job.error is not None
     assert job.error.reason == "POISON_INPUT"
     assert get(store, healthy).state is State.RUNNING
-
-
-def test_a_released_job_goes_back_without_being_counted_as_lost(store: Store, jobs_config: JobsConfig) -> None:
-    job_id = submit(store).id
-    for number in range(1, 6):
-        job = start(store, job_id, f"delivery {number}")
-        store.run(attempt.release(job))
-        assert [message.job_id for message in reap(store, jobs_config).publish] == [job_id]
-    assert get(store, job_id).state is State.QUEUED
 
 
 def test_leases_do_not_count_until_one_lease_after_redis_was_away(
@@ -222,7 +216,7 @@ def test_leases_count_while_workers_report_also_when_every_service_was_away(
 ) -> None:
     job = start(store, submit(store).id)
     keys.lose_lease(job.id)
-    store.run(upkeep.report(WorkerReport("host:1:2", verified=True)))
+    store.run(maintenance.report(WorkerReport("host:1:2", verified=True)))
     reap(store, jobs_config)
     assert get(store, job.id).state is State.QUEUED
 
@@ -233,7 +227,7 @@ def test_a_worker_back_before_the_reaper_does_not_make_leases_count(
     job = start(store, submit(store).id)
     keys.lose_lease(job.id)
     keys.client.set(keys.prefix + "life", 1)  # Redis was away
-    store.run(upkeep.report(WorkerReport("host:1:2", verified=True)))
+    store.run(maintenance.report(WorkerReport("host:1:2", verified=True)))
     reap(store, jobs_config)
     assert get(store, job.id).state is State.RUNNING
 
@@ -290,7 +284,11 @@ def test_a_job_past_its_deadline_is_neither_taken_nor_advanced_nor_stored(store:
     for write in ("advance", "succeed"):
         job = start(store, submit(store).id)
         keys.pass_deadline(job.id)
-        call = attempt.advance(job, Stage.NETWORK, 0.5, LEASE) if write == "advance" else attempt.succeed(job, result())
+        call = (
+            execution.advance(job, Stage.NETWORK, 0.5, LEASE)
+            if write == "advance"
+            else execution.succeed(job, result())
+        )
         with pytest.raises(JobLost):
             store.run(call)
         assert get(store, job.id).state is State.EXPIRED
@@ -299,42 +297,42 @@ def test_a_job_past_its_deadline_is_neither_taken_nor_advanced_nor_stored(store:
 @pytest.mark.parametrize(
     ("limits", "reason"),
     [
-        (intake.Limits(max_queued=2, result_reserve_mib=0), Reason.QUEUE_FULL),
-        (intake.Limits(max_active=2, result_reserve_mib=0), Reason.QUOTA_EXCEEDED),
-        (intake.Limits(max_stored_mib=0, result_reserve_mib=0), Reason.STORAGE_FULL),
-        (intake.Limits(max_stored_mib=11, result_reserve_mib=4), Reason.STORAGE_FULL),
+        (admission.AdmissionLimits(max_queued=2, result_reserve_mib=0), Reason.QUEUE_FULL),
+        (admission.AdmissionLimits(max_active=2, result_reserve_mib=0), Reason.QUOTA_EXCEEDED),
+        (admission.AdmissionLimits(max_stored_mib=0, result_reserve_mib=0), Reason.STORAGE_FULL),
+        (admission.AdmissionLimits(max_stored_mib=11, result_reserve_mib=4), Reason.STORAGE_FULL),
     ],
 )
 def test_over_a_bound_a_job_is_refused_and_leaves_nothing(
-    store: Store, keys: Keys, limits: intake.Limits, reason: Reason
+    store: Store, keys: Keys, limits: admission.AdmissionLimits, reason: Reason
 ) -> None:
     submit(store), submit(store)
     before = keys.all()
     job = new_job()
     with pytest.raises(Refused) as refused:
-        store.run(intake.admit(job, limits))
+        store.run(admission.admit(job, limits))
     assert refused.value.reason is reason
     with pytest.raises(Refused):
         submit(store, job, limits=limits)
     assert keys.all() == before
     if reason is Reason.QUOTA_EXCEEDED:
-        assert store.run(intake.admit(new_job("bob"), limits)) is None
+        assert store.run(admission.admit(new_job("bob"), limits)) is None
     if reason is Reason.QUEUE_FULL:
-        assert store.run(intake.admit(new_job(priority=Priority.BULK), limits)) is None
+        assert store.run(admission.admit(new_job(priority=Priority.BULK), limits)) is None
 
 
 def test_bounds_count_only_what_is_there(store: Store, keys: Keys) -> None:
-    one = intake.Limits(max_queued=1, max_active=1, max_stored_mib=1, result_reserve_mib=0)
+    one = admission.AdmissionLimits(max_queued=1, max_active=1, max_stored_mib=1, result_reserve_mib=0)
     photo = bytes(600 * 1024)
     for _ in range(4):
         job = submit(store, new_job(photo=photo), photo, one)
         with pytest.raises(Refused):
-            store.run(intake.admit(new_job(photo=photo), one))
+            store.run(admission.admit(new_job(photo=photo), one))
         finish(store, job.id, bytes(900 * 1024))
         with pytest.raises(Refused) as refused:
-            store.run(intake.admit(new_job(photo=photo), one))
+            store.run(admission.admit(new_job(photo=photo), one))
         assert refused.value.reason is Reason.STORAGE_FULL
-        store.run(lookup.delete(job.id, "anna"))
+        store.run(queries.delete(job.id, "anna"))
     assert keys.client.get(keys.prefix + "bytes") == b"0"
 
 
@@ -345,16 +343,20 @@ def test_a_full_redis_refuses_new_photos_and_still_ends_accepted_jobs(
     try:
         keys.client.config_set("maxmemory", keys.client.info("memory")["used_memory"] - 1)
         with pytest.raises(Refused) as refused:
-            store.run(intake.admit(new_job(), WIDE))
+            store.run(admission.admit(new_job(), WIDE))
         assert refused.value.reason is Reason.STORAGE_FULL
-        store.run(attempt.advance(running, Stage.ENCODE, 0.9, LEASE))
-        store.run(upkeep.report(WorkerReport("host:1:2", True)))
-        store.run(attempt.succeed(running, result(b"mesh" * 1000)))
+        before = keys.all()
+        with pytest.raises(Refused):  # it was admitted just before Redis became full
+            submit(store, new_job(photo=bytes(1 << 20)), bytes(1 << 20))
+        assert keys.all() == before
+        store.run(execution.advance(running, Stage.ENCODE, 0.9, LEASE))
+        store.run(maintenance.report(WorkerReport("host:1:2", True)))
+        store.run(execution.succeed(running, result(b"mesh" * 1000)))
         finish(store, queued, b"another mesh")
         reap(store, jobs_config)
     finally:
         keys.client.config_set("maxmemory", 0)
-    assert store.run(lookup.mesh(running.id, 0, 0, 4)) == b"mesh"
+    assert store.run(queries.mesh(running.id, 0, 0, 4)) == b"mesh"
     assert get(store, queued).state is State.SUCCEEDED
 
 
@@ -368,7 +370,7 @@ def test_what_is_over_is_removed_without_a_trace(store: Store, jobs_config: Jobs
     assert not [key for key in keys.all() if key.startswith("request:")]
     with pytest.raises(JobNotFound):
         get(store, gone.id)
-    assert store.run(lookup.page("anna", None, 10, []))[0] == [kept]
+    assert store.run(queries.page("anna", None, 10, []))[0] == [kept]
 
 
 def test_photo_and_meshes_have_a_ttl_of_their_own_and_the_photo_goes_with_the_end(store: Store, keys: Keys) -> None:
@@ -383,37 +385,37 @@ def test_photo_and_meshes_have_a_ttl_of_their_own_and_the_photo_goes_with_the_en
 def test_only_ended_jobs_are_deleted(store: Store, keys: Keys) -> None:
     job_id = submit(store).id
     with pytest.raises(JobNotEnded):
-        store.run(lookup.delete(job_id, "anna"))
-    store.run(lookup.cancel(job_id, "anna"))
-    store.run(lookup.delete(job_id, "anna"))
+        store.run(queries.delete(job_id, "anna"))
+    store.run(queries.cancel(job_id, "anna"))
+    store.run(queries.delete(job_id, "anna"))
     assert keys.of(job_id) == set()
 
 
 def test_a_cancelled_job_stops_its_worker_at_the_next_stage(store: Store) -> None:
     job = start(store, submit(store).id)
-    assert store.run(lookup.cancel(job.id, "anna")).state is State.CANCELLED
+    assert store.run(queries.cancel(job.id, "anna")).state is State.CANCELLED
     with pytest.raises(JobLost):
-        store.run(attempt.advance(job, Stage.NETWORK, 0.5, LEASE))
+        store.run(execution.advance(job, Stage.NETWORK, 0.5, LEASE))
 
 
 def test_pages_hold_every_job_once_newest_first(store: Store) -> None:
     made = [submit(store).id for _ in range(7)]
     for job_id in made[::2]:
-        store.run(lookup.cancel(job_id, "anna"))
+        store.run(queries.cancel(job_id, "anna"))
     seen: list[str] = []
     below: int | None = None
     while True:
-        page, below = store.run(lookup.page("anna", below, 3, []))
+        page, below = store.run(queries.page("anna", below, 3, []))
         seen += [job.id for job in page]
         if below is None:
             break
     assert seen == made[::-1]
-    page, below = store.run(lookup.page("anna", None, 4, [State.CANCELLED]))
+    page, below = store.run(queries.page("anna", None, 4, [State.CANCELLED]))
     assert [job.id for job in page] == made[::2][::-1]
-    queued, below = store.run(lookup.page("anna", None, 3, [State.QUEUED]))
+    queued, below = store.run(queries.page("anna", None, 3, [State.QUEUED]))
     assert [job.id for job in queued] == made[1::2][::-1]
     assert below is not None
-    assert store.run(lookup.page("anna", below, 3, [State.QUEUED])) == ([], None)
+    assert store.run(queries.page("anna", below, 3, [State.QUEUED])) == ([], None)
 
 
 def test_counters_say_what_happened(store: Store, jobs_config: JobsConfig, keys: Keys) -> None:
@@ -422,30 +424,57 @@ def test_counters_say_what_happened(store: Store, jobs_config: JobsConfig, keys:
     keys.lose_lease(lost.id)
     reap(store, jobs_config)
     again = start(store, lost.id, "again")
-    store.run(attempt.fail(again, Reason.NO_FACE, "nobody", {"detect": 0.2}))
+    store.run(execution.fail(again, Reason.NO_FACE, "nobody", {"detect": 0.2}))
     submit(store)
-    store.run(upkeep.report(WorkerReport("host:1:2", verified=True)))
-    pulse = store.run(upkeep.pulse())
+    store.run(maintenance.report(WorkerReport("host:1:2", verified=True)))
+    pulse = store.run(maintenance.snapshot())
     counts = pulse.counters
     assert (counts["created:interactive"], counts["attempts"], counts["requeued:lost"]) == (3, 3, 1)
     assert (counts["ended:SUCCEEDED:"], counts["ended:FAILED:NO_FACE"]) == (1, 1)
     assert (counts["stage:network:le:0.025"], counts["stage:detect:le:0.25"]) == (1, 1)
     assert pulse.sizes == {"queued:interactive": 1, "queued:bulk": 0, "running": 0, "kept": 3, "bytes": 9}
     assert pulse.ready
-    store.run(upkeep.leave("host:1:2"))
-    assert not store.run(upkeep.pulse()).ready
+    store.run(maintenance.leave("host:1:2"))
+    assert not store.run(maintenance.snapshot()).ready
 
 
 def test_a_worker_not_heard_of_for_ten_seconds_is_gone(store: Store, keys: Keys) -> None:
-    store.run(upkeep.report(WorkerReport("host:1:2", verified=True)))
-    assert store.run(upkeep.pulse()).ready
+    store.run(maintenance.report(WorkerReport("host:1:2", verified=True)))
+    assert store.run(maintenance.snapshot()).ready
     seconds, _ = keys.client.time()
     keys.score("seen", "host:1:2", (seconds - 11) * 1000)
-    assert not store.run(upkeep.pulse()).ready
+    assert not store.run(maintenance.snapshot()).ready
+
+
+def test_a_report_of_another_version_is_read_as_far_as_it_is_known(store: Store, keys: Keys) -> None:
+    store.run(maintenance.report(WorkerReport("host:1:2", verified=False)))
+    later = {"name": "host:1:2", "verified": True, "model": "m", "field_of_a_later_version": [1, 2]}
+    keys.client.hset(f"{keys.prefix}workers", "host:1:2", json.dumps(later))
+    seen = store.run(maintenance.snapshot())
+    assert seen.ready
+    assert seen.workers == [WorkerReport("host:1:2", verified=True, model="m")]
+
+
+def test_what_a_caller_sends_arrives_as_it_was(store: Store, keys: Keys) -> None:
+    photo = bytes(range(256)) * 200
+    job = new_job('Jörg "the\\" 😀\n\0', photo, request_id="r")
+    record = submit(store, job, photo)
+    assert (record.owner, record.settings) == (job.owner, job.settings)
+    assert store.run(execution.photo(record.id)) == photo
+    failed = start(store, record.id)
+    store.run(execution.fail(failed, Reason.NO_FACE, job.owner, {"detect": 1 / 3}))
+    error = get(store, record.id).error
+    assert error is not None
+    assert (error.code, error.message) == (Reason.NO_FACE.code, job.owner)
+    assert float(keys.client.hget(f"{keys.prefix}counters", "stage:detect:sum") or 0) == pytest.approx(1 / 3, abs=1e-15)
+    keys.client.set(f"{keys.prefix}serial", 2**53 - 2)
+    last = submit(store, new_job(job.owner))
+    assert last.serial == 2**53 - 1
+    assert [found.id for found in store.run(queries.page(job.owner, last.serial, 10, []))[0]] == [record.id]
 
 
 def test_redis_away_is_unavailable() -> None:
     store = Store(JobsConfig(redis_url="redis://127.0.0.1:1/0"), tries=1)
     with pytest.raises(StoreUnavailable):
-        store.run(upkeep.pulse())
+        store.run(maintenance.snapshot())
     store.close()

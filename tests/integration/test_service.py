@@ -20,8 +20,8 @@ from grpc_status import rpc_status
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d.v1 import reconstruction_pb2_grpc as rpc
 from selfie3d_cli.redis_server import RedisServer
-from selfie3d_jobs import JobsConfig, Reason, Stage, Store, attempt, intake, upkeep
-from selfie3d_jobs.upkeep import WorkerReport
+from selfie3d_jobs import JobsConfig, Reason, Stage, Store, admission, execution, maintenance
+from selfie3d_jobs.maintenance import WorkerReport
 from selfie3d_service import Server, ServiceConfig
 from selfie3d_service.tokens import new_token
 from tests.integration.conftest import served
@@ -167,9 +167,9 @@ async def test_watchers_see_every_event_once_and_the_job_at_the_end(api: Any, st
     watchers = [asyncio.create_task(watch()) for _ in range(5)]
     running = start(store, job.id)
     for stage in (Stage.DECODE, Stage.NETWORK):
-        await asyncio.to_thread(store.run, attempt.advance(running, stage, 0.5, LEASE))
+        await asyncio.to_thread(store.run, execution.advance(running, stage, 0.5, LEASE))
     late = asyncio.create_task(watch(2))
-    await asyncio.to_thread(store.run, attempt.succeed(running, result(b"mesh")))
+    await asyncio.to_thread(store.run, execution.succeed(running, result(b"mesh")))
     seen = await asyncio.gather(*watchers)
     assert all(responses == seen[0] for responses in seen)
     assert [r.event.number for r in seen[0]] == [1, 2, 3, 4, 5]
@@ -220,7 +220,7 @@ async def test_a_mesh_comes_in_chunks_from_any_offset(api: Any, store: Store) ->
 async def test_a_job_without_a_mesh_says_why(api: Any, store: Store) -> None:
     waiting, failed = await create(api, 1), await create(api, 2)
     running = start(store, failed.id)
-    store.run(attempt.fail(running, Reason.NO_FACE, "No face was found: look at the camera.", {}))
+    store.run(execution.fail(running, Reason.NO_FACE, "No face was found: look at the camera.", {}))
     for job, reason in ((waiting, "JOB_NOT_SUCCEEDED"), (failed, "NO_FACE")):
         answer = await refused(api.DownloadMesh(pb.DownloadMeshRequest(job_id=job.id)))
         assert answer[:2] == (grpc.StatusCode.FAILED_PRECONDITION, reason)
@@ -277,7 +277,7 @@ async def test_lists_page_by_token_and_refuse_a_foreign_one(api: Any) -> None:
 
 
 async def test_over_a_bound_the_answer_says_when_to_come_back(service_config: ServiceConfig) -> None:
-    full = dataclasses.replace(service_config, limits=intake.Limits(max_queued=1))
+    full = dataclasses.replace(service_config, limits=admission.AdmissionLimits(max_queued=1))
     async with served(full) as api:
         await create(api)
         code, reason, found = await refused(create(api))
@@ -378,10 +378,10 @@ async def test_health_follows_the_workers(api: Any, store: Store, keys: Keys) ->
 
     serving, not_serving = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
     await eventually(is_status(not_serving), "no worker")
-    store.run(upkeep.report(WorkerReport("host:1:2", verified=False, error="weights do not fit")))
-    pulse = store.run(upkeep.pulse())
+    store.run(maintenance.report(WorkerReport("host:1:2", verified=False, error="weights do not fit")))
+    pulse = store.run(maintenance.snapshot())
     assert (len(pulse.workers), pulse.ready) == (1, False)
-    store.run(upkeep.report(WorkerReport("host:1:2", verified=True)))
+    store.run(maintenance.report(WorkerReport("host:1:2", verified=True)))
     await eventually(is_status(serving), "a verified worker")
     keys.score("seen", "host:1:2", 1)
     await eventually(is_status(not_serving), "the worker was not heard of for long")

@@ -14,9 +14,9 @@ import pytest
 import redis
 
 from selfie3d_cli.redis_server import RedisServer
-from selfie3d_jobs import JobsConfig, Priority, Record, State, Store, lookup, upkeep
+from selfie3d_jobs import JobsConfig, Priority, Record, State, Store, maintenance, queries
 from selfie3d_jobs.broker import create_app, publish
-from selfie3d_jobs.upkeep import Message
+from selfie3d_jobs.maintenance import Message
 from tests.integration import tiny
 from tests.integration.road import BOUND, Keys, eventually, get, new_job, reap, submit
 from tests.integration.tiny import make_mesh, make_photo
@@ -63,7 +63,11 @@ def start_worker(worker_environment: dict[str, str], tmp_path: Path, store: Stor
 
         def is_ready() -> bool:
             assert worker.process.poll() is None, worker.log.read_text()
-            own = [w for w in store.run(upkeep.pulse()).workers if f":{worker.process.pid}:" in w.name and w.verified]
+            own = [
+                w
+                for w in store.run(maintenance.snapshot()).workers
+                if f":{worker.process.pid}:" in w.name and w.verified
+            ]
             return len(own) >= ready
 
         eventually(is_ready, "the worker reports in")
@@ -136,7 +140,7 @@ def test_jobs_go_all_the_way_and_each_ends_as_its_photo_deserves(
     jobs = [await_end(store, send(photo)) for photo in photos]
     assert [job.state for job in jobs] == [State.SUCCEEDED] * 2 + [State.FAILED] * 2
     for photo, job in zip(photos[:2], jobs[:2], strict=True):
-        assert store.run(lookup.mesh(job.id, 0, 0, 1 << 21)) == make_mesh(photo)
+        assert store.run(queries.mesh(job.id, 0, 0, 1 << 21)) == make_mesh(photo)
         assert len(job.outcome.stage_times) == 7
     errors = [job.error for job in jobs[2:]]
     assert [error.reason for error in errors if error] == ["NO_FACE", "INTERNAL"]
@@ -147,14 +151,14 @@ def test_jobs_go_all_the_way_and_each_ends_as_its_photo_deserves(
     eventually(lambda: not keys.client.hlen(keys.prefix + "unacked"), "everything is acknowledged")
     assert worker.stop() == 0
     assert get(store, jobs[0].id) == before
-    assert not store.run(upkeep.pulse()).workers
+    assert not store.run(maintenance.snapshot()).workers
 
 
 @pytest.mark.usefixtures("reaper")
 def test_the_job_of_a_killed_child_ends_on_its_successor_and_a_killer_is_given_up(
     start_worker: Callable[..., Worker], send: Callable[..., str], store: Store, keys: Keys
 ) -> None:
-    start_worker(SELFIE3D_TEST_HOLD_STAGE=f"surface:{keys.prefix}{HOLD}")
+    start_worker(TEST_BREAKPOINT=f"surface:{keys.prefix}{HOLD}")
     keys.client.set(keys.prefix + HOLD, "1")
     job_id = send(make_photo(1))
     held = await_stage(store, job_id, "surface")
@@ -179,7 +183,7 @@ def test_the_job_of_a_killed_child_ends_on_its_successor_and_a_killer_is_given_u
 def test_a_killed_worker_takes_its_children_along_and_the_job_ends_on_another(
     start_worker: Callable[..., Worker], send: Callable[..., str], store: Store, keys: Keys
 ) -> None:
-    held_worker = start_worker(SELFIE3D_TEST_HOLD_STAGE=f"network:{keys.prefix}{HOLD}")
+    held_worker = start_worker(TEST_BREAKPOINT=f"network:{keys.prefix}{HOLD}")
     keys.client.set(keys.prefix + HOLD, "1")
     job_id = send(make_photo(1))
     child = child_of(await_stage(store, job_id, "network"))
@@ -195,7 +199,7 @@ def test_a_killed_worker_takes_its_children_along_and_the_job_ends_on_another(
 def test_sigterm_lets_the_running_job_end_and_leaves_the_others_to_the_next_worker(
     start_worker: Callable[..., Worker], send: Callable[..., str], store: Store, keys: Keys
 ) -> None:
-    worker = start_worker(SELFIE3D_TEST_HOLD_STAGE=f"network:{keys.prefix}{HOLD}")
+    worker = start_worker(TEST_BREAKPOINT=f"network:{keys.prefix}{HOLD}")
     keys.client.set(keys.prefix + HOLD, "1")
     running, waiting = send(make_photo(1)), send(make_photo(2))
     await_stage(store, running, "network")
@@ -224,11 +228,11 @@ def test_interactive_jobs_overtake_bulk_ones(
 def test_a_cancelled_job_frees_its_worker_at_the_next_stage(
     start_worker: Callable[..., Worker], send: Callable[..., str], store: Store, keys: Keys
 ) -> None:
-    start_worker(SELFIE3D_TEST_HOLD_STAGE=f"align:{keys.prefix}{HOLD}")
+    start_worker(TEST_BREAKPOINT=f"align:{keys.prefix}{HOLD}")
     keys.client.set(keys.prefix + HOLD, "1")
     job_id = send(make_photo(1))
     await_stage(store, job_id, "align")
-    assert store.run(lookup.cancel(job_id, "anna")).state is State.CANCELLED
+    assert store.run(queries.cancel(job_id, "anna")).state is State.CANCELLED
     keys.client.delete(keys.prefix + HOLD)
     assert await_end(store, send(make_photo(2))).state is State.SUCCEEDED
     job = get(store, job_id)
@@ -241,12 +245,12 @@ def test_a_worker_fetches_again_after_redis_died_before_its_ack(
     with RedisServer(tmp_path / "redis") as server:
         config = JobsConfig(redis_url=server.url)
         url = {"SELFIE3D_REDIS_URL": server.url, "SELFIE3D_REDIS_PREFIX": config.prefix}
-        url["SELFIE3D_TEST_HOLD_STAGE"] = f"network:{HOLD}"
+        url["TEST_BREAKPOINT"] = f"network:{HOLD}"
         client = redis.Redis.from_url(server.url)
         store, app = Store(config), create_app(config)
         worker = Worker(worker_environment | url, tmp_path / "worker.log")
         try:
-            eventually(lambda: store.run(upkeep.pulse()).ready, "the worker reports in")
+            eventually(lambda: store.run(maintenance.snapshot()).ready, "the worker reports in")
             for seed in range(2):
                 client.set(HOLD, "1")
                 job = submit(store, new_job(photo=make_photo(seed)), make_photo(seed))
@@ -270,7 +274,7 @@ def test_a_worker_fetches_again_after_redis_died_before_its_ack(
 def test_a_job_that_takes_too_long_ends_and_frees_its_worker(
     start_worker: Callable[..., Worker], send: Callable[..., str], store: Store, keys: Keys
 ) -> None:
-    start_worker(SELFIE3D_TEST_HOLD_STAGE=f"network:{keys.prefix}{HOLD}", SELFIE3D_TIME_LIMIT_SECONDS="1")
+    start_worker(TEST_BREAKPOINT=f"network:{keys.prefix}{HOLD}", SELFIE3D_TIME_LIMIT_SECONDS="1")
     keys.client.set(keys.prefix + HOLD, "1")
     job = await_end(store, send(make_photo(1)))
     assert job.error is not None
@@ -288,5 +292,5 @@ def test_a_worker_whose_model_cannot_be_loaded_says_so_and_ends(
     finally:
         worker.kill()
     assert "these weights do not fit" in worker.log.read_text()
-    pulse = store.run(upkeep.pulse())
+    pulse = store.run(maintenance.snapshot())
     assert not pulse.ready

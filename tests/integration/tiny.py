@@ -20,6 +20,7 @@ from selfie3d_jobs import Stage
 from selfie3d_jobs.env import from_environment
 from selfie3d_worker import Output, WorkerConfig
 from selfie3d_worker.main import run
+from tests.held_worker import install_breakpoint
 
 NO_FACE, CRASH, KILL, LARGE = 61, 62, 63, 64
 WIDTHS = {NO_FACE: "no face", CRASH: "a programming error", KILL: "the child dies", LARGE: "a mesh of 1 MiB"}
@@ -78,6 +79,7 @@ def obey(width: int) -> None:
 
 
 def open_tiny(config: WorkerConfig) -> Tiny:
+    install_breakpoint(config.jobs)
     if config.model == "broken":
         raise ValueError("these weights do not fit")
     return Tiny()

@@ -7,20 +7,19 @@ import os
 import signal
 import socket
 
-from selfie3d_jobs import JobsError, Store, logs, trace, upkeep
-from selfie3d_jobs.upkeep import WorkerReport
+from selfie3d_jobs import JobsError, Store, logs, maintenance, trace
+from selfie3d_jobs.maintenance import WorkerReport
 from selfie3d_worker.config import WorkerConfig
-from selfie3d_worker.heart import Heart
-from selfie3d_worker.hold import open_hold
+from selfie3d_worker.heartbeat import Heartbeat
 from selfie3d_worker.model import Reconstruct, load
 from selfie3d_worker.runner import Runner
 
 log = logging.getLogger(__name__)
 
-HEART_TRIES = 1  # repeats of a lost beat; the next beat comes soon
+HEARTBEAT_TRIES = 1  # repeats of a lost beat; the next beat comes soon
 
 
-class Child:
+class PoolChild:
     """What lives as long as the process."""
 
     def __init__(self, config: WorkerConfig) -> None:
@@ -28,25 +27,24 @@ class Child:
         logs.configure(config.log_level, config.log_format)
         self.name = f"{socket.gethostname()}:{os.getppid()}:{os.getpid()}"
         self._config = config
-        self._pulse_store = Store(config.jobs, HEART_TRIES, config.jobs.renew_seconds)
+        self._heartbeat_store = Store(config.jobs, HEARTBEAT_TRIES, config.jobs.renew_seconds)
         try:
             trace.export(config.otlp_endpoint, "selfie3d-worker")
             reconstruct = load(config)
         except Exception as error:
             self._give_up(error)
             raise
-        self._heart = Heart(self._pulse_store, self._report(reconstruct), config.jobs)
+        self._heartbeat = Heartbeat(self._heartbeat_store, self._report(reconstruct), config.jobs)
         self._store = Store(config.jobs)
-        hold = open_hold(config.hold_stage, self._store)
-        self.runner = Runner(self.name, self._store, self._heart, reconstruct, config.jobs.lease_seconds, hold)
-        self._heart.start()
+        self.runner = Runner(self.name, self._store, self._heartbeat, reconstruct, config.jobs.lease_seconds)
+        self._heartbeat.start()
         log.info("Ready.", extra={"action": "ready", "worker": self.name, "model": reconstruct.name})
 
     def close(self) -> None:
         """Take the report back and drop the connections."""
-        self._heart.end()
+        self._heartbeat.end()
         self._store.close()
-        self._pulse_store.close()
+        self._heartbeat_store.close()
         trace.close()
 
     def _report(self, model: Reconstruct) -> WorkerReport:
@@ -57,7 +55,9 @@ class Child:
         log.critical("The model cannot be loaded.", exc_info=error)
         try:
             text = f"{type(error).__name__}: {error}"
-            self._pulse_store.run(upkeep.report(WorkerReport(self.name, False, self._config.model, error=text)))
+            self._heartbeat_store.run(
+                maintenance.report(WorkerReport(self.name, False, self._config.model, error=text))
+            )
         except JobsError:
             log.warning("The failure could not be reported.")
         os.kill(os.getppid(), signal.SIGTERM)

@@ -44,16 +44,10 @@ class WorkerConfig:
     )
     log_level: str = setting("SELFIE3D_LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR")
     log_format: str = setting("SELFIE3D_LOG_FORMAT", "json", "json or text")
-    hold_stage: str = setting(
-        "SELFIE3D_TEST_HOLD_STAGE", "", "STAGE:KEY for fault tests: stop before the stage while Redis has the key"
-    )
-    reconstructor: str = (
-        "selfie3d_worker.vrn_model:open_reconstructor"  # MODULE:FUNCTION(config) -> Reconstruct; for tests
-    )
+    # MODULE:FUNCTION(config) -> Reconstruct. No variable sets it; tests bring their own.
+    reconstructor: str = "selfie3d_worker.vrn_model:open_reconstructor"
 
     def __post_init__(self) -> None:
         """Refuse what could not work. Raises ConfigError."""
         if self.concurrency < 1 or self.threads < 0:
             raise ConfigError("SELFIE3D_CONCURRENCY must be at least 1 and SELFIE3D_THREADS at least 0")
-        if self.hold_stage and ":" not in self.hold_stage:
-            raise ConfigError(f"SELFIE3D_TEST_HOLD_STAGE={self.hold_stage!r}: STAGE:KEY wanted")

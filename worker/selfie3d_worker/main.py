@@ -7,7 +7,7 @@ import socket
 import sys
 from typing import Any
 
-from selfie3d_jobs import ConfigError, JobsError, Store, logs, upkeep
+from selfie3d_jobs import ConfigError, JobsError, Store, logs, maintenance
 from selfie3d_jobs.broker import HARD_LIMIT_SECONDS, create_app
 from selfie3d_jobs.env import from_environment
 from selfie3d_worker.config import WorkerConfig
@@ -33,7 +33,7 @@ def _has_failed_to_load(config: WorkerConfig) -> bool:
     """Whether a child reported that its model cannot be loaded: it then ended this worker with SIGTERM."""
     store = Store(config.jobs, tries=1)
     try:
-        reports = store.run(upkeep.pulse()).workers
+        reports = store.run(maintenance.snapshot()).workers
     except JobsError:
         return False
     finally:

@@ -10,10 +10,9 @@ from contextlib import ExitStack
 
 from celery.exceptions import SoftTimeLimitExceeded
 
-from selfie3d_jobs import JobLost, Reason, Record, Stage, Store, StoreFull, StoreUnavailable, attempt, logs, trace
-from selfie3d_jobs.call import Call
-from selfie3d_worker.heart import Heart
-from selfie3d_worker.hold import Hold
+from selfie3d_jobs import JobLost, Reason, Record, Stage, Store, StoreFull, StoreUnavailable, execution, logs, trace
+from selfie3d_jobs.command import Command
+from selfie3d_worker.heartbeat import Heartbeat
 from selfie3d_worker.model import Reconstruct
 
 log = logging.getLogger(__name__)
@@ -25,26 +24,23 @@ class Runner:
     """Runs jobs in this child, one after the other.
 
     store : outlasts a short absence of Redis
-    hold : called before each stage, for fault tests
     """
 
     def __init__(
         self,
         name: str,
         store: Store,
-        heart: Heart,
+        heartbeat: Heartbeat,
         reconstruct: Reconstruct,
         lease_seconds: float,
-        hold: Hold,
     ) -> None:
         self._name = name
         self._store = store
-        self._heart = heart
+        self._heartbeat = heartbeat
         self._reconstruct = reconstruct
         self._lease_seconds = lease_seconds
-        self._hold = hold
-        self._teller = ThreadPoolExecutor(1, "teller")
-        self._told: Future[None] | None = None  # the answer to the last call that nobody has heard yet
+        self._sender = ThreadPoolExecutor(1, "sender")
+        self._pending: Future[None] | None = None  # the answer to the last command, until somebody waits for it
 
     def run(self, job_id: str, traceparent: str = "") -> None:
         """Take the job, unless the delivery is a late or second one, and end it.
@@ -53,11 +49,11 @@ class Runner:
         """
         with logs.bound(job_id=job_id, trace_id=trace.trace_id(traceparent)):
             try:
-                job = self._store.run(attempt.claim(job_id, self._name, uuid.uuid4().hex, self._lease_seconds))
+                job = self._store.run(execution.claim(job_id, self._name, uuid.uuid4().hex, self._lease_seconds))
                 if job is None:
                     log.info("A late or second delivery was dropped.", extra={"action": "drop"})
                     return
-                with self._heart.holding(job), trace.span("attempt", traceparent, attempt=job.attempt):
+                with self._heartbeat.holding(job), trace.span("attempt", traceparent, attempt=job.attempt):
                     self._attempt(job)
             except JobLost as lost:
                 log.info("The job is not ours any more.", extra={"action": "lost", "why": str(lost)})
@@ -65,11 +61,11 @@ class Runner:
                 log.error("The store stayed away; the reaper will see to the job.", extra={"why": type(error).__name__})
 
     def _attempt(self, job: Record) -> None:
-        clock, self._told = Clock(), None
+        clock, self._pending = Clock(), None
         try:
             result = self._work(job, clock)
-            self._tell(attempt.succeed(job, result))
-            self._hear()
+            self._send(execution.succeed(job, result))
+            self._await_answer()
         except (JobLost, StoreUnavailable, StoreFull):
             raise
         except SoftTimeLimitExceeded:
@@ -82,44 +78,43 @@ class Runner:
         else:
             log.info("The job succeeded.", extra={"action": "succeed", **_summary(job, clock)})
 
-    def _work(self, job: Record, clock: Clock) -> attempt.Result:
+    def _work(self, job: Record, clock: Clock) -> execution.ExecutionResult:
         def on_stage(name: str, progress: float) -> None:
             clock.stop()
             self._begin(job, Stage(name), progress)
             clock.start(Stage(name))
 
-        photo = self._store.run(attempt.photo(job.id))
+        photo = self._store.run(execution.photo(job.id))
         try:
             output = self._reconstruct(photo, job.settings.options, on_stage)
         finally:
             clock.stop()
         self._begin(job, Stage.STORE, STORE_PROGRESS)
-        return attempt.Result(output.faces, output.files, clock.seconds)
+        return execution.ExecutionResult(output.faces, output.files, clock.seconds)
 
     def _begin(self, job: Record, stage: Stage, progress: float) -> None:
         """Tell the watchers, learn whether the job is still wanted, renew the lease. Raises JobLost.
 
-        A stage begins while Redis is still being told; what it answers is heard before the next one begins. Only the
+        A stage begins while the command is still on its way; its answer is awaited before the next one begins. Only the
         network does not begin without the answer.
         """
-        self._hear()
-        self._tell(attempt.advance(job, stage, progress, self._lease_seconds))
+        self._await_answer()
+        self._send(execution.advance(job, stage, progress, self._lease_seconds))
         if stage is Stage.NETWORK:
-            self._hear()
-        self._hold(job, stage)
+            self._await_answer()
 
-    def _tell(self, call: Call[None]) -> None:
-        """Send in a thread of its own, after what was told before."""
-        self._told = self._teller.submit(self._store.run, call)
+    def _send(self, command: Command[None]) -> None:
+        """Send in a thread of its own, after what was sent before."""
+        self._pending = self._sender.submit(self._store.run, command)
 
-    def _hear(self) -> None:
-        """Wait for the answer to what was told last. Raises what the call raises."""
-        told, self._told = self._told, None
-        if told:
-            told.result()
+    def _await_answer(self) -> None:
+        """Wait for the answer to the last command. Raises what running it raises."""
+        pending, self._pending = self._pending, None
+        if pending:
+            pending.result()
 
     def _fail(self, job: Record, reason: Reason, message: str, clock: Clock) -> None:
-        self._store.run(attempt.fail(job, reason, message, clock.seconds))
+        self._store.run(execution.fail(job, reason, message, clock.seconds))
         log.info("The job failed.", extra={"action": "fail", "reason": reason.name, **_summary(job, clock)})
 
 

@@ -7,9 +7,9 @@ from typing import Any
 from celery import current_app, shared_task, signals
 
 from selfie3d_jobs.broker import TASK
-from selfie3d_worker.child import Child
+from selfie3d_worker.child import PoolChild
 
-_children: list[Child] = []  # this process's, once it is a pool child
+_children: list[PoolChild] = []  # this process's, once it is a pool child
 
 
 @shared_task(name=TASK, bind=True, ignore_result=True, acks_late=True)
@@ -20,7 +20,7 @@ def reconstruct(task: Any, job_id: str) -> None:
 
 @signals.worker_process_init.connect
 def _open(**_: Any) -> None:
-    _children[:] = [Child(current_app.conf["selfie3d"])]
+    _children[:] = [PoolChild(current_app.conf["selfie3d"])]
 
 
 @signals.worker_process_shutdown.connect

@@ -1,15 +1,15 @@
 -- The worker begins a stage. -> 'OK', or what became of the job. Safe to repeat; renews the lease.
--- ARGV: id, attempt, stage, progress, lease ms
+-- A: id, attempt, stage, progress, lease (ms)
 even_when_full()
-local id, attempt, stage = ARGV[1], tonumber(ARGV[2]), ARGV[3]
+local id = A.id
 local state = get(id, 'state')
 if state ~= 'RUNNING' then return state or 'GONE' end
-if number(id, 'attempt') ~= attempt then return 'LOST' end
+if number(id, 'attempt') ~= A.attempt then return 'LOST' end
 if is_late(id) then return 'EXPIRED' end
-redis.call('ZADD', P .. 'leases', now + tonumber(ARGV[5]), id)
-if get(id, 'stage') ~= stage then
-  local progress = math.max(tonumber(ARGV[4]), number(id, 'progress'))
-  set(id, 'stage', stage, 'progress', tostring(progress))
-  event(id, 'RUNNING', stage, attempt, tostring(progress))
+redis.call('ZADD', P .. 'leases', now + A.lease, id)
+if get(id, 'stage') ~= A.stage then
+  local progress = tostring(math.max(A.progress, number(id, 'progress')))
+  set(id, 'stage', A.stage, 'progress', progress)
+  event(id, 'RUNNING', A.stage, A.attempt, progress)
 end
 return 'OK'

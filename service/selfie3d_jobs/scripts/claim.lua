@@ -1,16 +1,16 @@
 -- A worker takes a delivered job. -> the record; empty when the delivery is to be dropped.
--- Safe to repeat: the same token again gets the same attempt. ARGV: id, worker, token, lease ms
+-- Safe to repeat: the same token again gets the same attempt. A: id, worker, token, lease (ms)
 even_when_full()
-local id, token = ARGV[1], ARGV[3]
+local id = A.id
 local state = get(id, 'state')
-if state == 'RUNNING' and get(id, 'token') == token then return record(id) end
+if state == 'RUNNING' and get(id, 'token') == A.token then return record(id) end
 if state ~= 'QUEUED' or is_late(id) then return {} end
 
 local queue, attempt = get(id, 'queue'), number(id, 'attempt') + 1
 observe('queue', (now - number(id, 'queue_time')) / 1000)
 count('attempts')
-set(id, 'state', 'RUNNING', 'attempt', attempt, 'token', token, 'worker', ARGV[2], 'start_time', now, 'stage', '')
+set(id, 'state', 'RUNNING', 'attempt', attempt, 'token', A.token, 'worker', A.worker, 'start_time', now, 'stage', '')
 redis.call('ZREM', P .. 'queued:' .. queue, id)
-redis.call('ZADD', P .. 'leases', now + tonumber(ARGV[4]), id)
+redis.call('ZADD', P .. 'leases', now + A.lease, id)
 event(id, 'RUNNING', '', attempt, get(id, 'progress'))
 return record(id)

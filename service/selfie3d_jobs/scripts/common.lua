@@ -1,6 +1,7 @@
 -- In front of every script. KEYS[1] is the prefix of all keys; times are Redis's own clock in ms.
 -- One Redis (or a primary with replicas), not a cluster: keys are built here, as in Celery's Redis transport.
 local P = KEYS[1]
+local A = cjson.decode(ARGV[1])  -- the arguments by name; blobs follow as ARGV[2], ARGV[3], ...
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local QUEUES = {'interactive', 'bulk'}
@@ -103,14 +104,14 @@ local function purge(id)
   redis.call('UNLINK', P .. 'photo:' .. id, P .. 'events:' .. id, job_key(id))
 end
 
--- Why a photo of `size` bytes, `missing` of which are not in Redis yet, cannot be taken now; or nil.
--- Every accepted job keeps `reserve` bytes for its result, so that it can end also when Redis is full.
-local function refusal(owner, queue, size, missing, max_queued, max_active, max_bytes, reserve)
-  local waiting = math.max(redis.call('ZCARD', P .. 'queued:' .. queue), redis.call('LLEN', P .. queue))
-  if waiting >= max_queued then return 'QUEUE_FULL' end
-  if tonumber(redis.call('HGET', P .. 'active', owner) or '0') >= max_active then return 'QUOTA_EXCEEDED' end
-  local promised = (redis.call('ZCARD', P .. 'deadlines') + 1) * reserve
-  if tonumber(redis.call('GET', P .. 'bytes') or '0') + size + promised > max_bytes then return 'STORAGE_FULL' end
+-- Why the photo of admit.lua's arguments, `missing` bytes of which are not in Redis yet, cannot be taken now; or nil.
+-- Every accepted job keeps A.reserve bytes for its result, so that it can end also when Redis is full.
+local function refusal(missing)
+  local waiting = math.max(redis.call('ZCARD', P .. 'queued:' .. A.queue), redis.call('LLEN', P .. A.queue))
+  if waiting >= A.max_queued then return 'QUEUE_FULL' end
+  if tonumber(redis.call('HGET', P .. 'active', A.owner) or '0') >= A.max_active then return 'QUOTA_EXCEEDED' end
+  local promised = (redis.call('ZCARD', P .. 'deadlines') + 1) * A.reserve
+  if tonumber(redis.call('GET', P .. 'bytes') or '0') + A.size + promised > A.max_bytes then return 'STORAGE_FULL' end
   local memory = redis.call('INFO', 'memory')
   local limit = tonumber(string.match(memory, 'maxmemory:(%d+)'))
   local used = tonumber(string.match(memory, 'used_memory:(%d+)'))
@@ -119,10 +120,10 @@ local function refusal(owner, queue, size, missing, max_queued, max_active, max_
 end
 
 -- The job that this request id made: {'EXISTING', record} or {'CONFLICT'}; nil when it made none.
-local function earlier(owner, request_id, fingerprint)
-  if request_id == '' then return nil end
-  local id = redis.call('GET', P .. 'request:' .. owner .. ':' .. request_id)
+local function earlier()
+  if A.request_id == '' then return nil end
+  local id = redis.call('GET', P .. 'request:' .. A.owner .. ':' .. A.request_id)
   if not id or not get(id, 'state') then return nil end
-  if get(id, 'fingerprint') ~= fingerprint then return {'CONFLICT'} end
+  if get(id, 'fingerprint') ~= A.fingerprint then return {'CONFLICT'} end
   return {'EXISTING', record(id)}
 end

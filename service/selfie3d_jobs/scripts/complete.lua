@@ -1,21 +1,20 @@
 -- The worker ends its attempt: meshes, final state and event in one step. -> 'OK', or what became of the job.
--- Safe to repeat. ARGV: id, attempt, state, code, reason, message, stage seconds (JSON object), outcome, mesh files...
+-- Safe to repeat. A: id, attempt, state, code, reason, message, seconds (by stage). ARGV[2]: outcome; then the mesh files
 even_when_full()
-local id, attempt, state = ARGV[1], tonumber(ARGV[2]), ARGV[3]
-local current = get(id, 'state')
-if not current then return 'GONE' end
-if number(id, 'attempt') ~= attempt then return 'LOST' end
-if current == state then return 'OK' end
-if current ~= 'RUNNING' then return current end
+local id, state = A.id, get(A.id, 'state')
+if not state then return 'GONE' end
+if number(id, 'attempt') ~= A.attempt then return 'LOST' end
+if state == A.state then return 'OK' end
+if state ~= 'RUNNING' then return state end
 if is_late(id) then return 'EXPIRED' end
 
 local stored, expiry = 0, get(id, 'expire_time')
-for i = 9, #ARGV do
-  redis.call('SET', P .. 'mesh:' .. id .. ':' .. (i - 9), ARGV[i], 'PXAT', expiry)
+for i = 3, #ARGV do
+  redis.call('SET', P .. 'mesh:' .. id .. ':' .. (i - 3), ARGV[i], 'PXAT', expiry)
   stored = stored + #ARGV[i]
 end
-set(id, 'outcome', ARGV[8], 'files', #ARGV - 8, 'mesh_bytes', stored)
+set(id, 'outcome', ARGV[2], 'files', #ARGV - 2, 'mesh_bytes', stored)
 if stored > 0 then redis.call('INCRBY', P .. 'bytes', stored) end
-for stage, seconds in pairs(cjson.decode(ARGV[7])) do observe('stage:' .. stage, seconds) end
-finish(id, state, ARGV[4], ARGV[5], ARGV[6])
+for stage, seconds in pairs(A.seconds) do observe('stage:' .. stage, seconds) end
+finish(id, A.state, A.code, A.reason, A.message)
 return 'OK'

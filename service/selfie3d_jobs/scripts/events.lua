@@ -1,2 +1,2 @@
--- {state, or '' when there is no such job; events after a number, oldest first}. ARGV: id, after
-return {get(ARGV[1], 'state') or '', redis.call('XRANGE', P .. 'events:' .. ARGV[1], '(' .. ARGV[2] .. '-0', '+')}
+-- {state, or '' when there is no such job; events after a number, oldest first}. A: id, after
+return {get(A.id, 'state') or '', redis.call('XRANGE', P .. 'events:' .. A.id, '(' .. A.after .. '-0', '+')}

@@ -1,2 +1,2 @@
--- The record, or an empty list. ARGV: id
-return record(ARGV[1])
+-- The record, or an empty list. A: id
+return record(A.id)

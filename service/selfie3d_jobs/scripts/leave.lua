@@ -1,4 +1,4 @@
--- A worker child ends on purpose. ARGV: name
-redis.call('HDEL', P .. 'workers', ARGV[1])
-redis.call('ZREM', P .. 'seen', ARGV[1])
+-- A worker child ends on purpose. A: name
+redis.call('HDEL', P .. 'workers', A.name)
+redis.call('ZREM', P .. 'seen', A.name)
 return 'OK'

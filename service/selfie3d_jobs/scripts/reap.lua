@@ -1,13 +1,12 @@
 -- One pass of the reaper, a bounded number of jobs each. Any number of reapers may run.
 -- -> {jobs to publish: id, queue, traceparent, time, ...; {ended, requeued, purged}}
--- ARGV: lease ms, grace ms, max losses, POISON_INPUT's code, reason and message
+-- A: lease (ms), grace (ms), max_losses; POISON_INPUT's code, reason and message
 even_when_full()
 local LIMIT = 200
-local lease, grace, max_losses = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local ended, requeued, purged = 0, 0, 0
 
 note_life()
-local trusted = now >= tonumber(redis.call('GET', P .. 'back')) + lease
+local trusted = now >= tonumber(redis.call('GET', P .. 'back')) + A.lease
 
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. 'deadlines', '-inf', now, 'LIMIT', 0, LIMIT)) do
   if is_active(get(id, 'state')) then
@@ -22,8 +21,8 @@ if trusted then
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. 'leases', '-inf', now, 'LIMIT', 0, LIMIT)) do
     if get(id, 'state') ~= 'RUNNING' then
       redis.call('ZREM', P .. 'leases', id)
-    elseif redis.call('HINCRBY', job_key(id), 'losses', 1) >= max_losses then
-      finish(id, 'FAILED', ARGV[4], ARGV[5], ARGV[6])
+    elseif redis.call('HINCRBY', job_key(id), 'losses', 1) >= A.max_losses then
+      finish(id, 'FAILED', A.code, A.reason, A.message)
       ended = ended + 1
     else
       requeue(id)
@@ -50,7 +49,7 @@ end
 local publish = {}
 for _, queue in ipairs(QUEUES) do
   local key = P .. 'queued:' .. queue
-  local head, before = redis.call('LINDEX', P .. queue, -1), now - grace
+  local head, before = redis.call('LINDEX', P .. queue, -1), now - A.grace
   if head then
     local ok, message = pcall(cjson.decode, head)
     before = math.min(before, ok and tonumber(message['headers']['published'] or 0) - 1 or 0)

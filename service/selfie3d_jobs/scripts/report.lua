@@ -1,6 +1,6 @@
--- A worker child says that it lives. ARGV: name, report (JSON)
+-- A worker child says that it lives. A: name, report (JSON)
 even_when_full()
 note_life()
-redis.call('HSET', P .. 'workers', ARGV[1], ARGV[2])
-redis.call('ZADD', P .. 'seen', now, ARGV[1])
+redis.call('HSET', P .. 'workers', A.name, A.report)
+redis.call('ZADD', P .. 'seen', now, A.name)
 return 'OK'

@@ -46,6 +46,10 @@ def test_an_event_is_the_same_from_the_stream_and_from_the_doorbell() -> None:
     assert parse_ring(text) == ("job", event)
 
 
+def test_a_stage_of_a_later_version_is_none_of_ours() -> None:
+    assert Record.of(flat(FIELDS | {"stage": "polish"})).stage is None
+
+
 def test_four_states_are_final() -> None:
     assert [state for state in State if state.ended] == [State.SUCCEEDED, State.FAILED, State.CANCELLED, State.EXPIRED]
 

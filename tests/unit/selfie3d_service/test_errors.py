@@ -4,12 +4,12 @@ from google.rpc import error_details_pb2 as details
 
 from selfie3d_jobs import JobNotEnded, JobNotFound, Reason, Refused, RequestReused, StoreFull, StoreUnavailable
 from selfie3d_photo import PhotoError, PhotoReason
-from selfie3d_service.errors import CODES, ServiceError, translate
+from selfie3d_service.errors import CODES, CallError, translate
 
 
 @pytest.mark.parametrize("reason", Reason)
 def test_every_reason_becomes_a_full_status(reason: Reason) -> None:
-    status = ServiceError(reason, field="settings.x", resource=("kind", "name")).status()
+    status = CallError(reason, field="settings.x", resource=("kind", "name")).status()
     assert (status.code, status.message) == (reason.code, reason.text)
     assert CODES[status.code].name
     found = {detail.TypeName(): detail for detail in status.details}

@@ -1,7 +1,7 @@
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from selfie3d_jobs.upkeep import Pulse, WorkerReport
+from selfie3d_jobs.maintenance import Snapshot, WorkerReport
 from selfie3d_service.metrics import Metrics
 
 SIZES = {"queued:interactive": 3, "queued:bulk": 1, "running": 2, "kept": 9, "bytes": 1000}
@@ -26,7 +26,7 @@ def samples(metrics: Metrics) -> dict[tuple[str, tuple[str, ...]], float]:
 def test_the_deployment_and_the_process_are_shown() -> None:
     metrics = Metrics()
     metrics.observe_call("GetJob", "JOB_NOT_FOUND", 0.003)
-    metrics.pulse = Pulse([WorkerReport("a", True), WorkerReport("b", False)], COUNTERS, SIZES)
+    metrics.snapshot = Snapshot([WorkerReport("a", True), WorkerReport("b", False)], COUNTERS, SIZES)
     shown = samples(metrics)
     assert shown["selfie3d_queue_depth", ("interactive",)] == 3
     assert shown["selfie3d_jobs_ended_total", ("NO_FACE", "FAILED")] == 4

@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable
 from contextlib import nullcontext
 from types import SimpleNamespace
@@ -24,14 +25,15 @@ class ScriptedStore:
         self._is_lost = False
         self.told: list[str] = []
 
-    def run(self, call: Any) -> Any:
-        if call.name == "claim":
+    def run(self, command: Any) -> Any:
+        if command.name == "claim":
             return SimpleNamespace(id="a job", attempt=1, settings=pb.JobSettings())
-        if call.name == "GET":
+        if command.name == "GET":
             return b"a photo"
-        self.told.append(str(call.args[2]))
-        self._is_lost |= call.args[2] == self._lost_at
-        return call.parse(b"CANCELLED" if self._is_lost else b"OK")
+        named = json.loads(command.arguments[0])
+        self.told.append(named.get("stage") or named["state"])
+        self._is_lost |= self.told[-1] == self._lost_at
+        return command.parse(b"CANCELLED" if self._is_lost else b"OK")
 
 
 def run_a_job(store: ScriptedStore) -> list[Stage]:
@@ -45,10 +47,10 @@ def run_a_job(store: ScriptedStore) -> list[Stage]:
             begun.append(Stage(stage))
         return Output([], [b"a mesh"])
 
-    heart: Any = SimpleNamespace(holding=lambda _: nullcontext())
+    heartbeat: Any = SimpleNamespace(holding=lambda _: nullcontext())
     model: Any = reconstruct
     scripted: Any = store
-    Runner("me", scripted, heart, model, 6.0, lambda *_: None).run("a job")
+    Runner("me", scripted, heartbeat, model, 6.0).run("a job")
     return begun
 
 
@@ -106,15 +108,12 @@ def test_celery_prefetches_one_job_per_child_and_acknowledges_late() -> None:
     assert settings["task_soft_time_limit"] < settings["task_time_limit"]
 
 
-@pytest.mark.parametrize(
-    "environ", [{"SELFIE3D_CONCURRENCY": "0"}, {"SELFIE3D_THREADS": "-1"}, {"SELFIE3D_TEST_HOLD_STAGE": "network"}]
-)
+@pytest.mark.parametrize("environ", [{"SELFIE3D_CONCURRENCY": "0"}, {"SELFIE3D_THREADS": "-1"}])
 def test_what_cannot_work_is_refused(environ: dict[str, str]) -> None:
     with pytest.raises(ConfigError):
         from_environment(WorkerConfig, environ)
 
 
-def test_the_reconstructor_cannot_be_set_from_outside_and_the_hook_is_off() -> None:
+def test_the_reconstructor_cannot_be_set_from_outside() -> None:
     config = from_environment(WorkerConfig, {"SELFIE3D_RECONSTRUCTOR": "os:system", "RECONSTRUCTOR": "os:system"})
     assert config.reconstructor == "selfie3d_worker.vrn_model:open_reconstructor"
-    assert config.hold_stage == ""

@@ -1,5 +1,5 @@
--- How it stands: {reports of workers heard of within ARGV[1] ms; counters; {name, value...}}
-local alive = redis.call('ZRANGEBYSCORE', P .. 'seen', now - tonumber(ARGV[1]), '+inf')
+-- How it stands: {reports of workers heard of within A.alive ms; counters; {name, value...}}
+local alive = redis.call('ZRANGEBYSCORE', P .. 'seen', now - A.alive, '+inf')
 local reports = {}
 for _, name in ipairs(alive) do reports[#reports + 1] = redis.call('HGET', P .. 'workers', name) end
 return {reports, redis.call('HGETALL', P .. 'counters'), {

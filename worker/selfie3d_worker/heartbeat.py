@@ -7,17 +7,17 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from selfie3d_jobs import JobsConfig, JobsError, Record, Store, attempt, upkeep
-from selfie3d_jobs.upkeep import WorkerReport
+from selfie3d_jobs import JobsConfig, JobsError, Record, Store, execution, maintenance
+from selfie3d_jobs.maintenance import WorkerReport
 
 log = logging.getLogger(__name__)
 
 
-class Heart(threading.Thread):
+class Heartbeat(threading.Thread):
     """Beats four times a lease. The store it gets should give up quickly, so that no beat delays the next for long."""
 
     def __init__(self, store: Store, report: WorkerReport, config: JobsConfig) -> None:
-        super().__init__(name="heart", daemon=True)
+        super().__init__(name="heartbeat", daemon=True)
         self._store = store
         self._report = report
         self._lease_seconds = config.lease_seconds
@@ -46,15 +46,15 @@ class Heart(threading.Thread):
         self._ended.set()
         self.join()
         try:
-            self._store.run(upkeep.leave(self._report.name))
+            self._store.run(maintenance.leave(self._report.name))
         except JobsError:
             log.debug("The report stays until it is too old.")
 
     def _beat(self) -> None:
         job = self._job
         try:
-            self._store.run(upkeep.report(self._report))
-            if job and not self._store.run(attempt.renew(job, self._lease_seconds)):
+            self._store.run(maintenance.report(self._report))
+            if job and not self._store.run(execution.renew(job, self._lease_seconds)):
                 log.info("The lease could not be renewed: the job ended or went elsewhere.", extra={"job_id": job.id})
         except JobsError as error:
             log.warning("A heartbeat was lost.", extra={"action": "heartbeat", "why": type(error).__name__})

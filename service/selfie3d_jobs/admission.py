@@ -8,20 +8,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from selfie3d.v1 import reconstruction_pb2 as pb
-from selfie3d_jobs import keys
-from selfie3d_jobs.call import Call, Word, command, script
+from selfie3d_jobs.command import Command, milliseconds, script
 from selfie3d_jobs.env import setting
-from selfie3d_jobs.errors import Refused, RequestReused, StoreFull
+from selfie3d_jobs.errors import Refused, RequestReused
 from selfie3d_jobs.reasons import Reason
 from selfie3d_jobs.record import Record
 from selfie3d_jobs.states import Priority
 
-UPLOAD_TTL_MS = 300_000  # a photo whose job was never recorded is gone after this
 MIB = 1024 * 1024
 
 
 @dataclass(frozen=True)
-class Limits:
+class AdmissionLimits:
     """What the service takes at most. A token may have a smaller `max_active`."""
 
     max_queued: int = setting("SELFIE3D_MAX_QUEUED", 1000, "waiting jobs per queue (interactive, bulk)")
@@ -56,46 +54,55 @@ def new_id() -> str:
     return secrets.token_hex(16)
 
 
-def admit(job: NewJob, limits: Limits) -> Call[Record | None]:
+def admit(job: NewJob, limits: AdmissionLimits) -> Command[Record | None]:
     """Ask before the photo is looked at. The earlier job of this request id, or None. Raises Refused, RequestReused."""
-    return script("admit", _parse_intake, *_common(job, limits))
+    return script("admit", _earlier, **_request(job, limits))
 
 
-def put_photo(job_id: str, photo: bytes) -> Call[None]:
-    """Store the bytes for the job about to be created."""
-    return command("SET", _ignore, keys.photo(job_id), photo, "PX", UPLOAD_TTL_MS)
-
-
-def create(job: NewJob, limits: Limits) -> Call[tuple[Record, bool]]:
-    """Record the job whose photo was just put: (record, is it new). Raises Refused, RequestReused, StoreFull."""
-    milliseconds = (int(job.timeout_seconds * 1000), int(job.retention_seconds * 1000))
+def create(job: NewJob, photo: bytes, limits: AdmissionLimits) -> Command[tuple[Record, bool]]:
+    """Store the photo and record its job: (record, is it new). Raises Refused, RequestReused."""
     settings = job.settings.SerializeToString(deterministic=True)
-    words = (job.id, *milliseconds, settings, job.photo_sha256, job.traceparent)
 
     def parse(reply: list[Any]) -> tuple[Record, bool]:
-        record = _parse_intake(reply)
-        if record is None:
-            raise StoreFull
+        _check(reply)
+        record = Record.of(reply[1])
         return record, record.id == job.id  # also when this call was repeated, because its first reply got lost
 
-    return script("create", parse, *_common(job, limits), *words)
+    return script(
+        "create",
+        parse,
+        blobs=(settings, photo),
+        bulky=True,
+        id=job.id,
+        timeout=milliseconds(job.timeout_seconds),
+        retention=milliseconds(job.retention_seconds),
+        photo_sha256=job.photo_sha256,
+        traceparent=job.traceparent,
+        **_request(job, limits),
+    )
 
 
-def _common(job: NewJob, limits: Limits) -> tuple[Word, ...]:
-    bounds = (limits.max_queued, limits.max_active, limits.max_stored_mib * MIB, limits.result_reserve_mib * MIB)
-    return (job.owner, job.settings.request_id, job.fingerprint, job.priority, job.photo_bytes, *bounds)
+def _request(job: NewJob, limits: AdmissionLimits) -> dict[str, Any]:
+    return {
+        "owner": job.owner,
+        "request_id": job.settings.request_id,
+        "fingerprint": job.fingerprint,
+        "queue": job.priority,
+        "size": job.photo_bytes,
+        "max_queued": limits.max_queued,
+        "max_active": limits.max_active,
+        "max_bytes": limits.max_stored_mib * MIB,
+        "reserve": limits.result_reserve_mib * MIB,
+    }
 
 
-def _parse_intake(reply: list[Any]) -> Record | None:
-    verdict = reply[0]
-    if verdict == b"CONFLICT":
-        raise RequestReused
-    if verdict == b"NO_PHOTO":
-        raise StoreFull
-    if verdict == b"REFUSED":
-        raise Refused(Reason.of(reply[1].decode()))
+def _earlier(reply: list[Any]) -> Record | None:
+    _check(reply)
     return Record.of(reply[1]) if len(reply) > 1 else None
 
 
-def _ignore(reply: object) -> None:
-    del reply
+def _check(reply: list[Any]) -> None:
+    if reply[0] == b"CONFLICT":
+        raise RequestReused
+    if reply[0] == b"REFUSED":
+        raise Refused(Reason.of(reply[1].decode()))

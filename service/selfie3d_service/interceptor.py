@@ -17,12 +17,12 @@ from typing import Any
 import grpc
 
 from selfie3d_jobs import Reason, logs, trace
+from selfie3d_service.concurrency import NO_SLOT, ConcurrencyLimit, Slot
 from selfie3d_service.config import ServiceConfig
-from selfie3d_service.errors import ServiceError, abort, translate
-from selfie3d_service.gate import NO_TICKET, Gate, Ticket
+from selfie3d_service.errors import CallError, abort, translate
 from selfie3d_service.metrics import Metrics
+from selfie3d_service.request_context import RequestContext
 from selfie3d_service.tokens import ANONYMOUS, Caller, Scope, TokenFile
-from selfie3d_service.visit import VISIT, Visit
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ ANY_CALLER = Policy(None, stream=True)  # reflection
 
 
 @dataclass(frozen=True)
-class Call:
+class IncomingCall:
     """One call, before its request is read."""
 
     name: str
@@ -65,7 +65,7 @@ class Call:
     metadata: Mapping[str, str]
 
 
-class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
+class ServiceInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
     """Wraps every handler but health's."""
 
     def __init__(self, config: ServiceConfig, metrics: Metrics) -> None:
@@ -73,31 +73,31 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         self._config = config
         self._metrics = metrics
         self._tokens = TokenFile(config.tokens) if config.tokens else None
-        self._uploads = Gate(config.max_uploads, Reason.UPLOADS_BUSY)
-        self._streams = Gate(config.max_streams, Reason.STREAMS_BUSY)
+        self._uploads = ConcurrencyLimit(config.max_uploads, Reason.UPLOADS_BUSY)
+        self._streams = ConcurrencyLimit(config.max_streams, Reason.STREAMS_BUSY)
 
     async def intercept_service(
         self, continuation: Callable[[Any], Awaitable[Any]], details: grpc.HandlerCallDetails
     ) -> Any:
-        """The handler that guards the found one."""
+        """The found handler with everything around it."""
         handler = await continuation(details)
         if handler is None or details.method.startswith(HEALTH):
             return handler
         name = details.method.rpartition("/")[2]
         policy = POLICIES[name] if details.method.startswith(SERVICE) else ANY_CALLER
         metadata = {key: value for key, value in details.invocation_metadata if isinstance(value, str)}
-        return self._guarded(handler, Call(name, policy, metadata))
+        return self._wrapped(handler, IncomingCall(name, policy, metadata))
 
-    def _guarded(self, handler: Any, call: Call) -> Any:
+    def _wrapped(self, handler: Any, call: IncomingCall) -> Any:
         parse = handler.request_deserializer if call.policy.upload else _small(handler.request_deserializer)
         codec = (parse, handler.response_serializer)
         if handler.response_streaming:
             behaviour = handler.stream_stream or handler.unary_stream
 
             async def answer_many(messages: Any, context: Any) -> None:  # no generator: a vanished caller ends it here
-                async with self._answering(call, context):
+                async with self._answering(call, context) as own_context:
                     request = messages if handler.request_streaming else await self._only(messages)
-                    async with aclosing(behaviour(request, context)) as responses:
+                    async with aclosing(behaviour(request, own_context)) as responses:
                         async for response in responses:
                             await context.write(response)
 
@@ -105,21 +105,23 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         behaviour = handler.stream_unary or handler.unary_unary
 
         async def answer_one(messages: Any, context: Any) -> Any:
-            async with self._answering(call, context):
+            async with self._answering(call, context) as own_context:
                 request = messages if handler.request_streaming else await self._only(messages)
-                return await behaviour(request, context)
+                return await behaviour(request, own_context)
 
         return grpc.stream_unary_rpc_method_handler(answer_one, *codec)
 
     @asynccontextmanager
-    async def _answering(self, call: Call, context: grpc.aio.ServicerContext) -> AsyncIterator[None]:
-        started, outcome, tickets = time.monotonic(), "OK", list[Ticket]()
+    async def _answering(self, call: IncomingCall, context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
+        """Yields what the behaviour gets as its context: ours, or gRPC's where the method is not one of ours."""
+        started, outcome, slots = time.monotonic(), "OK", list[Slot]()
         try:
-            visit = self._admit(call, context, tickets)
-            with trace.span(call.name, visit.traceparent) as traceparent:
-                VISIT.set(replace(visit, traceparent=traceparent))
-                with logs.bound(trace_id=trace.trace_id(traceparent), caller=visit.caller.name):
-                    yield
+            request_context = self._admit(call, context, slots)
+            with (
+                trace.span(call.name, request_context.traceparent) as traceparent,
+                logs.bound(trace_id=trace.trace_id(traceparent), caller=request_context.caller.name),
+            ):
+                yield replace(request_context, traceparent=traceparent) if call.policy.scope else context
         except grpc.aio.AbortError:
             raise
         except Exception as error:
@@ -133,28 +135,28 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
             outcome = "CANCELLED"
             raise
         finally:
-            for ticket in tickets:
-                ticket.give_back()
+            for slot in slots:
+                slot.release()
             self._metrics.observe_call(call.name, outcome, time.monotonic() - started)
 
-    def _admit(self, call: Call, context: grpc.aio.ServicerContext, tickets: list[Ticket]) -> Visit:
+    def _admit(self, call: IncomingCall, context: grpc.aio.ServicerContext, slots: list[Slot]) -> RequestContext:
         caller = self._identify(call, context)
         if call.policy.scope and not caller.may(call.policy.scope):
-            raise ServiceError(Reason.SCOPE_MISSING, f"{call.name} needs a token with scope {call.policy.scope}.")
+            raise CallError(Reason.SCOPE_MISSING, f"{call.name} needs a token with scope {call.policy.scope}.")
         if call.policy.stream:
-            tickets.append(self._streams.enter())
-        upload = self._uploads.enter() if call.policy.upload else NO_TICKET
-        tickets.append(upload)
-        return Visit(caller, trace.accept(call.metadata.get("traceparent")), upload)
+            slots.append(self._streams.acquire())
+        upload = self._uploads.acquire() if call.policy.upload else NO_SLOT
+        slots.append(upload)
+        return RequestContext(caller, trace.accept(call.metadata.get("traceparent")), upload)
 
-    def _identify(self, call: Call, context: grpc.aio.ServicerContext) -> Caller:
+    def _identify(self, call: IncomingCall, context: grpc.aio.ServicerContext) -> Caller:
         if self._tokens:
             authorization = call.metadata.get("authorization", "")
             if not authorization.lower().startswith(BEARER):
-                raise ServiceError(Reason.TOKEN_MISSING)
+                raise CallError(Reason.TOKEN_MISSING)
             caller = self._tokens.find(authorization[len(BEARER) :].strip())
             if caller is None:
-                raise ServiceError(Reason.TOKEN_INVALID)
+                raise CallError(Reason.TOKEN_INVALID)
             return caller
         return _holder(context) if self._config.tls_client_ca else ANONYMOUS
 
@@ -164,24 +166,24 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
             async with asyncio.timeout(self._config.upload_seconds):
                 return await anext(aiter(messages))
         except TimeoutError as error:
-            raise ServiceError(Reason.UPLOAD_STALLED) from error
+            raise CallError(Reason.UPLOAD_STALLED) from error
         except StopAsyncIteration as error:
-            raise ServiceError(Reason.REQUEST_MALFORMED) from error
+            raise CallError(Reason.REQUEST_MALFORMED) from error
 
 
 def _holder(context: grpc.aio.ServicerContext) -> Caller:
-    """Who shows this certificate: its common name, or its first alternative one. Raises ServiceError."""
+    """Who shows this certificate: its common name, or its first alternative one. Raises CallError."""
     certificate = context.auth_context()
     for kind in ("x509_common_name", "x509_subject_alternative_name"):
         for name in certificate.get(kind, ()):
             return replace(ANONYMOUS, name=f"cert:{name.decode(errors='replace')}")
-    raise ServiceError(Reason.CERTIFICATE_NAMELESS)
+    raise CallError(Reason.CERTIFICATE_NAMELESS)
 
 
 def _small(parse: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
     def parse_small(data: bytes) -> Any:
         if len(data) > MAX_SMALL_BYTES:
-            raise ServiceError(Reason.REQUEST_MALFORMED, "The request is too large for this method.")
+            raise CallError(Reason.REQUEST_MALFORMED, "The request is too large for this method.")
         return parse(data)
 
     return parse_small

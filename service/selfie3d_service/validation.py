@@ -9,7 +9,7 @@ import re
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d_jobs import Priority, Reason, State
 from selfie3d_service.config import ServiceConfig
-from selfie3d_service.errors import ServiceError
+from selfie3d_service.errors import CallError
 
 JOB_ID = re.compile(r"[0-9a-f]{32}")
 REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -19,40 +19,38 @@ DEFAULT_PAGE, MAX_PAGE = 50, 1000  # jobs
 
 
 def check_job_id(job_id: str) -> str:
-    """The id, when it has an id's shape. Raises ServiceError."""
+    """The id, when it has an id's shape. Raises CallError."""
     if not JOB_ID.fullmatch(job_id):
-        raise ServiceError(Reason.JOB_ID_INVALID, field="job_id")
+        raise CallError(Reason.JOB_ID_INVALID, field="job_id")
     return job_id
 
 
 def check_settings(settings: pb.JobSettings) -> None:
-    """Raises ServiceError for what is unknown or does not go together.
+    """Raises CallError for what is unknown or does not go together.
 
     Fields that this service does not know are dropped: they would be stored, whatever their size.
     """
     settings.DiscardUnknownFields()
     if settings.request_id and not REQUEST_ID.fullmatch(settings.request_id):
-        raise ServiceError(Reason.REQUEST_ID_INVALID, field="settings.request_id")
+        raise CallError(Reason.REQUEST_ID_INVALID, field="settings.request_id")
     options = settings.options
     _known(pb.MeshFormat, options.format, "settings.options.format")
     _known(pb.Detail, options.detail, "settings.options.detail")
     _known(pb.Priority, settings.priority, "settings.priority")
     if options.scene and not options.all_faces:
-        raise ServiceError(Reason.OPTION_CONFLICT, "scene needs all_faces.", field="settings.options.scene")
+        raise CallError(Reason.OPTION_CONFLICT, "scene needs all_faces.", field="settings.options.scene")
     if options.textured and options.format not in TEXTURED_FORMATS:
-        raise ServiceError(
-            Reason.OPTION_CONFLICT, "textured needs format OBJ or GLB.", field="settings.options.textured"
-        )
+        raise CallError(Reason.OPTION_CONFLICT, "textured needs format OBJ or GLB.", field="settings.options.textured")
 
 
 def timeout_seconds(settings: pb.JobSettings, config: ServiceConfig) -> float:
-    """How long the job may take. Raises ServiceError."""
+    """How long the job may take. Raises CallError."""
     if not settings.HasField("timeout"):
         return config.timeout_seconds
     seconds = settings.timeout.seconds + settings.timeout.nanos / 1e9
     if not MIN_TIMEOUT_SECONDS <= seconds <= config.max_timeout_seconds:
         text = f"timeout must be {MIN_TIMEOUT_SECONDS:g} to {config.max_timeout_seconds:g} s, not {seconds:g} s."
-        raise ServiceError(Reason.TIMEOUT_INVALID, text, field="settings.timeout")
+        raise CallError(Reason.TIMEOUT_INVALID, text, field="settings.timeout")
     return seconds
 
 
@@ -62,20 +60,20 @@ def priority(settings: pb.JobSettings) -> Priority:
 
 
 def page_size(request: pb.ListJobsRequest) -> int:
-    """Jobs a page. Raises ServiceError."""
+    """Jobs a page. Raises CallError."""
     if request.page_size > MAX_PAGE:
-        raise ServiceError(Reason.PAGE_SIZE_INVALID, field="page_size")
+        raise CallError(Reason.PAGE_SIZE_INVALID, field="page_size")
     return request.page_size or DEFAULT_PAGE
 
 
 def page_states(request: pb.ListJobsRequest) -> list[State]:
-    """The wanted states. Raises ServiceError."""
+    """The wanted states. Raises CallError."""
     if len(request.states) > len(State):  # a message has room for millions
-        raise ServiceError(Reason.OPTION_CONFLICT, "states must hold each state once at most.", field="states")
+        raise CallError(Reason.OPTION_CONFLICT, "states must hold each state once at most.", field="states")
     for state in request.states:
         _known(pb.JobState, state, "states")
         if state == pb.JOB_STATE_UNSPECIFIED:
-            raise ServiceError(Reason.OPTION_UNKNOWN, "states must not hold JOB_STATE_UNSPECIFIED.", field="states")
+            raise CallError(Reason.OPTION_UNKNOWN, "states must not hold JOB_STATE_UNSPECIFIED.", field="states")
     return [State(pb.JobState.Name(state).removeprefix("JOB_STATE_")) for state in request.states]
 
 
@@ -87,7 +85,7 @@ def page_token(below: int | None, states: list[State]) -> str:
 
 
 def page_start(request: pb.ListJobsRequest, states: list[State]) -> int | None:
-    """Where this page begins; None: at the newest. Raises ServiceError for a token of another list."""
+    """Where this page begins; None: at the newest. Raises CallError for a token of another list."""
     if not request.page_token:
         return None
     try:
@@ -97,7 +95,7 @@ def page_start(request: pb.ListJobsRequest, states: list[State]) -> int | None:
             return int(below)
     except (binascii.Error, UnicodeDecodeError, ValueError):
         pass
-    raise ServiceError(Reason.PAGE_TOKEN_INVALID, field="page_token")
+    raise CallError(Reason.PAGE_TOKEN_INVALID, field="page_token")
 
 
 def _states(states: list[State]) -> str:
@@ -106,4 +104,4 @@ def _states(states: list[State]) -> str:
 
 def _known(enum: type, value: int, field: str) -> None:
     if value not in enum.values():  # type: ignore[attr-defined]
-        raise ServiceError(Reason.OPTION_UNKNOWN, f"{field} has the unknown value {value}.", field=field)
+        raise CallError(Reason.OPTION_UNKNOWN, f"{field} has the unknown value {value}.", field=field)

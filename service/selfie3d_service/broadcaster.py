@@ -16,10 +16,10 @@ from redis.exceptions import RedisError
 
 from selfie3d_jobs import AsyncStore, Event, Reason, Record
 from selfie3d_jobs.keys import DOORBELL
-from selfie3d_jobs.lookup import ANYONE, events, get
+from selfie3d_jobs.queries import ANYONE, events, get
 from selfie3d_jobs.record import parse_ring
 from selfie3d_jobs.store import HEALTH_SECONDS
-from selfie3d_service.errors import ServiceError
+from selfie3d_service.errors import CallError
 
 log = logging.getLogger(__name__)
 
@@ -99,18 +99,19 @@ class Feed:
         return bool(self._events) and self._events[-1].state.ended
 
 
-class Hub:
+class EventBroadcaster:
     """All feeds of the process."""
 
     def __init__(self, store: AsyncStore) -> None:
         self._store = store
         self._feeds: dict[str, Feed] = {}
         self._closed = False
+        self._listening = False
 
     async def follow(self, job_id: str, after: int) -> AsyncIterator[tuple[Event, Record | None]]:
         """The job's events with a number above `after`, until it has ended; with the last the job as it ended.
 
-        Raises JobNotFound, StoreUnavailable, ServiceError when the process goes down.
+        Raises JobNotFound, StoreUnavailable, CallError when the process goes down.
         """
         feed = self._enter(job_id)
         try:
@@ -125,29 +126,26 @@ class Hub:
             self._leave(job_id, feed)
 
     async def listen(self) -> None:
-        """Serve the doorbell until cancelled."""
-        listening = False
-        while True:
-            bell, channel = self._store.doorbell(DOORBELL)
-            try:
-                await bell.subscribe(channel)
-                listening = True
-                for feed in self._feeds.values():
-                    feed.ring()
-                await self._serve(bell)
-            except (RedisError, OSError):
-                if listening:
-                    log.warning("The event subscription broke; connecting again.", extra={"action": "subscribe"})
-                listening = False
-                await asyncio.sleep(RECONNECT_SECONDS)
-            finally:
-                await bell.aclose()
+        """Serve the doorbell until the subscription breaks."""
+        bell, channel = self._store.doorbell(DOORBELL)
+        try:
+            await bell.subscribe(channel)
+            self._listening = True
+            for feed in self._feeds.values():
+                feed.ring()
+            await self._serve(bell)
+        except (RedisError, OSError):
+            if self._listening:
+                log.warning("The event subscription broke; connecting again.", extra={"action": "subscribe"})
+            self._listening = False
+        finally:
+            await bell.aclose()
 
     def close(self) -> None:
         """Send every watcher to another server."""
         self._closed = True
         for feed in self._feeds.values():
-            feed.fail(ServiceError(Reason.SHUTTING_DOWN))
+            feed.fail(CallError(Reason.SHUTTING_DOWN))
 
     async def _serve(self, bell: object) -> None:
         while True:
@@ -159,7 +157,7 @@ class Hub:
 
     def _enter(self, job_id: str) -> Feed:
         if self._closed:
-            raise ServiceError(Reason.SHUTTING_DOWN)
+            raise CallError(Reason.SHUTTING_DOWN)
         feed = self._feeds.get(job_id)
         if feed is None or feed.pump.done():
             feed = self._feeds[job_id] = Feed(self._store, job_id)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from selfie3d_jobs import keys
-from selfie3d_jobs.call import Call, command, script
+from selfie3d_jobs.command import Command, plain, script
 from selfie3d_jobs.errors import JobNotEnded, JobNotFound
 from selfie3d_jobs.record import Event, Record
 from selfie3d_jobs.states import State
@@ -14,7 +14,7 @@ from selfie3d_jobs.states import State
 ANYONE = ""  # as owner: whoever the job belongs to
 
 
-def get(job_id: str, owner: str) -> Call[Record]:
+def get(job_id: str, owner: str) -> Command[Record]:
     """The record. Raises JobNotFound, also for another owner's job."""
 
     def parse(reply: list[bytes]) -> Record:
@@ -23,10 +23,10 @@ def get(job_id: str, owner: str) -> Call[Record]:
             raise JobNotFound(job_id)
         return record
 
-    return script("get", parse, job_id)
+    return script("get", parse, id=job_id)
 
 
-def events(job_id: str, after: int) -> Call[list[Event]]:
+def events(job_id: str, after: int) -> Command[list[Event]]:
     """The events with a larger number, oldest first. Raises JobNotFound."""
 
     def parse(reply: list[Any]) -> list[Event]:
@@ -34,15 +34,15 @@ def events(job_id: str, after: int) -> Call[list[Event]]:
             raise JobNotFound(job_id)
         return [Event.of(entry) for entry in reply[1]]
 
-    return script("events", parse, job_id, after)
+    return script("events", parse, id=job_id, after=after)
 
 
-def mesh(job_id: str, face: int, start: int, size: int) -> Call[bytes]:
+def mesh(job_id: str, face: int, start: int, size: int) -> Command[bytes]:
     """A piece of a mesh file; empty behind its end or when it is gone."""
-    return command("GETRANGE", bytes, keys.mesh(job_id, face), start, start + size - 1)
+    return plain("GETRANGE", bytes, keys.mesh(job_id, face), start, start + size - 1)
 
 
-def page(owner: str, below: int | None, size: int, states: Iterable[State]) -> Call[tuple[list[Record], int | None]]:
+def page(owner: str, below: int | None, size: int, states: Iterable[State]) -> Command[tuple[list[Record], int | None]]:
     """Jobs newest first with a serial number below `below`, and where to go on; None at the end.
 
     A page may hold fewer than `size` jobs, even none, and yet not be the last.
@@ -51,15 +51,15 @@ def page(owner: str, below: int | None, size: int, states: Iterable[State]) -> C
     def parse(reply: list[Any]) -> tuple[list[Record], int | None]:
         return [Record.of(r) for r in reply[1]], int(reply[0]) if reply[0] else None
 
-    return script("list", parse, owner, "inf" if below is None else below, size, *states)
+    return script("list", parse, owner=owner, below="inf" if below is None else str(below), size=size, states=[*states])
 
 
-def cancel(job_id: str, owner: str) -> Call[Record]:
+def cancel(job_id: str, owner: str) -> Command[Record]:
     """End the job now if it has not ended; its worker stops at the next stage. Raises JobNotFound."""
-    return script("cancel", lambda reply: _record(reply, job_id), job_id, owner)
+    return script("cancel", lambda reply: _record(reply, job_id), id=job_id, owner=owner)
 
 
-def delete(job_id: str, owner: str) -> Call[None]:
+def delete(job_id: str, owner: str) -> Command[None]:
     """Remove an ended job with all that is stored of it. Raises JobNotFound, JobNotEnded."""
 
     def parse(reply: bytes) -> None:
@@ -68,7 +68,7 @@ def delete(job_id: str, owner: str) -> Call[None]:
         if reply == b"NOT_ENDED":
             raise JobNotEnded
 
-    return script("delete", parse, job_id, owner)
+    return script("delete", parse, id=job_id, owner=owner)
 
 
 def _record(reply: list[bytes], job_id: str) -> Record:

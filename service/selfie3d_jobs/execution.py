@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d_jobs import keys
-from selfie3d_jobs.call import Call, command, script
+from selfie3d_jobs.command import Command, milliseconds, plain, script
 from selfie3d_jobs.errors import JobLost
 from selfie3d_jobs.reasons import Reason
 from selfie3d_jobs.record import JobError, Record
@@ -16,7 +15,7 @@ from selfie3d_jobs.states import Stage, State
 
 
 @dataclass(frozen=True)
-class Result:
+class ExecutionResult:
     """What an attempt hands in: faces with their file's metadata, the files in the same order, seconds by stage."""
 
     faces: Sequence[pb.Face]
@@ -24,12 +23,13 @@ class Result:
     seconds: Mapping[str, float]
 
 
-def claim(job_id: str, worker: str, token: str, lease_seconds: float) -> Call[Record | None]:
+def claim(job_id: str, worker: str, token: str, lease_seconds: float) -> Command[Record | None]:
     """Take the job; None when the delivery is a late or second one. `token` is unique to the delivery."""
-    return script("claim", lambda r: Record.of(r) if r else None, job_id, worker, token, _ms(lease_seconds))
+    lease = milliseconds(lease_seconds)
+    return script("claim", lambda r: Record.of(r) if r else None, id=job_id, worker=worker, token=token, lease=lease)
 
 
-def photo(job_id: str) -> Call[bytes]:
+def photo(job_id: str) -> Command[bytes]:
     """The photo's bytes. Raises JobLost when they are gone: the job ended meanwhile."""
 
     def parse(reply: bytes | None) -> bytes:
@@ -37,34 +37,30 @@ def photo(job_id: str) -> Call[bytes]:
             raise JobLost
         return reply
 
-    return command("GET", parse, keys.photo(job_id))
+    return plain("GET", parse, keys.photo(job_id))
 
 
-def advance(job: Record, stage: Stage, progress: float, lease_seconds: float) -> Call[None]:
+def advance(job: Record, stage: Stage, progress: float, lease_seconds: float) -> Command[None]:
     """Begin a stage with so much done, 0 to 1. Raises JobLost when the job ended or went to another worker."""
-    return script("advance", _owned, job.id, job.attempt, stage, progress, _ms(lease_seconds))
+    lease = milliseconds(lease_seconds)
+    return script("advance", _owned, id=job.id, attempt=job.attempt, stage=stage, progress=progress, lease=lease)
 
 
-def renew(job: Record, lease_seconds: float) -> Call[bool]:
+def renew(job: Record, lease_seconds: float) -> Command[bool]:
     """Keep the lease; False when the job is not this attempt's any more."""
-    return script("renew", bool, job.id, job.attempt, _ms(lease_seconds))
+    return script("renew", bool, id=job.id, attempt=job.attempt, lease=milliseconds(lease_seconds))
 
 
-def succeed(job: Record, result: Result) -> Call[None]:
+def succeed(job: Record, result: ExecutionResult) -> Command[None]:
     """Store the meshes and end the job, in one step. Raises JobLost."""
     outcome = pb.Job(faces=result.faces, stage_times=_stage_times(result.seconds))
     return _complete(job, State.SUCCEEDED, None, result.seconds, outcome, result.files)
 
 
-def fail(job: Record, reason: Reason, message: str, seconds: Mapping[str, float]) -> Call[None]:
+def fail(job: Record, reason: Reason, message: str, seconds: Mapping[str, float]) -> Command[None]:
     """End the job without a mesh. Raises JobLost."""
     outcome = pb.Job(stage_times=_stage_times(seconds))
     return _complete(job, State.FAILED, JobError(reason.code, reason.name, message), seconds, outcome, ())
-
-
-def release(job: Record) -> Call[None]:
-    """Give the job back to the queue, unharmed. Raises JobLost."""
-    return script("release", _owned, job.id, job.attempt)
 
 
 def _complete(
@@ -74,11 +70,21 @@ def _complete(
     seconds: Mapping[str, float],
     outcome: pb.Job,
     files: Sequence[bytes],
-) -> Call[None]:
+) -> Command[None]:
     why = error or JobError(0, "", "")
-    times, faces = json.dumps(dict(seconds)), outcome.SerializeToString()
-    head = (job.id, job.attempt, state, why.code, why.reason, why.message, times, faces)
-    return script("complete", _owned, *head, *files, bulky=True)
+    return script(
+        "complete",
+        _owned,
+        blobs=(outcome.SerializeToString(), *files),
+        bulky=True,
+        id=job.id,
+        attempt=job.attempt,
+        state=state,
+        code=why.code,
+        reason=why.reason,
+        message=why.message,
+        seconds=dict(seconds),
+    )
 
 
 def _stage_times(seconds: Mapping[str, float]) -> list[pb.StageTime]:
@@ -88,7 +94,3 @@ def _stage_times(seconds: Mapping[str, float]) -> list[pb.StageTime]:
 def _owned(reply: bytes) -> None:
     if reply != b"OK":
         raise JobLost(f"The job is not this attempt's any more: {reply.decode()}.")
-
-
-def _ms(seconds: float) -> int:
-    return int(seconds * 1000)

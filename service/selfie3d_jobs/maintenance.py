@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Self
 
-from selfie3d_jobs.call import Call, script
+from selfie3d_jobs.command import Command, ignore, milliseconds, script
 from selfie3d_jobs.config import JobsConfig
 from selfie3d_jobs.reasons import Reason
 from selfie3d_jobs.record import pairs
@@ -46,9 +46,15 @@ class WorkerReport:
     device: str = ""
     error: str = ""
 
+    @classmethod
+    def of(cls, text: bytes) -> Self:
+        """Read a report, also one of a later version, which may say more than this one knows."""
+        known = {field.name for field in fields(cls)}
+        return cls(**{name: value for name, value in json.loads(text).items() if name in known})
+
 
 @dataclass(frozen=True)
-class Pulse:
+class Snapshot:
     """How the deployment stands: live workers, counters (see counters.py), and sizes."""
 
     workers: list[WorkerReport]
@@ -61,43 +67,46 @@ class Pulse:
         return any(worker.verified for worker in self.workers)
 
 
-def reap(config: JobsConfig) -> Call[Reaped]:
+def reap(config: JobsConfig) -> Command[Reaped]:
     """One pass: end what is late, requeue what lost its worker, purge what is over, find lost messages."""
     poison = Reason.POISON_INPUT
-    lease, grace = int(config.lease_seconds * 1000), int(config.lease_seconds * 500)
     return script(
-        "reap", _parse_reaped, lease, grace, config.max_deliveries, poison.code, poison.name, poison.text, bulky=True
+        "reap",
+        _parse_reaped,
+        bulky=True,
+        lease=milliseconds(config.lease_seconds),
+        grace=milliseconds(config.lease_seconds / 2),
+        max_losses=config.max_deliveries,
+        code=poison.code,
+        reason=poison.name,
+        message=poison.text,
     )
 
 
-def report(worker: WorkerReport) -> Call[None]:
+def report(worker: WorkerReport) -> Command[None]:
     """Say that a worker child lives."""
-    return script("report", _ignore, worker.name, json.dumps(asdict(worker)))
+    return script("report", ignore, name=worker.name, report=json.dumps(asdict(worker)))
 
 
-def leave(name: str) -> Call[None]:
+def leave(name: str) -> Command[None]:
     """Say that a worker child ends."""
-    return script("leave", _ignore, name)
+    return script("leave", ignore, name=name)
 
 
-def pulse() -> Call[Pulse]:
+def snapshot() -> Command[Snapshot]:
     """How it stands. Fails when Redis does not answer."""
-    return script("pulse", _parse_pulse, int(ALIVE_SECONDS * 1000))
+    return script("snapshot", _parse_snapshot, alive=milliseconds(ALIVE_SECONDS))
 
 
 def _parse_reaped(reply: list[Any]) -> Reaped:
-    words = [word.decode() for word in reply[0]]
-    groups = zip(*[iter(words)] * 4, strict=True)
+    fields = iter([field.decode() for field in reply[0]])
+    groups = zip(fields, fields, fields, fields, strict=True)
     messages = [Message(job_id, queue, trace, int(time) / 1000) for job_id, queue, trace, time in groups]
     return Reaped(messages, *reply[1])
 
 
-def _parse_pulse(reply: list[Any]) -> Pulse:
-    workers = [WorkerReport(**json.loads(text)) for text in reply[0]]
+def _parse_snapshot(reply: list[Any]) -> Snapshot:
+    workers = [WorkerReport.of(text) for text in reply[0]]
     counters = {name: float(value) for name, value in pairs(reply[1]).items()}
     sizes = {name.decode(): int(value) for name, value in zip(reply[2][::2], reply[2][1::2], strict=True)}
-    return Pulse(workers, counters, sizes)
-
-
-def _ignore(reply: object) -> None:
-    del reply
+    return Snapshot(workers, counters, sizes)
