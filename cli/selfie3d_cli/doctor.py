@@ -13,10 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from selfie3d_cli import doctor_checks as checks
-from selfie3d_cli.doctor_checks import Finding, Level
+from selfie3d_cli.doctor_checks import Finding, Severity
 from selfie3d_cli.up import DEFAULT_LISTEN, default_data
 
-STYLES = {Level.OK: "", Level.WARNING: "yellow", Level.FAILURE: "red"}
+STYLES = {Severity.OK: "", Severity.WARNING: "yellow", Severity.FAILURE: "red"}
 
 
 def add_parser(subparsers: Any) -> None:
@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps([finding.as_json() for finding in findings], indent=2))
     else:
         Console(highlight=False).print(table(findings))
-    return 1 if any(finding.level is Level.FAILURE for finding in findings) else 0
+    return 1 if any(finding.level is Severity.FAILURE for finding in findings) else 0
 
 
 def _checks() -> list[Callable[[], Iterator[Finding]]]:
@@ -57,7 +57,7 @@ def _safely(check: Callable[[], Iterator[Finding]]) -> list[Finding]:
         return list(check())
     except Exception as error:
         name = getattr(check, "__name__", "check").removeprefix("check_")
-        return [Finding(name, Level.FAILURE, f"{type(error).__name__}: {error}", "Please report this as a bug.")]
+        return [Finding(name, Severity.FAILURE, f"{type(error).__name__}: {error}", "Please report this as a bug.")]
 
 
 def table(findings: list[Finding]) -> Table:

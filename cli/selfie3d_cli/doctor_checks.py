@@ -31,7 +31,7 @@ LEAST_DISK = 1.0  # GiB, for photos and meshes that wait to be fetched
 GIB = 1 << 30
 
 
-class Level(StrEnum):
+class Severity(StrEnum):
     """How bad it is."""
 
     OK = "ok"
@@ -44,7 +44,7 @@ class Finding:
     """What a check found, and the remedy; empty where all is well."""
 
     check: str
-    level: Level
+    level: Severity
     text: str
     remedy: str = ""
 
@@ -59,9 +59,9 @@ def check_packages() -> Iterator[Finding]:
         missing = [package for package in packages if installed(package) is None]
         if missing:
             remedy = f"To run the {extra} here: pip install 'selfie3d[{extra}]'."
-            yield Finding("packages", Level.WARNING, f"{extra}: {', '.join(missing)} not installed", remedy)
+            yield Finding("packages", Severity.WARNING, f"{extra}: {', '.join(missing)} not installed", remedy)
         else:
-            yield Finding("packages", Level.OK, f"{extra}: complete")
+            yield Finding("packages", Severity.OK, f"{extra}: complete")
 
 
 def check_settings() -> Iterator[Finding]:
@@ -77,9 +77,9 @@ def check_settings() -> Iterator[Finding]:
         try:
             from_environment(config)
         except ConfigError as error:
-            yield Finding("settings", Level.FAILURE, f"{name}: {error}", "Correct the variable.")
+            yield Finding("settings", Severity.FAILURE, f"{name}: {error}", "Correct the variable.")
         else:
-            yield Finding("settings", Level.OK, f"{name}: fine")
+            yield Finding("settings", Severity.OK, f"{name}: fine")
 
 
 def check_redis(url: str, data: Path) -> Iterator[Finding]:
@@ -90,7 +90,7 @@ def check_redis(url: str, data: Path) -> Iterator[Finding]:
     try:
         import redis
     except ModuleNotFoundError:
-        yield Finding("redis", Level.WARNING, "not checked", "pip install 'selfie3d[service]'.")
+        yield Finding("redis", Severity.WARNING, "not checked", "pip install 'selfie3d[service]'.")
         return
     parts = urlsplit(url)
     place = (
@@ -103,37 +103,37 @@ def check_redis(url: str, data: Path) -> Iterator[Finding]:
             yield from judge_redis(place, client.info())
     except (redis.RedisError, ValueError, OSError) as error:
         remedy = "Start it, or correct SELFIE3D_REDIS_URL; unset it to use the embedded Redis."
-        yield Finding("redis", Level.FAILURE, f"{place}: {error}", remedy)
+        yield Finding("redis", Severity.FAILURE, f"{place}: {error}", remedy)
 
 
 def judge_redis(place: str, info: dict[str, Any]) -> Iterator[Finding]:
     """Whether a Redis keeps its promises. info : as redis-py's `info()` returns it."""
     version = str(info.get("redis_version", "0"))
     if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_REDIS:
-        yield Finding("redis", Level.FAILURE, f"{place}: Redis {version}", "Redis 6.2 or newer is needed.")
+        yield Finding("redis", Severity.FAILURE, f"{place}: Redis {version}", "Redis 6.2 or newer is needed.")
     else:
-        yield Finding("redis", Level.OK, f"{place}: Redis {version}")
+        yield Finding("redis", Severity.OK, f"{place}: Redis {version}")
     policy = info.get("maxmemory_policy", "unknown")
     if policy != "noeviction":
         remedy = "CONFIG SET maxmemory-policy noeviction: else accepted jobs vanish when memory is full."
-        yield Finding("redis", Level.FAILURE, f"maxmemory-policy is {policy}", remedy)
+        yield Finding("redis", Severity.FAILURE, f"maxmemory-policy is {policy}", remedy)
     if not info.get("aof_enabled"):
         remedy = "CONFIG SET appendonly yes: else a crash of Redis loses accepted jobs."
-        yield Finding("redis", Level.WARNING, "no append-only file", remedy)
+        yield Finding("redis", Severity.WARNING, "no append-only file", remedy)
     used, limit = int(info.get("used_memory", 0)), int(info.get("maxmemory", 0))
     if limit and used > 0.9 * limit:
-        yield Finding("redis", Level.WARNING, f"{used / limit:.0%} of maxmemory used", "Raise maxmemory.")
+        yield Finding("redis", Severity.WARNING, f"{used / limit:.0%} of maxmemory used", "Raise maxmemory.")
 
 
 def _embedded_redis(data: Path) -> Iterator[Finding]:
     try:
         binary = find_binary()
     except CommandError as error:
-        yield Finding("redis", Level.FAILURE, "no redis-server", str(error))
+        yield Finding("redis", Severity.FAILURE, "no redis-server", str(error))
         return
     version = subprocess.run([binary, "--version"], capture_output=True, text=True, check=False, timeout=10).stdout
     words = dict(word.split("=", 1) for word in version.split() if "=" in word)
-    yield Finding("redis", Level.OK, f"embedded: Redis {words.get('v', '?')}, data in {data}")
+    yield Finding("redis", Severity.OK, f"embedded: Redis {words.get('v', '?')}, data in {data}")
 
 
 def check_listen(listen: str) -> Iterator[Finding]:
@@ -144,15 +144,15 @@ def check_listen(listen: str) -> Iterator[Finding]:
     try:
         address = (host.strip("[]"), int(port))
         with socket.create_server(address, family=socket.AF_INET6 if ":" in host else socket.AF_INET):
-            yield Finding("port", Level.OK, f"{listen} is free")
+            yield Finding("port", Severity.OK, f"{listen} is free")
     except (ValueError, socket.gaierror):
-        yield Finding("port", Level.FAILURE, f"SELFIE3D_LISTEN={listen} is no address", "HOST:PORT is wanted.")
+        yield Finding("port", Severity.FAILURE, f"SELFIE3D_LISTEN={listen} is no address", "HOST:PORT is wanted.")
     except OSError as error:
         if installed("grpcio-health-checking") and is_ready(listen):
-            yield Finding("port", Level.OK, f"selfie3d is SERVING at {listen}")
+            yield Finding("port", Severity.OK, f"selfie3d is SERVING at {listen}")
         else:
             remedy = "If selfie3d runs there, its log says why it is not ready; else choose another SELFIE3D_LISTEN."
-            yield Finding("port", Level.FAILURE, f"{listen}: {error.strerror}", remedy)
+            yield Finding("port", Severity.FAILURE, f"{listen}: {error.strerror}", remedy)
 
 
 def check_device() -> Iterator[Finding]:
@@ -164,12 +164,12 @@ def check_device() -> Iterator[Finding]:
     wanted = os.environ.get("SELFIE3D_DEVICE") or "auto"
     if torch.cuda.is_available():
         memory = torch.cuda.get_device_properties(0).total_memory / GIB
-        yield Finding("device", Level.OK, f"{torch.cuda.get_device_name(0)}, {memory:.0f} GiB")
+        yield Finding("device", Severity.OK, f"{torch.cuda.get_device_name(0)}, {memory:.0f} GiB")
     elif wanted.startswith("cuda"):
         remedy = "Install a driver and torch with CUDA, or set SELFIE3D_DEVICE=cpu."
-        yield Finding("device", Level.FAILURE, f"SELFIE3D_DEVICE={wanted}, but torch sees no GPU", remedy)
+        yield Finding("device", Severity.FAILURE, f"SELFIE3D_DEVICE={wanted}, but torch sees no GPU", remedy)
     else:
-        yield Finding("device", Level.OK, f"CPU, {torch.get_num_threads()} threads, torch {torch.__version__}")
+        yield Finding("device", Severity.OK, f"CPU, {torch.get_num_threads()} threads, torch {torch.__version__}")
 
 
 def check_weights() -> Iterator[Finding]:
@@ -189,9 +189,9 @@ def check_weights() -> Iterator[Finding]:
         try:
             open_model()
         except Exception as error:
-            yield Finding("weights", Level.FAILURE, f"{name}: {error}", "selfie3d weights verify, then reinstall.")
+            yield Finding("weights", Severity.FAILURE, f"{name}: {error}", "selfie3d weights verify, then reinstall.")
         else:
-            yield Finding("weights", Level.OK, f"{name}: verified")
+            yield Finding("weights", Severity.OK, f"{name}: verified")
 
 
 def check_memory() -> Iterator[Finding]:
@@ -203,19 +203,19 @@ def check_memory() -> Iterator[Finding]:
     available = next(int(line.split()[1]) / (1 << 20) for line in lines if line.startswith("MemAvailable"))
     text = f"{available:.1f} GiB available, a worker needs about {WORKER_MEMORY} GiB"
     if available < WORKER_MEMORY:
-        yield Finding("memory", Level.WARNING, text, "Close other programs, or run fewer workers.")
+        yield Finding("memory", Severity.WARNING, text, "Close other programs, or run fewer workers.")
     else:
-        yield Finding("memory", Level.OK, text)
+        yield Finding("memory", Severity.OK, text)
 
 
 def check_disk(data: Path) -> Iterator[Finding]:
     """Whether the data folder can be written and has room."""
     folder = next(parent for parent in (data, *data.parents) if parent.exists())
     if not os.access(folder, os.W_OK):
-        yield Finding("disk", Level.FAILURE, f"{folder} cannot be written", "Set SELFIE3D_DATA or use --data.")
+        yield Finding("disk", Severity.FAILURE, f"{folder} cannot be written", "Set SELFIE3D_DATA or use --data.")
         return
     free = shutil.disk_usage(folder).free / GIB
     if free < LEAST_DISK:
-        yield Finding("disk", Level.WARNING, f"{free:.1f} GiB free in {folder}", "Make room, or set SELFIE3D_DATA.")
+        yield Finding("disk", Severity.WARNING, f"{free:.1f} GiB free in {folder}", "Make room, or set SELFIE3D_DATA.")
     else:
-        yield Finding("disk", Level.OK, f"{free:.1f} GiB free in {folder}")
+        yield Finding("disk", Severity.OK, f"{free:.1f} GiB free in {folder}")

@@ -40,7 +40,7 @@ def find_photos(arguments: list[Path]) -> list[PhotoFile]:
     return found
 
 
-class Target:
+class OutputPaths:
     """Where the files of each photo go: no two to the same place, and none over a photo.
 
     output : the file or folder that was asked for; None: the current folder

@@ -18,7 +18,7 @@ from selfie3d.types.mesh_file import write_atomically
 from selfie3d_cli.errors import CommandError, ExtraMissingError, UsageError
 from selfie3d_cli.local import LocalBackend, open_local
 from selfie3d_cli.outcome import Outcome, PhotoFailedError
-from selfie3d_cli.photos import MESH_SUFFIXES, PhotoFile, Target, find_photos
+from selfie3d_cli.photos import MESH_SUFFIXES, OutputPaths, PhotoFile, find_photos
 from selfie3d_cli.progress import ProgressView
 from selfie3d_cli.remote import open_remote
 
@@ -92,9 +92,9 @@ class _Job:
 
     def __init__(self, args: argparse.Namespace, photos: list[PhotoFile]) -> None:
         _check(args)
-        self._meshes = Target(args.output, MESH_SUFFIXES, photos)
-        self._previews = Target(args.preview, {".png"}, photos) if args.preview else None
-        self._volumes = Target(args.volume, VOLUME_SUFFIXES, photos) if args.volume else None
+        self._meshes = OutputPaths(args.output, MESH_SUFFIXES, photos)
+        self._previews = OutputPaths(args.preview, {".png"}, photos) if args.preview else None
+        self._volumes = OutputPaths(args.volume, VOLUME_SUFFIXES, photos) if args.volume else None
         self._volume_suffix = args.volume.suffix if args.volume else ""
 
     def run(self, photo: PhotoFile, backend: Backend, view: ProgressView) -> Outcome:

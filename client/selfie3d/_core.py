@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import Any
 
 from selfie3d._effects import Effect, Effects, Emit, Failure, OpenStream, Read, Sleep, Unary
@@ -108,7 +107,7 @@ class Core:
                 faces.append(face.downloaded(faces[0].file))
             else:
                 data = yield from self._download(job_id, face.index, deadline)
-                faces.append(face.downloaded(replace(face.file, data=data)))
+                faces.append(face.downloaded(face.file.downloaded(data)))
         return Result(tuple(faces), job.seconds, job)
 
     def _download(self, job_id: str, face_index: int, deadline: Deadline) -> Effects[bytes]:

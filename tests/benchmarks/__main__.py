@@ -9,11 +9,12 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
+from selfie3d.types import Options
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d.v1 import reconstruction_pb2_grpc as rpc
 from tests.photos import astronaut
 from tests.stack import Stack, download, watch
-from vrn import Options, Reconstructor
+from vrn import Reconstructor
 
 RUNS = 30
 

@@ -24,16 +24,13 @@ import trimesh
 from numpy.typing import NDArray
 from PIL import Image
 
+from selfie3d.types import Detail, Format, Mesh, Options
 from selfie3d.types.frames import Grid
 from tests.benchmarks import original
 from tests.photos import astronaut
 from vrn import (
     AlignedFace,
-    Detail,
     Field,
-    Format,
-    Mesh,
-    Options,
     Reconstructor,
     extract_surface,
     preview_sheet,
@@ -110,23 +107,8 @@ def photos(reconstructor: Reconstructor) -> dict[str, NDArray[np.uint8]]:
 
 def seen(reconstructor: Reconstructor, photo: NDArray[np.uint8]) -> tuple[AlignedFace, Field]:
     """The face that the pipeline takes, and its volume."""
-    recorder = _Recorder(reconstructor)
-    out = BytesIO()
-    Image.fromarray(photo).save(out, "PNG")
-    face = Reconstructor(recorder, reconstructor._finder).reconstruct(out.getvalue()).faces[0].face
-    return face, recorder.fields[0]
-
-
-class _Recorder:
-    """The network, remembering its fields."""
-
-    def __init__(self, reconstructor: Reconstructor) -> None:
-        self._network = reconstructor._network
-        self.fields: list[Field] = []
-
-    def field(self, crop: NDArray[np.uint8]) -> Field:
-        self.fields.append(self._network.field(crop))
-        return self.fields[-1]
+    face = reconstructor._finder.find(photo)[0]
+    return face, reconstructor._network.field(resample(photo, face.crop))
 
 
 def original_row(name: str, photo: NDArray[np.uint8], face: AlignedFace, field: Field) -> tuple[Mesh, Row]:

@@ -67,6 +67,7 @@ def test_a_cut_connection_costs_no_job(
     photo, started = farm.new_photo(), time.monotonic()
     result = client.reconstruct(photo)
     assert cut.done.is_set()
+    assert result.job
     audit.photos[result.job.id] = photo
     audit.check([result.job.id], SUCCEEDED=1)
     figures[f"job with its {moment} cut at the {half}, s"] = time.monotonic() - started

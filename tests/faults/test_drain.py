@@ -88,6 +88,7 @@ def test_a_rolling_restart_under_load_fails_no_call(farm: Farm, figures: dict[st
                 result = client.reconstruct(photo)
                 slowest[0] = max(slowest[0], time.monotonic() - start)
                 assert result.mesh.data == expected_mesh(photo)
+                assert result.job
                 farm.audit.photos[result.job.id] = photo
                 calls += 1
         return calls

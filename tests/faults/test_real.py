@@ -37,5 +37,6 @@ def test_a_real_job_killed_in_the_network_gives_the_same_mesh(tmp_path: Path, fi
         result = job.result()
         figures["real job killed in the network, s from the kill to its mesh"] = time.monotonic() - killed
         store.close()
+    assert result.job
     assert result.job.attempt == 2
     assert result.mesh.data == undisturbed.mesh.data

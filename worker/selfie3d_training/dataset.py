@@ -29,7 +29,7 @@ Phase = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Source:
+class SampleSource:
     """A picture and the head in it: what photos and turned views have in common.
 
     matrix : (4, 4) float64 - head frame to picture frame; landmarks : (68, 3) float64 - picture frame, for the crop
@@ -42,7 +42,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Target:
+class VolumeTarget:
     """The volume of a head in a crop.
 
     occupancy : (depth, height, width) uint8; front : (height, width) float32 - crop px, NaN where there is none
@@ -64,20 +64,20 @@ class Material:
         self.head = Head.load(data / "head_model.npz")
         self.views = TurnedViews(views)
 
-    def of_photo(self, photo: int) -> Source:
+    def of_photo(self, photo: int) -> SampleSource:
         landmarks = self.photos.labels.landmarks[photo].astype(np.float64)
-        return Source(self.photos.image(photo), photo, photo_matrix(self.photos, photo), landmarks)
+        return SampleSource(self.photos.image(photo), photo, photo_matrix(self.photos, photo), landmarks)
 
-    def of_view(self, index: int) -> Source:
+    def of_view(self, index: int) -> SampleSource:
         view = self.views[index]
-        return Source(view.image, view.photo, view.matrix, view.landmarks)
+        return SampleSource(view.image, view.photo, view.matrix, view.landmarks)
 
     def vertices(self, photos: list[int]) -> Singles:
         """(n, v, 3) float32 - the fitted shapes, cm, head frame."""
         labels = self.photos.labels
         return self.head.vertices(labels.identity[photos], labels.expression[photos])
 
-    def target(self, source: Source, vertices: Singles, to_crop: Floats, grid: Grid) -> Target:
+    def target(self, source: SampleSource, vertices: Singles, to_crop: Floats, grid: Grid) -> VolumeTarget:
         """The volume of a source's head on `grid`, in the crop that `to_crop` (4, 4) leads to from the picture."""
         matrix = to_crop @ source.matrix
         planes = planes_in(matrix, self.head.face_planes(self.photos.labels.identity[source.photo]))
@@ -88,7 +88,7 @@ class Material:
         planes[:, 3] -= planes[:, 2] * shift
         landmarks = np.asarray(self.head.landmarks(in_crop))
         occupancy, front = voxelise(in_crop, self.head.triangles, planes, grid)
-        return Target(occupancy, front, _hull(landmarks, grid), landmarks)
+        return VolumeTarget(occupancy, front, _hull(landmarks, grid), landmarks)
 
 
 class Pairs(Dataset[dict[str, torch.Tensor]]):
@@ -117,13 +117,15 @@ class Pairs(Dataset[dict[str, torch.Tensor]]):
         grid = phase_grid(self._config.network.grid, phase)
         return _batch([self._pair(rng, s, v, grid) for s, v in zip(sources, shapes, strict=True)], phase)
 
-    def _draw(self, rng: np.random.Generator) -> Source:
+    def _draw(self, rng: np.random.Generator) -> SampleSource:
         views = len(self._material.views)
         if views and rng.random() < self._config.turned_share:
             return self._material.of_view(int(rng.integers(views)))
         return self._material.of_photo(int(rng.choice(self._ids, p=self._chances)))
 
-    def _pair(self, rng: np.random.Generator, source: Source, vertices: Singles, grid: Grid) -> tuple[Image, Target]:
+    def _pair(
+        self, rng: np.random.Generator, source: SampleSource, vertices: Singles, grid: Grid
+    ) -> tuple[Image, VolumeTarget]:
         to_crop = augment.jittered_crop(rng, source.landmarks)
         target = self._material.target(source, vertices, to_crop, grid)
         picture = augment.warp(source.image, to_crop, augment.random_border(rng))
@@ -175,7 +177,7 @@ def _hull(landmarks: Floats, grid: Grid) -> NDArray[np.uint8]:
     return np.asarray(cv2.dilate(mask, np.ones((3, 3), np.uint8)), np.uint8)
 
 
-def _batch(pairs: list[tuple[Image, Target]], phase: Phase) -> dict[str, torch.Tensor]:
+def _batch(pairs: list[tuple[Image, VolumeTarget]], phase: Phase) -> dict[str, torch.Tensor]:
     return {
         "picture": torch.from_numpy(np.stack([picture for picture, _ in pairs])),
         "occupancy": torch.from_numpy(np.stack([target.occupancy for _, target in pairs])),

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from selfie3d.types.frames import Grid, transform
 from selfie3d_training import augment, pictures
-from selfie3d_training.dataset import Material, Source
+from selfie3d_training.dataset import Material, SampleSource
 from selfie3d_training.head import yaw_degrees
 from selfie3d_training.metrics import Score, score, surface_of
 from selfie3d_training.photos import Image
@@ -49,7 +49,7 @@ class Case:
 
     group: str
     name: str
-    source: Source
+    source: SampleSource
     to_crop: Floats | None  # None: the finder found no face
 
     @property
@@ -58,7 +58,7 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SampleScore:
     """A case with its score; `missed` when no face was found."""
 
     case: Case
@@ -85,12 +85,12 @@ def view_cases(material: Material, count: int, finder: Finder | None, group: str
         yield Case(group, f"view {index} of {source.photo:06d}", source, to_crop)
 
 
-def evaluate(network: Predictor, material: Material, todo: Iterable[Case]) -> list[Outcome]:
+def evaluate(network: Predictor, material: Material, todo: Iterable[Case]) -> list[SampleScore]:
     """Predict and score every case."""
-    return [Outcome(case, _score(network, material, case)) for case in tqdm(todo, desc="evaluating", unit="face")]
+    return [SampleScore(case, _score(network, material, case)) for case in tqdm(todo, desc="evaluating", unit="face")]
 
 
-def summary(outcomes: list[Outcome]) -> list[Row]:
+def summary(outcomes: list[SampleScore]) -> list[Row]:
     """One row per group and bin of yaw, and one per group over all: count, missed and the mean of every figure."""
     rows = []
     for group in dict.fromkeys(outcome.case.group for outcome in outcomes):
@@ -113,7 +113,7 @@ def table(rows: list[Row]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def report(network: Predictor, outcomes: list[Outcome], folder: Path) -> None:
+def report(network: Predictor, outcomes: list[SampleScore], folder: Path) -> None:
     """Write metrics.json, metrics.md and worst.png, a sheet of the cases with the largest surface error."""
     folder.mkdir(parents=True, exist_ok=True)
     rows = summary(outcomes)
@@ -125,7 +125,7 @@ def report(network: Predictor, outcomes: list[Outcome], folder: Path) -> None:
         pictures.save(folder / "worst.png", contact_sheet(network, worst))
 
 
-def contact_sheet(network: Predictor, outcomes: list[Outcome]) -> Image:
+def contact_sheet(network: Predictor, outcomes: list[SampleScore]) -> Image:
     """Photo, overlay, front and sides of each outcome, with its name and surface error."""
     rows, captions = [], []
     for outcome in outcomes:
@@ -146,7 +146,7 @@ def _score(network: Predictor, material: Material, case: Case) -> Score | None:
     return score(network.field(crop), target, transform(case.to_crop, case.source.landmarks))
 
 
-def _found(finder: Finder, source: Source) -> Floats | None:
+def _found(finder: Finder, source: SampleSource) -> Floats | None:
     """The crop of the face nearest to the middle of the picture, as the photos are centred on theirs."""
     faces = finder.find(source.image)
     if not faces:
@@ -156,7 +156,7 @@ def _found(finder: Finder, source: Source) -> Floats | None:
     return nearest.crop.to_crop()
 
 
-def _row(group: str, yaw: str, outcomes: list[Outcome]) -> Row:
+def _row(group: str, yaw: str, outcomes: list[SampleScore]) -> Row:
     figures = np.array([[asdict(o.score)[name] for name in FIGURES] for o in outcomes if o.score is not None])
     missed = sum(outcome.missed for outcome in outcomes)
     means = np.nanmean(figures, 0) if len(figures) else np.full(len(FIGURES), math.nan)

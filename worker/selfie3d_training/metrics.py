@@ -14,7 +14,7 @@ from scipy.spatial import cKDTree
 from skimage.measure import marching_cubes
 
 from selfie3d.types.frames import OUTER_EYE_CORNERS, Grid, transform
-from selfie3d_training.dataset import Target
+from selfie3d_training.dataset import VolumeTarget
 from vrn.meshing.field import Field
 
 Floats = NDArray[np.float64]
@@ -49,7 +49,7 @@ class Score:
     surface: float
 
 
-def score(field: Field, target: Target, landmarks: Floats) -> Score:
+def score(field: Field, target: VolumeTarget, landmarks: Floats) -> Score:
     """Compare a field with the target on the same grid and the true landmarks (68, 3) in the crop frame."""
     inside = field.values > field.level
     truth = target.occupancy.astype(bool)

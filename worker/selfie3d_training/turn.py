@@ -19,7 +19,7 @@ from selfie3d.types.frames import Crop, transform
 from selfie3d_training.head import PIVOT_CM, Head, pose_matrix, yaw_degrees
 from selfie3d_training.photos import Ids, Image, Photos
 from selfie3d_training.raster import EMPTY, rasterise, vertex_normals
-from selfie3d_training.views import VIEW_SIZE, VIEWS_PER_FILE, View, write_views
+from selfie3d_training.views import VIEW_SIZE, VIEWS_PER_FILE, TurnedView, write_views
 
 VISIBILITY_WIDTH = 200  # px of the picture in which hidden vertices are told from visible ones
 GRAZING, FACING = 0.15, 0.4  # cosine to the viewer at which texture starts to be used, is fully used
@@ -45,7 +45,9 @@ def turned(matrix: Floats, yaw: float, pitch: float) -> Floats:
     return result
 
 
-def turn(head: Head, image: Image, vertices: Singles, matrix: Floats, yaw: float, pitch: float, photo: int) -> View:
+def turn(
+    head: Head, image: Image, vertices: Singles, matrix: Floats, yaw: float, pitch: float, photo: int
+) -> TurnedView:
     """The photo's head turned by `yaw` (outwards only) and `pitch` degrees.
 
     image : (h, w, 3) uint8 RGB; vertices : (v, 3) float32 - cm, head frame
@@ -71,7 +73,7 @@ def turn(head: Head, image: Image, vertices: Singles, matrix: Floats, yaw: float
     covered = (shown != EMPTY).astype(np.float32)
     alpha = np.where(covered > 0, np.maximum(cv2.GaussianBlur(covered, (0, 0), 0.8), 0.5), 0).astype(np.float32)
     _paint(background, image, shown, weights, head.triangles, texture, alpha)
-    return View(background.astype(np.uint8), photo, new, transform(new, head.landmarks(vertices)))
+    return TurnedView(background.astype(np.uint8), photo, new, transform(new, head.landmarks(vertices)))
 
 
 def sample_turn(rng: np.random.Generator, yaw: float) -> tuple[float, float]:
@@ -108,7 +110,7 @@ def _yaw(photos: Photos, photo: int) -> float:
     return yaw_degrees(photo_matrix(photos, photo))
 
 
-def _view(photos: Photos, head: Head, photo: int, degrees: tuple[float, float]) -> View:
+def _view(photos: Photos, head: Head, photo: int, degrees: tuple[float, float]) -> TurnedView:
     rows = slice(photo, photo + 1)
     vertices = head.vertices(photos.labels.identity[rows], photos.labels.expression[rows])[0]
     return turn(head, photos.image(photo), vertices, photo_matrix(photos, photo), *degrees, photo)

@@ -34,7 +34,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class View:
+class TurnedView:
     """One turned view.
 
     Attributes
@@ -52,7 +52,7 @@ class View:
 
 
 @dataclass(frozen=True)
-class _File:
+class _ViewFile:
     photo: NDArray[np.int32]
     matrix: NDArray[np.float32]
     landmarks: NDArray[np.float32]
@@ -65,7 +65,7 @@ class TurnedViews:
 
     def __init__(self, folder: Path | str) -> None:
         self.folder = Path(folder)
-        self._files: list[_File] = []
+        self._files: list[_ViewFile] = []
         self._read: set[str] = set()
         self._starts: list[int] = [0]
         self.refresh()
@@ -79,17 +79,17 @@ class TurnedViews:
             if path.name in self._read:
                 continue
             with np.load(path) as arrays:
-                self._files.append(_File(**{name: arrays[name] for name in _File.__dataclass_fields__}))
+                self._files.append(_ViewFile(**{name: arrays[name] for name in _ViewFile.__dataclass_fields__}))
             self._read.add(path.name)
             self._starts.append(self._starts[-1] + len(self._files[-1].photo))
 
-    def __getitem__(self, index: int) -> View:
+    def __getitem__(self, index: int) -> TurnedView:
         if not 0 <= index < len(self):
             raise IndexError(index)
         which = int(np.searchsorted(self._starts, index, "right")) - 1
         file, row = self._files[which], index - self._starts[which]
         begin = int(file.ends[row - 1]) if row else 0
-        return View(
+        return TurnedView(
             decode(file.jpeg[begin : file.ends[row]].tobytes()),
             int(file.photo[row]),
             file.matrix[row].astype(np.float64),
@@ -102,7 +102,7 @@ class TurnedViews:
         return np.concatenate([np.zeros(0, np.int64), *(file.photo.astype(np.int64) for file in self._files)])
 
 
-def write_views(folder: Path, views: Sequence[View]) -> Path:
+def write_views(folder: Path, views: Sequence[TurnedView]) -> Path:
     """Write one more file of the cache."""
     folder.mkdir(parents=True, exist_ok=True)
     number = 1 + max((int(path.stem.split("-")[1]) for path in folder.glob("views-*.npz")), default=-1)

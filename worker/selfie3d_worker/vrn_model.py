@@ -15,7 +15,7 @@ from selfie3d_worker.config import WorkerConfig
 from selfie3d_worker.model import Output
 from vrn import Reconstructor
 from vrn.finder import open_finder
-from vrn.network import Network, load_network
+from vrn.network import LoadedNetwork, load_network
 from vrn.pipeline import pick_device
 
 
@@ -36,7 +36,7 @@ def open_reconstructor(config: WorkerConfig) -> VrnModel:
 class VrnModel:
     """A loaded model. The hash of its weights was checked when they were loaded."""
 
-    def __init__(self, name: str, device: str, network: Network, reconstructor: Reconstructor) -> None:
+    def __init__(self, name: str, device: str, network: LoadedNetwork, reconstructor: Reconstructor) -> None:
         self.name = name
         self.device = device
         self.weights_sha256 = network.sha256
@@ -45,4 +45,4 @@ class VrnModel:
     def __call__(self, photo: bytes, options: pb.Options, on_stage: Callable[[str, float], None]) -> Output:
         """Reconstruct. Raises PhotoError, VrnError, and what `on_stage` raises."""
         result = self._reconstructor.reconstruct(photo, options_of(options), on_stage)
-        return Output(face_messages(result.faces), [file.data or b"" for file in result.files])
+        return Output(face_messages(result.faces), [file.data for file in result.files])

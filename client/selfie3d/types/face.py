@@ -81,10 +81,10 @@ class Face:
     def as_json(self) -> dict[str, Any]:
         """The numbers as JSON types: photo px, mm and degrees."""
         return {
-            "box": list(self.box),
-            "score": self.score,
             "vertices": self.vertices,
             "triangles": self.triangles,
+            "box": list(self.box),
+            "score": self.score,
             "mesh_to_photo": self.mesh_to_photo.tolist(),
             "pose": {"yaw": self.pose.yaw, "pitch": self.pose.pitch, "roll": self.pose.roll},
         }

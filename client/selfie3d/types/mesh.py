@@ -104,7 +104,7 @@ class Mesh:
     @property
     def data(self) -> bytes:
         """The file's bytes. Raises ValueError for a mesh without a file."""
-        if self.file is None or self.file.data is None:
+        if self.file is None:
             raise ValueError("The mesh has no file.")
         return self.file.data
 

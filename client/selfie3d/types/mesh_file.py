@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
 from typing import Self
@@ -22,7 +22,6 @@ class MeshFile:
     extension : with the dot, e.g. ".ply"; ".zip" for an OBJ with its texture
     size : bytes
     sha256 : hex digest
-    data : the bytes; None before they are downloaded
     """
 
     format: str
@@ -30,17 +29,26 @@ class MeshFile:
     extension: str
     size: int
     sha256: str
-    data: bytes | None = field(default=None, repr=False, compare=False)
+    _data: bytes | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def of(cls, data: bytes, format: str, media_type: str, extension: str) -> Self:
         """The file with these bytes."""
         return cls(format, media_type, extension, len(data), hashlib.sha256(data).hexdigest(), data)
 
+    @property
+    def data(self) -> bytes:
+        """The bytes. Raises ValueError before they are downloaded."""
+        if self._data is None:
+            raise ValueError("The file is not downloaded: ask the job for its result.")
+        return self._data
+
+    def downloaded(self, data: bytes) -> Self:
+        """The same file with its bytes."""
+        return replace(self, _data=data)
+
     def save(self, path: str | PathLike[str]) -> Path:
         """Write the file as it came; returns the path. Missing folders are made. Raises OSError, ValueError."""
-        if self.data is None:
-            raise ValueError("The file was not downloaded: ask the job for its result.")
         return write_atomically(path, self.data)
 
 

@@ -14,7 +14,6 @@ from selfie3d import (
     JobPhotoRejected,
     JobState,
     NoFace,
-    Selfie3dError,
 )
 from selfie3d.v1 import reconstruction_pb2 as pb
 from tests.integration.selfie3d.conftest import ask, collect
@@ -133,7 +132,7 @@ async def test_the_faces_of_a_scene_share_one_download(client: Any, script: Scri
     ],
 )
 async def test_a_job_that_ends_without_a_mesh_raises_its_error(
-    client: Any, script: Script, state: pb.JobState, error: pb.JobError, kind: type[Selfie3dError]
+    client: Any, script: Script, state: pb.JobState, error: pb.JobError, kind: type[JobEnded]
 ) -> None:
     script.outcome = pb.Job(state=state, error=error)
     with pytest.raises(kind) as raised:

@@ -9,27 +9,37 @@ import pytest
 from rich.console import Console
 
 from selfie3d_cli.doctor import table
-from selfie3d_cli.doctor_checks import Finding, Level, check_disk, check_listen, check_memory, check_redis, judge_redis
+from selfie3d_cli.doctor_checks import (
+    Finding,
+    Severity,
+    check_disk,
+    check_listen,
+    check_memory,
+    check_redis,
+    judge_redis,
+)
 from selfie3d_cli.main import main
 
 GOOD = {"redis_version": "7.4.1", "maxmemory_policy": "noeviction", "aof_enabled": 1, "maxmemory": 0}
 
 
 def test_a_good_redis_is_one_line() -> None:
-    assert list(judge_redis("here", GOOD)) == [Finding("redis", Level.OK, "here: Redis 7.4.1")]
+    assert list(judge_redis("here", GOOD)) == [Finding("redis", Severity.OK, "here: Redis 7.4.1")]
 
 
 @pytest.mark.parametrize(
     ("change", "level", "text", "remedy"),
     [
-        ({"redis_version": "5.0.14"}, Level.FAILURE, "Redis 5.0.14", "6.2 or newer"),
-        ({"maxmemory_policy": "allkeys-lru"}, Level.FAILURE, "allkeys-lru", "noeviction"),
-        ({"aof_enabled": 0}, Level.WARNING, "append-only", "appendonly yes"),
-        ({"maxmemory": 100, "used_memory": 95}, Level.WARNING, "95%", "Raise maxmemory"),
+        ({"redis_version": "5.0.14"}, Severity.FAILURE, "Redis 5.0.14", "6.2 or newer"),
+        ({"maxmemory_policy": "allkeys-lru"}, Severity.FAILURE, "allkeys-lru", "noeviction"),
+        ({"aof_enabled": 0}, Severity.WARNING, "append-only", "appendonly yes"),
+        ({"maxmemory": 100, "used_memory": 95}, Severity.WARNING, "95%", "Raise maxmemory"),
     ],
 )
-def test_each_fault_of_a_redis_has_its_remedy(change: dict[str, object], level: Level, text: str, remedy: str) -> None:
-    found = [finding for finding in judge_redis("here", GOOD | change) if finding.level is not Level.OK]
+def test_each_fault_of_a_redis_has_its_remedy(
+    change: dict[str, object], level: Severity, text: str, remedy: str
+) -> None:
+    found = [finding for finding in judge_redis("here", GOOD | change) if finding.level is not Severity.OK]
     assert [finding.level for finding in found] == [level]
     assert text in found[0].text
     assert remedy in found[0].remedy
@@ -37,31 +47,31 @@ def test_each_fault_of_a_redis_has_its_remedy(change: dict[str, object], level: 
 
 def test_a_redis_that_is_away_is_a_failure_without_its_password(tmp_path: Path) -> None:
     [finding] = check_redis("redis://me:s3cret@127.0.0.1:1/0", tmp_path)
-    assert finding.level is Level.FAILURE
+    assert finding.level is Severity.FAILURE
     assert "s3cret" not in json.dumps(finding.as_json())
     assert "SELFIE3D_REDIS_URL" in finding.remedy
 
 
 def test_the_embedded_redis_is_found(tmp_path: Path) -> None:
     [finding] = check_redis("", tmp_path)
-    assert finding == Finding("redis", Level.OK, f"embedded: Redis 6.2.14, data in {tmp_path}")
+    assert finding == Finding("redis", Severity.OK, f"embedded: Redis 6.2.14, data in {tmp_path}")
 
 
 def test_a_port_is_free_or_not() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         [finding] = check_listen(address)
-        assert finding.level is Level.FAILURE
+        assert finding.level is Severity.FAILURE
         assert address in finding.text
     [finding] = check_listen(address)
-    assert finding.level is Level.OK
+    assert finding.level is Severity.OK
     assert list(check_listen("unix:/run/selfie3d.sock")) == []
 
 
 @pytest.mark.parametrize("listen", ["here", "localhost:", "localhost:http"])
 def test_a_listen_that_is_no_address_is_a_failure(listen: str) -> None:
     [finding] = check_listen(listen)
-    assert finding.level is Level.FAILURE
+    assert finding.level is Severity.FAILURE
     assert "HOST:PORT" in finding.remedy
 
 
@@ -88,5 +98,5 @@ def test_the_command_prints_json_and_fails_on_a_failure(
 
 def test_the_table_holds_every_word_of_a_finding() -> None:
     console = Console(width=200, record=True, file=io.StringIO())
-    console.print(table([Finding("redis", Level.FAILURE, "no [bold]redis-server", "Install it.")]))
+    console.print(table([Finding("redis", Severity.FAILURE, "no [bold]redis-server", "Install it.")]))
     assert console.export_text().split()[-6:] == ["failure", "redis", "no", "[bold]redis-server", "Install", "it."]

@@ -10,7 +10,7 @@ import pytest
 
 from selfie3d.types.frames import transform
 from selfie3d_training import augment, pictures
-from selfie3d_training.dataset import Material, Target
+from selfie3d_training.dataset import Material, VolumeTarget
 from selfie3d_training.evaluate import cases, evaluate, report, summary, table, view_cases
 from selfie3d_training.metrics import front_map, normal_angle, score, surface_error, surface_of
 from selfie3d_training.turn import make_views
@@ -39,11 +39,11 @@ def on_ball(radius: float, count: int = 68) -> np.ndarray:
     return points * radius + CENTRE
 
 
-def truth(radius: float) -> Target:
+def truth(radius: float) -> VolumeTarget:
     field = ball(radius)
     hull = np.zeros(GRID.shape[1:], np.uint8)
     hull[40:56, 40:56] = 1
-    return Target((field.values > 0).astype(np.uint8), front_map(field).astype(np.float32), hull, on_ball(radius))
+    return VolumeTarget((field.values > 0).astype(np.uint8), front_map(field).astype(np.float32), hull, on_ball(radius))
 
 
 def test_the_true_volume_scores_perfectly() -> None:

@@ -10,7 +10,7 @@ from selfie3d_training import augment
 from selfie3d_training.dataset import Material
 from selfie3d_training.head import PIVOT_CM, yaw_degrees
 from selfie3d_training.turn import make_views, photo_matrix, sample_turn, turn, turned
-from selfie3d_training.views import VIEW_SIZE, TurnedViews, View, write_views
+from selfie3d_training.views import VIEW_SIZE, TurnedView, TurnedViews, write_views
 
 
 def test_a_turn_adds_its_yaw_about_the_axis_of_the_head(material: Material) -> None:
@@ -77,7 +77,7 @@ def test_turns_go_outwards_and_reach_profiles() -> None:
 def test_the_cache_gives_back_what_was_written_and_grows(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     smooth = np.kron(rng.integers(0, 255, (11, 11, 3)), np.ones((28, 28, 1))).astype(np.uint8)
-    views = [View(smooth, n, rng.normal(size=(4, 4)), rng.normal(size=(68, 3))) for n in range(3)]
+    views = [TurnedView(smooth, n, rng.normal(size=(4, 4)), rng.normal(size=(68, 3))) for n in range(3)]
     cache = TurnedViews(tmp_path)
     assert len(cache) == 0
     write_views(tmp_path, views[:2])
@@ -109,7 +109,7 @@ def yaw(material: Material, photo: int) -> float:
     return yaw_degrees(photo_matrix(material.photos, photo))
 
 
-def view_of(material: Material, photo: int, degrees: float) -> View:
+def view_of(material: Material, photo: int, degrees: float) -> TurnedView:
     vertices = material.vertices([photo])[0]
     image = material.photos.image(photo)
     return turn(material.head, image, vertices, photo_matrix(material.photos, photo), degrees, 0.0, photo)

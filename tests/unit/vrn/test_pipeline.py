@@ -49,7 +49,7 @@ class KnownFaces:
         return self.align(image, self.detect(image))
 
 
-STAGES = [stage for stage in Stage if stage is not Stage.STORE]
+STAGES: list[Stage] = [stage for stage in Stage if stage is not Stage.STORE]
 
 
 class KnownFields:

@@ -28,7 +28,7 @@ Rng = np.random.Generator
 
 
 @dataclass(frozen=True)
-class Target:
+class DetectorTarget:
     """A face in a scene: centre (2,) and size of its box, scene px."""
 
     centre: NDArray[np.float64]
@@ -77,12 +77,12 @@ class DetectorTask:
         parts = {name: float(value.detach()) for name, value in named.items()}
         return focal + 5 * centre + 3 * extent, parts
 
-    def scene(self, rng: Rng) -> tuple[NDArray[np.float32], list[Target]]:
+    def scene(self, rng: Rng) -> tuple[NDArray[np.float32], list[DetectorTarget]]:
         """A scene (96, 96, 3), normalised, and the faces in it."""
         faces = int(rng.choice(4, p=[0.25, 0.5, 0.17, 0.08]))
         background = self.nonfaces.draw(rng)
         image = cut(background, rng, SCENE, 0.25, self.nonfaces.size / SCENE, 30)
-        targets: list[Target] = []
+        targets: list[DetectorTarget] = []
         if faces == 0 and rng.random() < 0.4:
             image = pasted(image, cut(self.nonfaces.draw(rng), rng, SCENE, 0.8, 1.6, 45), _patch_mask(rng))
         for _ in range(faces):
@@ -91,7 +91,9 @@ class DetectorTask:
         image = degraded(image, rng)
         return self._ended(image, targets, rng)
 
-    def _with_face(self, image: Image, others: list[Target], rng: Rng, alone: bool) -> tuple[Image, Target | None]:
+    def _with_face(
+        self, image: Image, others: list[DetectorTarget], rng: Rng, alone: bool
+    ) -> tuple[Image, DetectorTarget | None]:
         """The scene with one more face, unless there is no room for it."""
         picture = self.faces.draw(rng)
         if rng.random() < 0.5:
@@ -113,7 +115,9 @@ class DetectorTask:
         soft = size * float(np.exp(rng.uniform(np.log(0.01), np.log(0.12))))
         return pasted(image, face, np.asarray(cv2.GaussianBlur(mask, (0, 0), max(0.3, soft)), np.float32)), target
 
-    def _ended(self, image: Image, targets: list[Target], rng: Rng) -> tuple[NDArray[np.float32], list[Target]]:
+    def _ended(
+        self, image: Image, targets: list[DetectorTarget], rng: Rng
+    ) -> tuple[NDArray[np.float32], list[DetectorTarget]]:
         """Normalised; sometimes the photo ends within the scene, and grey follows, as around a level of the pyramid."""
         scene = ((image.astype(np.float64) - 127.5) / 64).astype(np.float32)
         inside = np.array([[0, 0], [SCENE, SCENE]])
@@ -129,12 +133,12 @@ class DetectorTask:
 
 def placed(
     picture: FacePicture, centre: NDArray[np.float64], size: float, roll: float
-) -> tuple[Target, NDArray[np.float64]]:
+) -> tuple[DetectorTarget, NDArray[np.float64]]:
     """Where a face comes to lie and the (2, 3) map from its picture to the scene: its box at `centre`, `size` px."""
     turn = np.array([[np.cos(roll), -np.sin(roll)], [np.sin(roll), np.cos(roll)]])
     middle, before = box_of(picture.landmarks[:, :2] @ turn.T)
     scale = size / before
-    return Target(centre, size), np.c_[scale * turn, centre - scale * middle]
+    return DetectorTarget(centre, size), np.c_[scale * turn, centre - scale * middle]
 
 
 def pasted(image: Image, other: Image, mask: NDArray[np.float32]) -> Image:
@@ -143,7 +147,7 @@ def pasted(image: Image, other: Image, mask: NDArray[np.float32]) -> Image:
     return np.asarray(mixed, np.float32).clip(0, 255).astype(np.uint8)
 
 
-def target_maps(targets: list[Target], cells: int) -> NDArray[np.float32]:
+def target_maps(targets: list[DetectorTarget], cells: int) -> NDArray[np.float32]:
     """(5, cells, cells) float32: score, centre x and y from the cell's middle in cells, log size / 28 px, weight.
 
     The score is 1 in the cell nearest to a face's centre and falls off around it; the weight is 0 around faces that
@@ -177,7 +181,7 @@ def _photo_mask(picture: FacePicture, matrix: NDArray[np.float64]) -> NDArray[np
     return np.asarray(cv2.warpAffine(whole, matrix, (SCENE, SCENE), flags=cv2.INTER_LINEAR), np.float32)
 
 
-def _head_mask(matrix: NDArray[np.float64], target: Target, rng: Rng) -> NDArray[np.float32]:
+def _head_mask(matrix: NDArray[np.float64], target: DetectorTarget, rng: Rng) -> NDArray[np.float32]:
     """1 on the head and, as it comes, a little around it."""
     mask = np.zeros((SCENE, SCENE), np.float32)
     angle = float(np.rad2deg(np.arctan2(matrix[1, 0], matrix[0, 0])))
@@ -186,7 +190,7 @@ def _head_mask(matrix: NDArray[np.float64], target: Target, rng: Rng) -> NDArray
     return mask
 
 
-def _reaches_into(target: Target, low: NDArray[np.int64], high: NDArray[np.int64]) -> bool:
+def _reaches_into(target: DetectorTarget, low: NDArray[np.int64], high: NDArray[np.int64]) -> bool:
     """Whether enough of a face lies in the rectangle from `low` to `high` to be found."""
     rim = 0.2 * target.size
     return bool(np.all(target.centre > low - rim) and np.all(target.centre < high + rim))

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from selfie3d_training.finder.detector import Target, pasted, placed
+from selfie3d_training.finder.detector import DetectorTarget, pasted, placed
 from selfie3d_training.finder.faces import FacePicture, FaceSource, box_of
 from selfie3d_training.finder.nonfaces import NonFaces, cut, shipped_pictures
 from selfie3d_training.photos import Image, Photos
@@ -217,7 +217,7 @@ def _measure_false_finds(finder: Finder, pictures: Iterator[tuple[str, Image]], 
 
 
 def _layer(
-    picture: FacePicture, matrix: NDArray[np.float64], target: Target, size: tuple[int, int]
+    picture: FacePicture, matrix: NDArray[np.float64], target: DetectorTarget, size: tuple[int, int]
 ) -> tuple[Image, NDArray[np.float32]]:
     """The photo where it comes to lie in a scene of `size` (width, height), and its mask with a soft rim."""
     rim = round(0.06 * len(picture.image))

@@ -27,7 +27,7 @@ LOOKS = 2
 
 
 @dataclass(frozen=True)
-class View:
+class AlignerView:
     """A square looked at: ``patch = centre + half * rotation(roll) @ view``, view coordinates from -1 to 1.
 
     Attributes
@@ -77,7 +77,7 @@ class Aligner:
         picture = self.network.config.size
         patches = self._patches(image, boxes, round(picture * PATCH_LOOSENESS / LOOSENESS))
         landmarks, none = torch.zeros(0), torch.zeros(len(boxes), device=self.device)
-        view = View(torch.stack([none, none], 1), none + LOOSENESS / PATCH_LOOSENESS, none)
+        view = AlignerView(torch.stack([none, none], 1), none + LOOSENESS / PATCH_LOOSENESS, none)
         verdicts = []
         for _ in range(LOOKS):
             answer, logit = self.network(view.cut(patches, picture))
@@ -104,7 +104,7 @@ def _to_photo(landmarks: NDArray[np.float64], box: Detection) -> NDArray[np.floa
     return np.asarray(landmarks * (box.size_px * PATCH_LOOSENESS / 2) + centre, np.float64)
 
 
-def upright_view(landmarks: Tensor) -> View:
+def upright_view(landmarks: Tensor) -> AlignerView:
     """The view in which a face is centred, upright and of the usual size.
 
     landmarks : (n, 68, 3) - patch coordinates
@@ -113,11 +113,11 @@ def upright_view(landmarks: Tensor) -> View:
     across = flat[:, LEFT_EYE].mean(1) - flat[:, RIGHT_EYE].mean(1)
     down = flat[:, 8] - flat[:, 27]  # chin and the nose's root: sure where the eyes lie behind one another
     roll = torch.atan2(across[:, 1] - down[:, 0], across[:, 0] + down[:, 1])
-    upright = View(torch.zeros_like(flat[:, 0]), torch.ones_like(roll), -roll).to_patch(landmarks)[..., :2]
+    upright = AlignerView(torch.zeros_like(flat[:, 0]), torch.ones_like(roll), -roll).to_patch(landmarks)[..., :2]
     low, high = upright.amin(1), upright.amax(1)
     middle = ((low + high) / 2)[:, None]
-    centre = View(torch.zeros_like(flat[:, 0]), torch.ones_like(roll), roll).to_patch(functional.pad(middle, (0, 1)))[
-        :, 0, :2
-    ]
+    centre = AlignerView(torch.zeros_like(flat[:, 0]), torch.ones_like(roll), roll).to_patch(
+        functional.pad(middle, (0, 1))
+    )[:, 0, :2]
     half = (high - low).prod(1).sqrt().clamp(0.1, 2.0) * LOOSENESS / 2
-    return View(centre, half, roll)
+    return AlignerView(centre, half, roll)

@@ -69,7 +69,7 @@ def convolution(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> 
     )
 
 
-class Residual(nn.Module):
+class LightBlock(nn.Module):
     """Two 3x3 convolutions beside the identity."""
 
     def __init__(self, channels: int) -> None:
@@ -93,15 +93,15 @@ class DetectorNetwork(nn.Module):
             convolution(half, quarter, 3, 2),
             convolution(quarter, quarter),
             convolution(quarter, eighth, 3, 2),
-            Residual(eighth),
+            LightBlock(eighth),
         )
         self.deep = nn.Sequential(
             convolution(eighth, sixteenth, 3, 2),
-            Residual(sixteenth),
-            Residual(sixteenth),
+            LightBlock(sixteenth),
+            LightBlock(sixteenth),
             convolution(sixteenth, eighth, 1),
         )
-        self.head = nn.Sequential(Residual(eighth), nn.Conv2d(eighth, DETECTOR_MAPS * 4, 1), nn.PixelShuffle(2))
+        self.head = nn.Sequential(LightBlock(eighth), nn.Conv2d(eighth, DETECTOR_MAPS * 4, 1), nn.PixelShuffle(2))
         self._start_without_faces()
 
     def forward(self, pictures: Tensor) -> Tensor:
@@ -134,9 +134,9 @@ class AlignerNetwork(nn.Module):
         super().__init__()
         self.config = config
         half, quarter, eighth, sixteenth = config.channels
-        self.quarter = nn.Sequential(convolution(3, half, 3, 2), convolution(half, quarter, 3, 2), Residual(quarter))
-        self.eighth = nn.Sequential(convolution(quarter, eighth, 3, 2), Residual(eighth), Residual(eighth))
-        self.sixteenth = nn.Sequential(convolution(eighth, sixteenth, 3, 2), Residual(sixteenth))
+        self.quarter = nn.Sequential(convolution(3, half, 3, 2), convolution(half, quarter, 3, 2), LightBlock(quarter))
+        self.eighth = nn.Sequential(convolution(quarter, eighth, 3, 2), LightBlock(eighth), LightBlock(eighth))
+        self.sixteenth = nn.Sequential(convolution(eighth, sixteenth, 3, 2), LightBlock(sixteenth))
         self.from_sixteenth = nn.Conv2d(sixteenth, config.head, 1)
         self.from_eighth = nn.Conv2d(eighth, config.head, 1)
         self.from_quarter = nn.Conv2d(quarter, config.head, 1)

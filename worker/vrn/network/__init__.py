@@ -2,6 +2,6 @@
 
 from vrn.network.config import HourglassConfig
 from vrn.network.hourglass import Hourglass
-from vrn.network.load import Network, load_network
+from vrn.network.load import LoadedNetwork, load_network
 
-__all__ = ["Hourglass", "HourglassConfig", "Network", "load_network"]
+__all__ = ["Hourglass", "HourglassConfig", "LoadedNetwork", "load_network"]

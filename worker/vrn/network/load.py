@@ -44,7 +44,7 @@ def _official(config: Mapping[str, Any]) -> torch.nn.Module:
 FAMILIES: dict[str, Callable[[Mapping[str, Any]], torch.nn.Module]] = {FAMILY: _hourglass, OFFICIAL: _official}
 
 
-class Network:
+class LoadedNetwork:
     """A network with its weights, for inference.
 
     Attributes
@@ -83,7 +83,7 @@ class Network:
         return [Field(np.ascontiguousarray(v), self.grid, level) for v in values.float().cpu().numpy()]
 
 
-def load_network(name_or_path: str | Path = DEFAULT, device: str = "cpu") -> Network:
+def load_network(name_or_path: str | Path = DEFAULT, device: str = "cpu") -> LoadedNetwork:
     """Bundled weights by name, or a file.
 
     Raises WeightsError when they are missing, damaged, of an unknown family or do not fit their network.
@@ -94,4 +94,4 @@ def load_network(name_or_path: str | Path = DEFAULT, device: str = "cpu") -> Net
         raise WeightsError(f"expected weights of the family {' or '.join(sorted(FAMILIES))}, found {family!r}")
     module = FAMILIES[family](loaded.config)
     weights.fill(module, loaded.tensors)
-    return Network(module, loaded, device)
+    return LoadedNetwork(module, loaded, device)

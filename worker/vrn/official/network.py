@@ -102,7 +102,7 @@ class Norm(nn.BatchNorm2d):
         return F.group_norm(x.contiguous(), self.num_features, self.weight, self.bias, self.eps)
 
 
-class Residual(nn.Module):
+class OfficialResidual(nn.Module):
     """RES(inputs, middle, outputs): three pre-activated convolutions beside a skip."""
 
     def __init__(self, inputs: int, middle: int, outputs: int, config: OfficialConfig) -> None:
@@ -163,9 +163,9 @@ class Official(nn.Module):
         self.config = config
         stem, middle, width = config.stem, config.middle, config.width
         self.stem = nn.Sequential(nn.Conv2d(3, stem, 7, stride=2, padding=3), Norm(stem, config), nn.ReLU(inplace=True))
-        self.residual1 = Residual(stem, stem, 2 * stem, config)
-        self.residual2 = Residual(2 * stem, stem, 2 * stem, config)
-        self.residual3 = Residual(2 * stem, middle, width, config)
+        self.residual1 = OfficialResidual(stem, stem, 2 * stem, config)
+        self.residual2 = OfficialResidual(2 * stem, stem, 2 * stem, config)
+        self.residual3 = OfficialResidual(2 * stem, middle, width, config)
         self.halves = nn.Sequential(*(Half(config) for _ in range(config.halves)))
         self.head = nn.Sequential(_convolution(config), nn.Conv2d(width, config.outputs, 1))
 
@@ -198,7 +198,7 @@ class Official(nn.Module):
 
 
 def _residuals(count: int, config: OfficialConfig) -> nn.Sequential:
-    return nn.Sequential(*(Residual(config.width, config.middle, config.width, config) for _ in range(count)))
+    return nn.Sequential(*(OfficialResidual(config.width, config.middle, config.width, config) for _ in range(count)))
 
 
 def _convolution(config: OfficialConfig) -> nn.Sequential:

@@ -16,7 +16,7 @@ import torch
 from selfie3d_training.errors import CheckpointError
 from selfie3d_training.finder.aligner import FIRST, SECOND, AlignerTask, Jitter, bordered, cut_out, roll_of
 from selfie3d_training.finder.augment import degraded
-from selfie3d_training.finder.detector import SCENE, DetectorTask, Target, placed, target_maps
+from selfie3d_training.finder.detector import SCENE, DetectorTarget, DetectorTask, placed, target_maps
 from selfie3d_training.finder.evaluate import Tally, pictures_without_faces, scenes, table
 from selfie3d_training.finder.export import export
 from selfie3d_training.finder.faces import MIRROR, FacePicture, FaceSource, box_of, mirrored, resized
@@ -24,7 +24,7 @@ from selfie3d_training.finder.mine import HARD_EXTENT, HARD_SIDE, around, hard_n
 from selfie3d_training.finder.nonfaces import NonFaces
 from selfie3d_training.finder.train import CHECKPOINT, Run, TrainConfig, learning_rate
 from selfie3d_training.photos import Photos
-from selfie3d_training.views import TurnedViews, View, write_views
+from selfie3d_training.views import TurnedView, TurnedViews, write_views
 from vrn.finder import BundledFinder
 from vrn.finder.aligner import LOOSENESS
 from vrn.finder.detector import decoded
@@ -174,7 +174,7 @@ def test_a_face_is_placed_with_its_box_where_it_was_asked_for() -> None:
 
 
 def test_the_maps_a_face_should_have_decode_to_the_face() -> None:
-    targets = [Target(np.array([20.3, 61.9]), 17.0), Target(np.array([70.0, 30.0]), 44.0)]
+    targets = [DetectorTarget(np.array([20.3, 61.9]), 17.0), DetectorTarget(np.array([70.0, 30.0]), 44.0)]
     maps = target_maps(targets, SCENE // 4)
     assert (maps[0] == 1).sum() == 2
     answers = decoded(torch.from_numpy(maps[None, :4]))[0].numpy()
@@ -185,8 +185,8 @@ def test_the_maps_a_face_should_have_decode_to_the_face() -> None:
 
 
 def test_faces_too_large_or_small_to_be_learnt_weigh_nothing_and_those_beyond_are_no_faces() -> None:
-    assert target_maps([Target(np.array([48.0, 48.0]), 60.0)], 24)[4].min() == 0
-    far_too_large = target_maps([Target(np.array([48.0, 48.0]), 100.0)], 24)
+    assert target_maps([DetectorTarget(np.array([48.0, 48.0]), 60.0)], 24)[4].min() == 0
+    far_too_large = target_maps([DetectorTarget(np.array([48.0, 48.0]), 100.0)], 24)
     assert far_too_large[0].max() == 0
     assert far_too_large[4].min() == 1
 
@@ -195,7 +195,7 @@ def test_only_the_split_asked_for_is_drawn_and_turned_views_of_others_are_left_o
     cache = folder / "views"
     image = np.zeros((308, 308, 3), np.uint8)
     landmarks = face_points(90, (153.5, 153.5))
-    write_views(cache, [View(image + 10 * i, i, np.eye(4), landmarks) for i in range(6)])
+    write_views(cache, [TurnedView(image + 10 * i, i, np.eye(4), landmarks) for i in range(6)])
     photos = Photos(folder)
     faces = FaceSource(photos, photos.ids("train"), TurnedViews(cache), 96, turned=0.5)
     rng = np.random.default_rng(0)

@@ -8,7 +8,7 @@ import torch
 
 from vrn.errors import WeightsError
 from vrn.finder import open_finder
-from vrn.finder.aligner import LOOSENESS, View, upright_view
+from vrn.finder.aligner import LOOSENESS, AlignerView, upright_view
 from vrn.finder.bundled import BundledFinder
 from vrn.finder.detector import Detector, decoded, strongest
 from vrn.finder.face import AlignedFace, Detection
@@ -93,7 +93,7 @@ def test_a_view_shows_the_points_where_it_says_they_are() -> None:
     patch = torch.zeros(1, 3, 200, 200)
     patch[0, :, 60, 130] = 1.0  # x 130, y 60: pixel centres are integers
     point = torch.tensor([[[(130 + 0.5) / 100 - 1, (60 + 0.5) / 100 - 1, 0.0]]])
-    view = View(torch.tensor([[0.2, -0.3]]), torch.tensor([0.5]), torch.tensor([0.6]))
+    view = AlignerView(torch.tensor([[0.2, -0.3]]), torch.tensor([0.5]), torch.tensor([0.6]))
     cut = view.cut(patch, 100)[0, 0]
     y, x = (int(v) for v in np.unravel_index(int(cut.argmax()), cut.shape))
     seen = torch.tensor([[[(x + 0.5) / 50 - 1, (y + 0.5) / 50 - 1, 0.0]]])

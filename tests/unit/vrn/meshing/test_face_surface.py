@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from selfie3d.types import Mesh, Options
+from selfie3d.types import Detail, Mesh, Options
 from selfie3d.types.frames import OUTER_EYE_MM, transform
 from vrn.finder.face import AlignedFace
 from vrn.meshing.head_fit import MEAN_LANDMARKS_MM
-from vrn.meshing.surface import Detail
 
 POSES = [(0, 0, 0), (30, -10, 12), (-75, 5, -8)]
 

@@ -11,10 +11,9 @@ import pytest
 import trimesh
 from scipy.ndimage import binary_opening
 
-from selfie3d.types import Format, Mesh, Options
+from selfie3d.types import Detail, Format, Mesh, Options
 from vrn.files.export import encode
 from vrn.meshing.printable import THICKNESS_MM
-from vrn.meshing.surface import Detail
 from vrn.render.render import rasterise
 
 PX_PER_MM = 2.0

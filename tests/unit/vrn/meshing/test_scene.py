@@ -11,11 +11,10 @@ import pytest
 import trimesh
 from plyfile import PlyData
 
-from selfie3d.types import Format, Options
+from selfie3d.types import Detail, Format, Options
 from selfie3d.types.frames import transform
 from vrn.files.export import encode_scene
 from vrn.meshing.scene import placed
-from vrn.meshing.surface import Detail
 
 PREVIEW = Options(detail=Detail.PREVIEW)
 

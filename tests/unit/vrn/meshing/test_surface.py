@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.measure import marching_cubes
 
+from selfie3d.types import Detail
 from selfie3d.types.frames import Grid, transform
 from vrn.errors import FieldError
 from vrn.meshing.field import Field
-from vrn.meshing.surface import Detail, extract_surface
+from vrn.meshing.surface import extract_surface
 
 GRID = Grid.blocks(96, 100)
 

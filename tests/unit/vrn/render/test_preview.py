@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from selfie3d.types import Mesh, Options
-from vrn.meshing.surface import Detail
+from selfie3d.types import Detail, Mesh, Options
 from vrn.render.preview import SHEET_PX, preview_sheet, turntable, view
 from vrn.render.render import rasterise
 
