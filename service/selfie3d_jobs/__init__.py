@@ -13,15 +13,15 @@ from selfie3d_jobs.errors import (
     StoreUnavailable,
 )
 from selfie3d_jobs.reasons import Reason
-from selfie3d_jobs.record import Event, JobError, Record
+from selfie3d_jobs.record import JobError, JobEvent, Record
 from selfie3d_jobs.states import Priority, Stage, State
 from selfie3d_jobs.store import AsyncStore, Store
 
 __all__ = [
     "AsyncStore",
     "ConfigError",
-    "Event",
     "JobError",
+    "JobEvent",
     "JobLost",
     "JobNotEnded",
     "JobNotFound",

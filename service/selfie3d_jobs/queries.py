@@ -8,7 +8,7 @@ from typing import Any
 from selfie3d_jobs import keys
 from selfie3d_jobs.command import Command, plain, script
 from selfie3d_jobs.errors import JobNotEnded, JobNotFound
-from selfie3d_jobs.record import Event, Record
+from selfie3d_jobs.record import JobEvent, Record
 from selfie3d_jobs.states import State
 
 ANYONE = ""  # as owner: whoever the job belongs to
@@ -26,13 +26,13 @@ def get(job_id: str, owner: str) -> Command[Record]:
     return script("get", parse, id=job_id)
 
 
-def events(job_id: str, after: int) -> Command[list[Event]]:
+def events(job_id: str, after: int) -> Command[list[JobEvent]]:
     """The events with a larger number, oldest first. Raises JobNotFound."""
 
-    def parse(reply: list[Any]) -> list[Event]:
+    def parse(reply: list[Any]) -> list[JobEvent]:
         if not reply[0]:
             raise JobNotFound(job_id)
-        return [Event.of(entry) for entry in reply[1]]
+        return [JobEvent.of(entry) for entry in reply[1]]
 
     return script("events", parse, id=job_id, after=after)
 

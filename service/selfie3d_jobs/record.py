@@ -73,7 +73,7 @@ class Record:
 
 
 @dataclass(frozen=True)
-class Event:
+class JobEvent:
     """A step of a job. `time` as in Record; `progress` is 0 to 1."""
 
     number: int
@@ -84,12 +84,12 @@ class Event:
     progress: float
 
     @classmethod
-    def of(cls, entry: tuple[bytes, Sequence[bytes]]) -> Event:
+    def of(cls, entry: tuple[bytes, Sequence[bytes]]) -> JobEvent:
         """Read an entry of XRANGE."""
         return cls._of(int(entry[0].partition(b"-")[0]), pairs(entry[1]))
 
     @classmethod
-    def _of(cls, number: int, fields: Mapping[str, bytes]) -> Event:
+    def _of(cls, number: int, fields: Mapping[str, bytes]) -> JobEvent:
         return cls(
             number=number,
             time=_seconds(fields, "time"),
@@ -100,10 +100,10 @@ class Event:
         )
 
 
-def parse_ring(message: bytes) -> tuple[str, Event]:
+def parse_ring(message: bytes) -> tuple[str, JobEvent]:
     """A message of the doorbell, `ID NUMBER FIELD VALUE FIELD VALUE ...`: the job's id and its new event."""
     job_id, number, *fields = message.split(b" ")
-    return job_id.decode(), Event._of(int(number), pairs(fields))
+    return job_id.decode(), JobEvent._of(int(number), pairs(fields))
 
 
 def pairs(reply: Sequence[bytes]) -> dict[str, bytes]:

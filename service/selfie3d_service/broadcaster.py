@@ -14,7 +14,7 @@ from contextlib import suppress
 
 from redis.exceptions import RedisError
 
-from selfie3d_jobs import AsyncStore, Event, Reason, Record
+from selfie3d_jobs import AsyncStore, JobEvent, Reason, Record
 from selfie3d_jobs.keys import DOORBELL
 from selfie3d_jobs.queries import ANYONE, events, get
 from selfie3d_jobs.record import parse_ring
@@ -33,7 +33,7 @@ class Feed:
     def __init__(self, store: AsyncStore, job_id: str) -> None:
         self._store = store
         self._job_id = job_id
-        self._events: list[Event] = []
+        self._events: list[JobEvent] = []
         self._record: asyncio.Future[Record] | None = None
         self._error: Exception | None = None
         self._bell = asyncio.Event()
@@ -41,7 +41,7 @@ class Feed:
         self.watchers = 0
         self.pump = asyncio.create_task(self._pump())
 
-    def ring(self, event: Event | None = None) -> None:
+    def ring(self, event: JobEvent | None = None) -> None:
         """There is something new: this event, or nobody knows what."""
         if event and self._events and event.number == self._events[-1].number + 1:
             self._add([event])
@@ -53,7 +53,7 @@ class Feed:
         self._error = error
         self._changed.set()
 
-    async def after(self, number: int) -> list[Event]:
+    async def after(self, number: int) -> list[JobEvent]:
         """The known events with a larger number, at least one; waits for it. Raises what reading raised."""
         while True:
             if self._error:
@@ -82,7 +82,7 @@ class Feed:
         fresh = await self._store.run(events(self._job_id, self._last))
         self._add([event for event in fresh if event.number > self._last])  # rings may have come meanwhile
 
-    def _add(self, fresh: list[Event]) -> None:
+    def _add(self, fresh: list[JobEvent]) -> None:
         if fresh:
             self._events += fresh
             self._changed.set()
@@ -108,7 +108,7 @@ class EventBroadcaster:
         self._closed = False
         self._listening = False
 
-    async def follow(self, job_id: str, after: int) -> AsyncIterator[tuple[Event, Record | None]]:
+    async def follow(self, job_id: str, after: int) -> AsyncIterator[tuple[JobEvent, Record | None]]:
         """The job's events with a number above `after`, until it has ended; with the last the job as it ended.
 
         Raises JobNotFound, StoreUnavailable, CallError when the process goes down.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from selfie3d.v1 import reconstruction_pb2 as pb
-from selfie3d_jobs import Event, Record, Stage, State
+from selfie3d_jobs import JobEvent, Record, Stage, State
 
 
 def job(record: Record) -> pb.Job:
@@ -29,7 +29,7 @@ def job(record: Record) -> pb.Job:
     return message
 
 
-def event(step: Event) -> pb.JobEvent:
+def event(step: JobEvent) -> pb.JobEvent:
     """The event."""
     return pb.JobEvent(
         number=step.number,

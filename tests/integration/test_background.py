@@ -85,11 +85,10 @@ async def test_what_cannot_be_looked_at_is_not_healthy_and_the_next_look_heals(
 ) -> None:
     store.run(maintenance.report(WorkerReport("host:1:2", verified=True)))
     await served.await_health(SERVING)
-    whole = service_maintenance.snapshot
-    monkeypatch.setattr(service_maintenance, "snapshot", lambda: 1 / 0)
-    await served.await_health(NOT_SERVING)
-    assert served.failures("health") >= 1
-    monkeypatch.setattr(service_maintenance, "snapshot", whole)
+    with monkeypatch.context() as patch:
+        patch.setattr(service_maintenance, "snapshot", lambda: 1 / 0)
+        await served.await_health(NOT_SERVING)
+        assert served.failures("health") >= 1
     await served.await_health(SERVING)
 
 
@@ -110,16 +109,15 @@ async def test_a_service_that_cannot_publish_is_not_serving_and_heals_without_a_
 ) -> None:
     store.run(maintenance.report(WorkerReport("host:1:2", verified=True)))
     await served.await_health(SERVING)
-    whole = publisher.publish
 
     def broken(*_: Any) -> None:
         raise ModuleNotFoundError("No module named 'packaging'")
 
-    monkeypatch.setattr(publisher, "publish", broken)
-    job_id = await served.create()
-    await served.await_health(NOT_SERVING)
-    assert served.failures("publisher") > publisher.TOLERATED_FAILURES
-    monkeypatch.setattr(publisher, "publish", whole)
+    with monkeypatch.context() as patch:
+        patch.setattr(publisher, "publish", broken)
+        job_id = await served.create()
+        await served.await_health(NOT_SERVING)
+        assert served.failures("publisher") > publisher.TOLERATED_FAILURES
     store.run(maintenance.report(WorkerReport("host:1:2", verified=True)))
     await served.await_health(SERVING)
     messages = f"{keys.prefix}interactive"

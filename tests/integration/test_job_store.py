@@ -263,6 +263,26 @@ def test_a_job_published_twice_does_not_make_the_jobs_behind_it_look_lost(
     app.close()
 
 
+def test_jobs_that_ended_in_the_queue_do_not_count_as_waiting_after_the_next_pass(
+    store: Store, jobs_config: JobsConfig, keys: Keys
+) -> None:
+    app = create_app(jobs_config)
+    three = admission.AdmissionLimits(max_queued=3, result_reserve_mib=0)
+    jobs = [submit(store, new_job(), limits=three) for _ in range(3)]
+    for job in jobs:
+        publish(app, Message(job.id, "interactive", "", job.create_time))
+    keys.client.rpush(f"{keys.prefix}interactive", b"junk", b"5", b'{"headers": 5}', b'{"headers": {"id": {}}}')
+    store.run(queries.cancel(jobs[0].id, "anna"))
+    keys.pass_deadline(jobs[1].id)
+    for _ in range(2):
+        reap(store, jobs_config)
+    assert keys.messages() == 1 + 4  # what no worker of ours has sent is left to the workers
+    keys.client.ltrim(f"{keys.prefix}interactive", 0, 0)
+    assert keys.message()["headers"]["id"] == jobs[2].id
+    assert store.run(admission.admit(new_job(), three)) is None
+    app.close()
+
+
 def test_a_job_expires_at_its_deadline_also_without_any_worker(
     store: Store, jobs_config: JobsConfig, keys: Keys
 ) -> None:
@@ -427,13 +447,13 @@ def test_counters_say_what_happened(store: Store, jobs_config: JobsConfig, keys:
     store.run(execution.fail(again, Reason.NO_FACE, "nobody", {"detect": 0.2}))
     submit(store)
     store.run(maintenance.report(WorkerReport("host:1:2", verified=True)))
-    pulse = store.run(maintenance.snapshot())
-    counts = pulse.counters
+    seen = store.run(maintenance.snapshot())
+    counts = seen.counters
     assert (counts["created:interactive"], counts["attempts"], counts["requeued:lost"]) == (3, 3, 1)
     assert (counts["ended:SUCCEEDED:"], counts["ended:FAILED:NO_FACE"]) == (1, 1)
     assert (counts["stage:network:le:0.025"], counts["stage:detect:le:0.25"]) == (1, 1)
-    assert pulse.sizes == {"queued:interactive": 1, "queued:bulk": 0, "running": 0, "kept": 3, "bytes": 9}
-    assert pulse.ready
+    assert seen.sizes == {"queued:interactive": 1, "queued:bulk": 0, "running": 0, "kept": 3, "bytes": 9}
+    assert seen.ready
     store.run(maintenance.leave("host:1:2"))
     assert not store.run(maintenance.snapshot()).ready
 

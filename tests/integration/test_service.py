@@ -379,8 +379,8 @@ async def test_health_follows_the_workers(api: Any, store: Store, keys: Keys) ->
     serving, not_serving = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
     await eventually(is_status(not_serving), "no worker")
     store.run(maintenance.report(WorkerReport("host:1:2", verified=False, error="weights do not fit")))
-    pulse = store.run(maintenance.snapshot())
-    assert (len(pulse.workers), pulse.ready) == (1, False)
+    seen = store.run(maintenance.snapshot())
+    assert (len(seen.workers), seen.ready) == (1, False)
     store.run(maintenance.report(WorkerReport("host:1:2", verified=True)))
     await eventually(is_status(serving), "a verified worker")
     keys.score("seen", "host:1:2", 1)

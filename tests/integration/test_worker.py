@@ -292,5 +292,5 @@ def test_a_worker_whose_model_cannot_be_loaded_says_so_and_ends(
     finally:
         worker.kill()
     assert "these weights do not fit" in worker.log.read_text()
-    pulse = store.run(maintenance.snapshot())
-    assert not pulse.ready
+    seen = store.run(maintenance.snapshot())
+    assert not seen.ready

@@ -43,17 +43,30 @@ for _, name in ipairs(silent) do
   redis.call('ZREM', P .. 'seen', name)
 end
 
+local function headers(message)
+  local ok, read = pcall(cjson.decode, message)
+  return ok and type(read) == 'table' and type(read.headers) == 'table' and read.headers or {}
+end
+
+-- Messages of jobs that ended while they waited leave the queue here: nobody might come to drop them, and they count
+-- as waiting.
+local function drop_ended(queue)
+  if redis.call('LLEN', P .. queue) <= redis.call('ZCARD', P .. 'queued:' .. queue) then return end
+  for _, message in ipairs(redis.call('LRANGE', P .. queue, -5 * LIMIT, -1)) do
+    local id = headers(message).id
+    if type(id) == 'string' and not is_active(get(id, 'state')) then redis.call('LREM', P .. queue, -1, message) end
+  end
+end
+
 -- A queue is consumed from the list's tail in the order of publishing: a job published before the one at the tail,
 -- or any job when the list is empty, has no message any more (or a worker is just taking it: a second one is harmless).
 -- The message tells when it was published: the job's score may be that of a later message, further back in the list.
 local publish = {}
 for _, queue in ipairs(QUEUES) do
   local key = P .. 'queued:' .. queue
+  drop_ended(queue)
   local head, before = redis.call('LINDEX', P .. queue, -1), now - A.grace
-  if head then
-    local ok, message = pcall(cjson.decode, head)
-    before = math.min(before, ok and tonumber(message['headers']['published'] or 0) - 1 or 0)
-  end
+  if head then before = math.min(before, (tonumber(headers(head).published) or 1) - 1) end
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', key, '-inf', before, 'LIMIT', 0, LIMIT)) do
     redis.call('ZADD', key, now, id)
     count('republished')

@@ -1,5 +1,5 @@
 from selfie3d.v1 import reconstruction_pb2 as pb
-from selfie3d_jobs import Event, Record, Stage, State
+from selfie3d_jobs import JobEvent, Record, Stage, State
 from selfie3d_jobs.record import parse_ring
 
 FIELDS = {
@@ -40,8 +40,8 @@ def test_a_record_is_read_field_by_field_and_knows_what_is_not_there_yet() -> No
 
 def test_an_event_is_the_same_from_the_stream_and_from_the_doorbell() -> None:
     fields = {"time": 1500, "state": "RUNNING", "stage": "", "attempt": 1, "progress": 0.25}
-    event = Event.of((b"7-0", flat(dict(fields))))
-    assert event == Event(7, 1.5, State.RUNNING, None, 1, 0.25)
+    event = JobEvent.of((b"7-0", flat(dict(fields))))
+    assert event == JobEvent(7, 1.5, State.RUNNING, None, 1, 0.25)
     text = b" ".join([b"job", b"7", *flat(dict(fields))])
     assert parse_ring(text) == ("job", event)
 
