@@ -15,7 +15,8 @@ import redis
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
-from selfie3d_jobs import JobsConfig, Record, Stage
+from selfie3d.types import Stage
+from selfie3d_jobs import JobsConfig, Record
 from selfie3d_jobs.env import from_environment
 from selfie3d_worker import Reconstruct, WorkerConfig
 from selfie3d_worker.main import run

@@ -135,7 +135,7 @@ def event_of(message: pb.JobEvent) -> Event:
     return Event(
         message.number,
         _time(message.time) or datetime.fromtimestamp(0, UTC),
-        _state(message.state),
+        state_of(message.state),
         _word(pb.Stage, message.stage),
         message.attempt,
         message.progress,
@@ -146,7 +146,7 @@ def status_of(message: pb.Job) -> JobStatus:
     """The job, with the error that it stands for."""
     status = JobStatus(
         id=message.id,
-        state=_state(message.state),
+        state=state_of(message.state),
         stage=_word(pb.Stage, message.stage),
         request_id=message.settings.request_id,
         attempt=message.attempt,
@@ -196,7 +196,8 @@ def _face_of(message: pb.Face) -> Face:
     )
 
 
-def _state(value: int) -> JobState:
+def state_of(value: int) -> JobState:
+    """The state of a value of the API; UNSPECIFIED for one that this version does not know."""
     try:
         return JobState(_word(pb.JobState, value))
     except ValueError:

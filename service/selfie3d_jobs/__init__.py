@@ -14,7 +14,6 @@ from selfie3d_jobs.errors import (
 )
 from selfie3d_jobs.reasons import Reason
 from selfie3d_jobs.record import JobError, JobEvent, Record
-from selfie3d_jobs.states import Priority, Stage, State
 from selfie3d_jobs.store import AsyncStore, Store
 
 __all__ = [
@@ -27,13 +26,10 @@ __all__ = [
     "JobNotFound",
     "JobsConfig",
     "JobsError",
-    "Priority",
     "Reason",
     "Record",
     "Refused",
     "RequestReused",
-    "Stage",
-    "State",
     "Store",
     "StoreFull",
     "StoreUnavailable",

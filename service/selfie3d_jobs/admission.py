@@ -7,13 +7,13 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
+from selfie3d.types import Priority
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d_jobs.command import Command, milliseconds, script
 from selfie3d_jobs.env import setting
 from selfie3d_jobs.errors import Refused, RequestReused
 from selfie3d_jobs.reasons import Reason
 from selfie3d_jobs.record import Record
-from selfie3d_jobs.states import Priority
 
 MIB = 1024 * 1024
 

@@ -9,10 +9,10 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from celery import Celery
 from kombu.entity import Queue
 
+from selfie3d.types import Priority
 from selfie3d_jobs.config import JobsConfig
 from selfie3d_jobs.errors import ConfigError
 from selfie3d_jobs.maintenance import Message
-from selfie3d_jobs.states import Priority
 
 TASK = "selfie3d.reconstruct"
 HARD_LIMIT_SECONDS = 15.0  # after the soft limit the child is killed

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from selfie3d.types import JobState, Stage
 from selfie3d.v1 import reconstruction_pb2 as pb
+from selfie3d.wire import stage_name
 from selfie3d_jobs import keys
 from selfie3d_jobs.command import Command, milliseconds, plain, script
 from selfie3d_jobs.errors import JobLost
 from selfie3d_jobs.reasons import Reason
 from selfie3d_jobs.record import JobError, Record
-from selfie3d_jobs.states import Stage, State
 
 
 @dataclass(frozen=True)
@@ -54,18 +55,18 @@ def renew(job: Record, lease_seconds: float) -> Command[bool]:
 def succeed(job: Record, result: ExecutionResult) -> Command[None]:
     """Store the meshes and end the job, in one step. Raises JobLost."""
     outcome = pb.Job(faces=result.faces, stage_times=_stage_times(result.seconds))
-    return _complete(job, State.SUCCEEDED, None, result.seconds, outcome, result.files)
+    return _complete(job, JobState.SUCCEEDED, None, result.seconds, outcome, result.files)
 
 
 def fail(job: Record, reason: Reason, message: str, seconds: Mapping[str, float]) -> Command[None]:
     """End the job without a mesh. Raises JobLost."""
     outcome = pb.Job(stage_times=_stage_times(seconds))
-    return _complete(job, State.FAILED, JobError(reason.code, reason.name, message), seconds, outcome, ())
+    return _complete(job, JobState.FAILED, JobError(reason.code, reason.name, message), seconds, outcome, ())
 
 
 def _complete(
     job: Record,
-    state: State,
+    state: JobState,
     error: JobError | None,
     seconds: Mapping[str, float],
     outcome: pb.Job,
@@ -79,7 +80,7 @@ def _complete(
         bulky=True,
         id=job.id,
         attempt=job.attempt,
-        state=state,
+        state=state.name,
         code=why.code,
         reason=why.reason,
         message=why.message,
@@ -88,7 +89,7 @@ def _complete(
 
 
 def _stage_times(seconds: Mapping[str, float]) -> list[pb.StageTime]:
-    return [pb.StageTime(stage=f"STAGE_{Stage(s).name}", seconds=t) for s, t in seconds.items()]
+    return [pb.StageTime(stage=stage_name(Stage(s)), seconds=t) for s, t in seconds.items()]
 
 
 def _owned(reply: bytes) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from selfie3d.types import JobState
 from selfie3d_jobs import keys
 from selfie3d_jobs.command import Command, plain, script
 from selfie3d_jobs.errors import JobNotEnded, JobNotFound
 from selfie3d_jobs.record import JobEvent, Record
-from selfie3d_jobs.states import State
 
 ANYONE = ""  # as owner: whoever the job belongs to
 
@@ -42,7 +42,9 @@ def mesh(job_id: str, face: int, start: int, size: int) -> Command[bytes]:
     return plain("GETRANGE", bytes, keys.mesh(job_id, face), start, start + size - 1)
 
 
-def page(owner: str, below: int | None, size: int, states: Iterable[State]) -> Command[tuple[list[Record], int | None]]:
+def page(
+    owner: str, below: int | None, size: int, states: Iterable[JobState]
+) -> Command[tuple[list[Record], int | None]]:
     """Jobs newest first with a serial number below `below`, and where to go on; None at the end.
 
     A page may hold fewer than `size` jobs, even none, and yet not be the last.
@@ -51,7 +53,8 @@ def page(owner: str, below: int | None, size: int, states: Iterable[State]) -> C
     def parse(reply: list[Any]) -> tuple[list[Record], int | None]:
         return [Record.of(r) for r in reply[1]], int(reply[0]) if reply[0] else None
 
-    return script("list", parse, owner=owner, below="inf" if below is None else str(below), size=size, states=[*states])
+    names = [state.name for state in states]
+    return script("list", parse, owner=owner, below="inf" if below is None else str(below), size=size, states=names)
 
 
 def cancel(job_id: str, owner: str) -> Command[Record]:

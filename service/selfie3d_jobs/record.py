@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from selfie3d.types import JobState, Stage
 from selfie3d.v1 import reconstruction_pb2 as pb
-from selfie3d_jobs.states import Stage, State
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Record:
     id: str
     serial: int  # grows from job to job
     owner: str
-    state: State
+    state: JobState
     settings: pb.JobSettings
     photo_sha256: str
     create_time: float
@@ -53,7 +53,7 @@ class Record:
             id=fields["id"].decode(),
             serial=int(fields["serial"]),
             owner=fields["owner"].decode(),
-            state=State(fields["state"].decode()),
+            state=JobState[fields["state"].decode()],
             settings=pb.JobSettings.FromString(fields["settings"]),
             photo_sha256=fields["photo_sha256"].decode(),
             create_time=_seconds(fields, "create_time"),
@@ -78,7 +78,7 @@ class JobEvent:
 
     number: int
     time: float
-    state: State
+    state: JobState
     stage: Stage | None
     attempt: int
     progress: float
@@ -93,7 +93,7 @@ class JobEvent:
         return cls(
             number=number,
             time=_seconds(fields, "time"),
-            state=State(fields["state"].decode()),
+            state=JobState[fields["state"].decode()],
             stage=_stage(fields["stage"]),
             attempt=int(fields["attempt"]),
             progress=float(fields["progress"]),

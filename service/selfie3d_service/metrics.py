@@ -13,9 +13,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from selfie3d.types import Priority, Stage
 from selfie3d_jobs import ConfigError, counters
 from selfie3d_jobs.maintenance import Snapshot
-from selfie3d_jobs.states import Priority, Stage
 from selfie3d_service.config import split_address
 
 

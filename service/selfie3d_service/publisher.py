@@ -7,7 +7,8 @@ import logging
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from selfie3d_jobs import JobsConfig, Priority, Record
+from selfie3d.types import Priority
+from selfie3d_jobs import JobsConfig, Record
 from selfie3d_jobs.broker import create_app, publish
 from selfie3d_jobs.maintenance import Message
 from selfie3d_service.metrics import Metrics

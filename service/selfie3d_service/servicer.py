@@ -12,9 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
+from selfie3d.types import JobState
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d.v1 import reconstruction_pb2_grpc as rpc
-from selfie3d_jobs import AsyncStore, Reason, Record, State, admission, queries
+from selfie3d_jobs import AsyncStore, Reason, Record, admission, queries
 from selfie3d_photo import Limits as PhotoLimits
 from selfie3d_photo import PhotoError, PhotoReason, inspect
 from selfie3d_service import validation, wire
@@ -216,7 +217,7 @@ def _sha256(photo: bytes) -> str:
 
 def _file(record: Record, face: int) -> pb.MeshFile:
     """What is known of a mesh file. Raises CallError when there is none."""
-    if record.state is not State.SUCCEEDED:
+    if record.state is not JobState.SUCCEEDED:
         if record.error:
             text = f"The job has no mesh: {record.error.message}"
             raise CallError(Reason.of(record.error.reason), text, code=Reason.JOB_NOT_SUCCEEDED.code)

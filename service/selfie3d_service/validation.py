@@ -6,15 +6,17 @@ import base64
 import binascii
 import re
 
+from selfie3d.types import JobState, OptionError, Priority
 from selfie3d.v1 import reconstruction_pb2 as pb
-from selfie3d_jobs import Priority, Reason, State
+from selfie3d.wire import options_of, state_of
+from selfie3d_jobs import Reason
 from selfie3d_service.config import ServiceConfig
 from selfie3d_service.errors import CallError
 
 JOB_ID = re.compile(r"[0-9a-f]{32}")
 REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-TEXTURED_FORMATS = (pb.MESH_FORMAT_OBJ, pb.MESH_FORMAT_GLB)
 MIN_TIMEOUT_SECONDS = 0.1
+NANOSECONDS = 1_000_000_000  # in a second
 DEFAULT_PAGE, MAX_PAGE = 50, 1000  # jobs
 
 
@@ -37,10 +39,10 @@ def check_settings(settings: pb.JobSettings) -> None:
     _known(pb.MeshFormat, options.format, "settings.options.format")
     _known(pb.Detail, options.detail, "settings.options.detail")
     _known(pb.Priority, settings.priority, "settings.priority")
-    if options.scene and not options.all_faces:
-        raise CallError(Reason.OPTION_CONFLICT, "scene needs all_faces.", field="settings.options.scene")
-    if options.textured and options.format not in TEXTURED_FORMATS:
-        raise CallError(Reason.OPTION_CONFLICT, "textured needs format OBJ or GLB.", field="settings.options.textured")
+    try:
+        options_of(options)
+    except OptionError as error:
+        raise CallError(Reason.OPTION_CONFLICT, str(error), field=f"settings.options.{error.field}") from error
 
 
 def timeout_seconds(settings: pb.JobSettings, config: ServiceConfig) -> float:
@@ -48,6 +50,8 @@ def timeout_seconds(settings: pb.JobSettings, config: ServiceConfig) -> float:
     if not settings.HasField("timeout"):
         return config.timeout_seconds
     seconds = settings.timeout.seconds + settings.timeout.nanos / 1e9
+    if not 0 <= settings.timeout.nanos < NANOSECONDS:  # JSON has no words for more
+        raise CallError(Reason.TIMEOUT_INVALID, "timeout.nanos must be 0 to 999999999.", field="settings.timeout.nanos")
     if not MIN_TIMEOUT_SECONDS <= seconds <= config.max_timeout_seconds:
         text = f"timeout must be {MIN_TIMEOUT_SECONDS:g} to {config.max_timeout_seconds:g} s, not {seconds:g} s."
         raise CallError(Reason.TIMEOUT_INVALID, text, field="settings.timeout")
@@ -66,25 +70,25 @@ def page_size(request: pb.ListJobsRequest) -> int:
     return request.page_size or DEFAULT_PAGE
 
 
-def page_states(request: pb.ListJobsRequest) -> list[State]:
+def page_states(request: pb.ListJobsRequest) -> list[JobState]:
     """The wanted states. Raises CallError."""
-    if len(request.states) > len(State):  # a message has room for millions
+    if len(request.states) > len(JobState):  # a message has room for millions
         raise CallError(Reason.OPTION_CONFLICT, "states must hold each state once at most.", field="states")
     for state in request.states:
         _known(pb.JobState, state, "states")
         if state == pb.JOB_STATE_UNSPECIFIED:
             raise CallError(Reason.OPTION_UNKNOWN, "states must not hold JOB_STATE_UNSPECIFIED.", field="states")
-    return [State(pb.JobState.Name(state).removeprefix("JOB_STATE_")) for state in request.states]
+    return [state_of(state) for state in request.states]
 
 
-def page_token(below: int | None, states: list[State]) -> str:
+def page_token(below: int | None, states: list[JobState]) -> str:
     """Where the next page begins; empty after the last."""
     if below is None:
         return ""
     return base64.urlsafe_b64encode(f"{below} {_states(states)}".encode()).decode()
 
 
-def page_start(request: pb.ListJobsRequest, states: list[State]) -> int | None:
+def page_start(request: pb.ListJobsRequest, states: list[JobState]) -> int | None:
     """Where this page begins; None: at the newest. Raises CallError for a token of another list."""
     if not request.page_token:
         return None
@@ -98,7 +102,7 @@ def page_start(request: pb.ListJobsRequest, states: list[State]) -> int | None:
     raise CallError(Reason.PAGE_TOKEN_INVALID, field="page_token")
 
 
-def _states(states: list[State]) -> str:
+def _states(states: list[JobState]) -> str:
     return ",".join(sorted(states))
 
 

@@ -13,8 +13,9 @@ import grpc
 import redis
 
 from selfie3d import Client, Retry
+from selfie3d.types import JobState, Stage
 from selfie3d_cli.redis_server import RedisServer
-from selfie3d_jobs import JobsConfig, Record, Stage, State, Store
+from selfie3d_jobs import JobsConfig, Record, Store
 from selfie3d_jobs.queries import ANYONE, get
 from tests.faults.audit import Audit
 from tests.faults.tiny import make_photo
@@ -85,7 +86,7 @@ class Farm(Stack):
 
         def look() -> Record | None:
             record = self.record(job_id)
-            return record if record.state is State.RUNNING and record.stage is stage else None
+            return record if record.state is JobState.RUNNING and record.stage is stage else None
 
         return eventually(look, f"job {job_id} is at {stage}: {self.record(job_id)}")
 

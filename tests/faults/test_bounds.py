@@ -11,10 +11,10 @@ import grpc
 import pytest
 from google.rpc import error_details_pb2, status_pb2
 
-from selfie3d import Client, JobState
+from selfie3d import Client
+from selfie3d.types import JobState, Stage
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d.v1 import reconstruction_pb2_grpc as rpc
-from selfie3d_jobs import Stage, State
 from tests.faults.farm import Farm
 from tests.faults.proxy import Proxy
 from tests.faults.tiny import network_runs
@@ -178,8 +178,8 @@ def test_a_job_past_its_deadline_never_reaches_the_network(farm: Farm) -> None:
         farm.await_stage(running, Stage.ALIGN)
         busy = occupy(farm, client, CHILDREN - 1)
         queued = farm.submit(client, job_timeout=1.0)
-        eventually(lambda: farm.record(running).state is State.EXPIRED, "the running job is past its deadline")
-        eventually(lambda: farm.record(queued).state is State.EXPIRED, "the waiting job is past its deadline")
+        eventually(lambda: farm.record(running).state is JobState.EXPIRED, "the running job is past its deadline")
+        eventually(lambda: farm.record(queued).state is JobState.EXPIRED, "the waiting job is past its deadline")
         farm.release()
         after = farm.submit(client)
         farm.audit.check([*busy, after], SUCCEEDED=len(busy) + 1)

@@ -13,7 +13,7 @@ from functools import partial
 import pytest
 
 from selfie3d import Client
-from selfie3d_jobs import Stage, State
+from selfie3d.types import JobState, Stage
 from tests.faults.farm import RUNNING_STAGES, Farm
 from tests.stack import Process, eventually
 
@@ -65,7 +65,7 @@ def test_jobs_of_a_killed_worker_end_on_another(
         figures[f"slowest recovery after kill -9 of a worker {victim}, s"] = farm.await_ends(placed.values(), killed)
     for job_id, record in before.items():
         after = farm.record(job_id)
-        assert after.state is State.SUCCEEDED
+        assert after.state is JobState.SUCCEEDED
         assert after.attempt == record.attempt + 1
         assert after.worker != record.worker
     farm.audit.check(placed.values(), SUCCEEDED=len(placed))
@@ -84,7 +84,9 @@ def test_jobs_and_watchers_outlive_a_killed_service(farm: Farm, figures: dict[st
             victim.kill()
             killed = time.monotonic()
             farm.release(names[stage])
-            assert results[stage].result().job.attempt == 1
+            job = results[stage].result().job
+            assert job
+            assert job.attempt == 1
             victim.start()
         figures["last result after kill -9 of a service, s"] = time.monotonic() - killed
     farm.audit.check(jobs.values(), SUCCEEDED=len(jobs))

@@ -24,7 +24,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from prometheus_client.parser import text_string_to_metric_families
 
 from selfie3d import Client, QuotaExceeded, Retry
-from selfie3d_jobs import ConfigError, Stage
+from selfie3d.types import Stage
+from selfie3d_jobs import ConfigError
 from selfie3d_jobs.maintenance import ALIVE_SECONDS
 from selfie3d_jobs.trace import export
 from tests.faults.tiny import make_photo

@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from selfie3d import JobState
-from selfie3d_jobs import JobsConfig, Record, Stage, State
+from selfie3d.types import JobState, Stage
+from selfie3d_jobs import JobsConfig, Record
 from selfie3d_jobs.broker import create_app, publish
 from selfie3d_jobs.maintenance import Message
 from tests.faults.farm import Farm
@@ -98,7 +98,7 @@ def test_a_worker_that_stood_still_too_long_cannot_write_its_result(farm: Farm) 
         os.kill(late, signal.SIGSTOP)
         try:
             farm.release()
-            eventually(lambda: farm.record(job_id).state is State.SUCCEEDED, "another worker has done it")
+            eventually(lambda: farm.record(job_id).state is JobState.SUCCEEDED, "another worker has done it")
             second = farm.record(job_id)
             assert second.attempt == first.attempt + 1
             farm.audit.check([job_id], SUCCEEDED=1)
@@ -118,7 +118,7 @@ def test_a_photo_that_kills_its_worker_is_given_up_and_the_others_go_on(
     record = farm.record(killer)
     others = [job for job in map(farm.record, farm.audit.photos) if record.create_time < job.end_time < record.end_time]
     assert record.error is not None
-    assert (record.state, record.error.reason, record.attempt) == (State.FAILED, "POISON_INPUT", 3)
+    assert (record.state, record.error.reason, record.attempt) == (JobState.FAILED, "POISON_INPUT", 3)
     assert network_runs(farm.folder, farm.audit.photos[killer]) == 3
     farm.audit.check([killer], FAILED=1)
     figures["jobs done beside a poisonous one"] = len(others)

@@ -9,7 +9,8 @@ import uuid
 from pathlib import Path
 
 from selfie3d import Client
-from selfie3d_jobs import JobsConfig, Record, Stage, State, Store
+from selfie3d.types import JobState, Stage
+from selfie3d_jobs import JobsConfig, Record, Store
 from selfie3d_jobs.queries import ANYONE, get
 from tests.photos import astronaut
 from tests.stack import Stack, eventually
@@ -28,7 +29,7 @@ def test_a_real_job_killed_in_the_network_gives_the_same_mesh(tmp_path: Path, fi
 
         def at_the_network() -> Record | None:
             record = store.run(get(job.id, ANYONE))
-            return record if (record.state, record.stage) == (State.RUNNING, Stage.NETWORK) else None
+            return record if (record.state, record.stage) == (JobState.RUNNING, Stage.NETWORK) else None
 
         record = eventually(at_the_network, "the job is at the network")
         os.kill(int(record.worker.split(":")[2]), signal.SIGKILL)

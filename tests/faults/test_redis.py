@@ -14,9 +14,9 @@ import pytest
 import redis
 
 from selfie3d import QuotaExceeded, Retry
+from selfie3d.types import JobState, Stage
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d_cli.redis_server import RedisServer
-from selfie3d_jobs import Stage, State
 from tests.faults.farm import Farm
 from tests.stack import eventually, open_api
 
@@ -67,7 +67,7 @@ def test_a_killed_redis_comes_back_with_queued_running_and_finished_jobs(farm: F
         for job_id, stage in zip(running, stages, strict=True):
             farm.await_stage(job_id, stage)
         queued = [farm.submit(client) for _ in range(6)]
-        assert {farm.record(job_id).state for job_id in queued} == {State.QUEUED}
+        assert {farm.record(job_id).state for job_id in queued} == {JobState.QUEUED}
         farm.redis.kill()
         killed = time.monotonic()
         farm.redis.start()

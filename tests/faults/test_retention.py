@@ -9,9 +9,9 @@ import grpc
 import pytest
 
 from selfie3d import Client
+from selfie3d.types import Stage
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d.v1 import reconstruction_pb2_grpc as rpc
-from selfie3d_jobs import Stage
 from tests.faults.farm import Farm
 from tests.stack import Process, eventually, free_port, is_serving, open_api, open_channel
 

@@ -9,9 +9,9 @@ from contextlib import AsyncExitStack
 import grpc
 import pytest
 
+from selfie3d.types import Stage
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d.v1 import reconstruction_pb2_grpc as rpc
-from selfie3d_jobs import Stage
 from tests.faults.farm import Farm
 from tests.stack import BOUND, eventually, open_api
 

@@ -10,8 +10,9 @@ from typing import Any
 
 import redis
 
+from selfie3d.types import Priority
 from selfie3d.v1 import reconstruction_pb2 as pb
-from selfie3d_jobs import JobsConfig, Priority, Record, Store, admission, execution, maintenance, queries
+from selfie3d_jobs import JobsConfig, Record, Store, admission, execution, maintenance, queries
 
 LEASE = 60.0  # seconds
 BOUND = 60.0  # seconds after which a condition that has not come true is a failure

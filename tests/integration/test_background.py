@@ -14,9 +14,10 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from selfie3d.types import JobState
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d.v1 import reconstruction_pb2_grpc as rpc
-from selfie3d_jobs import State, Store, maintenance
+from selfie3d_jobs import Store, maintenance
 from selfie3d_jobs.maintenance import WorkerReport
 from selfie3d_service import Server, ServiceConfig, publisher
 from selfie3d_service import maintenance as service_maintenance
@@ -77,7 +78,7 @@ async def test_the_reaper_goes_on_after_a_failure(
     await served.until(lambda: served.failures("reaper") == 1)
     job_id = submit(store, new_job()).id
     keys.pass_deadline(job_id)
-    await served.until(lambda: get(store, job_id).state is State.EXPIRED)
+    await served.until(lambda: get(store, job_id).state is JobState.EXPIRED)
 
 
 async def test_what_cannot_be_looked_at_is_not_healthy_and_the_next_look_heals(

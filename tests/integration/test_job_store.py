@@ -8,17 +8,15 @@ from typing import Any
 
 import pytest
 
+from selfie3d.types import JobState, Priority, Stage
 from selfie3d_jobs import (
     JobLost,
     JobNotEnded,
     JobNotFound,
     JobsConfig,
-    Priority,
     Reason,
     Refused,
     RequestReused,
-    Stage,
-    State,
     Store,
     StoreUnavailable,
     admission,
@@ -44,29 +42,29 @@ from tests.integration.road import (
 )
 
 
-def states(store: Store, job_id: str) -> list[State]:
+def states(store: Store, job_id: str) -> list[JobState]:
     return [event.state for event in store.run(queries.events(job_id, 0))]
 
 
 def test_a_job_goes_from_queued_to_succeeded_and_every_step_is_an_event(store: Store) -> None:
     queued = submit(store)
-    assert (queued.state, queued.attempt, queued.last_event) == (State.QUEUED, 0, 1)
+    assert (queued.state, queued.attempt, queued.last_event) == (JobState.QUEUED, 0, 1)
     job = start(store, queued.id)
-    assert (job.state, job.attempt) == (State.RUNNING, 1)
+    assert (job.state, job.attempt) == (JobState.RUNNING, 1)
     assert store.run(execution.photo(job.id)) == b"photo"
     store.run(execution.advance(job, Stage.NETWORK, 0.4, LEASE))
     store.run(execution.succeed(job, result(b"first mesh", b"second")))
     done = get(store, job.id)
-    assert (done.state, done.files, done.stage) == (State.SUCCEEDED, 2, Stage.NETWORK)
+    assert (done.state, done.files, done.stage) == (JobState.SUCCEEDED, 2, Stage.NETWORK)
     assert [face.index for face in done.outcome.faces] == [0, 1]
     assert store.run(queries.mesh(job.id, 0, 0, 100)) == b"first mesh"
     assert store.run(queries.mesh(job.id, 1, 3, 2)) == b"on"
     events = store.run(queries.events(job.id, 0))
     assert [(e.number, e.state, e.stage) for e in events] == [
-        (1, State.QUEUED, None),
-        (2, State.RUNNING, None),
-        (3, State.RUNNING, Stage.NETWORK),
-        (4, State.SUCCEEDED, Stage.NETWORK),
+        (1, JobState.QUEUED, None),
+        (2, JobState.RUNNING, None),
+        (3, JobState.RUNNING, Stage.NETWORK),
+        (4, JobState.SUCCEEDED, Stage.NETWORK),
     ]
     assert [e.progress for e in events] == [0.0, 0.0, 0.4, 1.0]
     assert store.run(queries.events(job.id, 2)) == events[2:]
@@ -82,7 +80,7 @@ def test_a_late_or_second_delivery_is_dropped_and_a_repeated_claim_is_not(store:
     store.run(execution.succeed(first, result(b"mesh")))
     assert claim(store, job_id, "mine") is None
     assert claim(store, admission.new_id()) is None
-    assert states(store, job_id) == [State.QUEUED, State.RUNNING, State.SUCCEEDED]
+    assert states(store, job_id) == [JobState.QUEUED, JobState.RUNNING, JobState.SUCCEEDED]
 
 
 def test_every_write_of_an_attempt_may_be_repeated(store: Store) -> None:
@@ -91,7 +89,7 @@ def test_every_write_of_an_attempt_may_be_repeated(store: Store) -> None:
         store.run(execution.advance(job, Stage.DECODE, 0.1, LEASE))
     for _ in range(2):
         store.run(execution.succeed(job, result(b"mesh")))
-    assert states(store, job.id) == [State.QUEUED, State.RUNNING, State.RUNNING, State.SUCCEEDED]
+    assert states(store, job.id) == [JobState.QUEUED, JobState.RUNNING, JobState.RUNNING, JobState.SUCCEEDED]
 
 
 def test_two_workers_with_one_job_give_one_result(store: Store, jobs_config: JobsConfig, keys: Keys) -> None:
@@ -191,10 +189,10 @@ def test_a_lost_lease_puts_the_job_back_and_the_third_loss_gives_it_up(
         reaped = reap(store, jobs_config)
         assert [message.job_id for message in reaped.publish] == ([job_id] if loss < 3 else [])
     job = get(store, job_id)
-    assert job.state is State.FAILED
+    assert job.state is JobState.FAILED
     assert job.error is not None
     assert job.error.reason == "POISON_INPUT"
-    assert get(store, healthy).state is State.RUNNING
+    assert get(store, healthy).state is JobState.RUNNING
 
 
 def test_leases_do_not_count_until_one_lease_after_redis_was_away(
@@ -203,12 +201,12 @@ def test_leases_do_not_count_until_one_lease_after_redis_was_away(
     job = start(store, submit(store).id)
     keys.score("leases", job.id, 1)
     reap(store, jobs_config)  # the first sign of life after a silence
-    assert get(store, job.id).state is State.RUNNING
+    assert get(store, job.id).state is JobState.RUNNING
     reap(store, jobs_config)
-    assert get(store, job.id).state is State.RUNNING
+    assert get(store, job.id).state is JobState.RUNNING
     keys.client.set(keys.prefix + "back", 1)  # a lease later
     reap(store, jobs_config)
-    assert get(store, job.id).state is State.QUEUED
+    assert get(store, job.id).state is JobState.QUEUED
 
 
 def test_leases_count_while_workers_report_also_when_every_service_was_away(
@@ -218,7 +216,7 @@ def test_leases_count_while_workers_report_also_when_every_service_was_away(
     keys.lose_lease(job.id)
     store.run(maintenance.report(WorkerReport("host:1:2", verified=True)))
     reap(store, jobs_config)
-    assert get(store, job.id).state is State.QUEUED
+    assert get(store, job.id).state is JobState.QUEUED
 
 
 def test_a_worker_back_before_the_reaper_does_not_make_leases_count(
@@ -229,7 +227,7 @@ def test_a_worker_back_before_the_reaper_does_not_make_leases_count(
     keys.client.set(keys.prefix + "life", 1)  # Redis was away
     store.run(maintenance.report(WorkerReport("host:1:2", verified=True)))
     reap(store, jobs_config)
-    assert get(store, job.id).state is State.RUNNING
+    assert get(store, job.id).state is JobState.RUNNING
 
 
 def test_only_jobs_whose_message_is_lost_are_published_again(store: Store, jobs_config: JobsConfig, keys: Keys) -> None:
@@ -292,7 +290,7 @@ def test_a_job_expires_at_its_deadline_also_without_any_worker(
     assert reap(store, jobs_config).ended == 2
     for job_id in (queued, running):
         job = get(store, job_id)
-        assert job.state is State.EXPIRED
+        assert job.state is JobState.EXPIRED
         assert job.error is not None
         assert job.error.reason == "DEADLINE_PASSED"
 
@@ -311,7 +309,7 @@ def test_a_job_past_its_deadline_is_neither_taken_nor_advanced_nor_stored(store:
         )
         with pytest.raises(JobLost):
             store.run(call)
-        assert get(store, job.id).state is State.EXPIRED
+        assert get(store, job.id).state is JobState.EXPIRED
 
 
 @pytest.mark.parametrize(
@@ -377,7 +375,7 @@ def test_a_full_redis_refuses_new_photos_and_still_ends_accepted_jobs(
     finally:
         keys.client.config_set("maxmemory", 0)
     assert store.run(queries.mesh(running.id, 0, 0, 4)) == b"mesh"
-    assert get(store, queued).state is State.SUCCEEDED
+    assert get(store, queued).state is JobState.SUCCEEDED
 
 
 def test_what_is_over_is_removed_without_a_trace(store: Store, jobs_config: JobsConfig, keys: Keys) -> None:
@@ -413,7 +411,7 @@ def test_only_ended_jobs_are_deleted(store: Store, keys: Keys) -> None:
 
 def test_a_cancelled_job_stops_its_worker_at_the_next_stage(store: Store) -> None:
     job = start(store, submit(store).id)
-    assert store.run(queries.cancel(job.id, "anna")).state is State.CANCELLED
+    assert store.run(queries.cancel(job.id, "anna")).state is JobState.CANCELLED
     with pytest.raises(JobLost):
         store.run(execution.advance(job, Stage.NETWORK, 0.5, LEASE))
 
@@ -430,12 +428,12 @@ def test_pages_hold_every_job_once_newest_first(store: Store) -> None:
         if below is None:
             break
     assert seen == made[::-1]
-    page, below = store.run(queries.page("anna", None, 4, [State.CANCELLED]))
+    page, below = store.run(queries.page("anna", None, 4, [JobState.CANCELLED]))
     assert [job.id for job in page] == made[::2][::-1]
-    queued, below = store.run(queries.page("anna", None, 3, [State.QUEUED]))
+    queued, below = store.run(queries.page("anna", None, 3, [JobState.QUEUED]))
     assert [job.id for job in queued] == made[1::2][::-1]
     assert below is not None
-    assert store.run(queries.page("anna", below, 3, [State.QUEUED])) == ([], None)
+    assert store.run(queries.page("anna", below, 3, [JobState.QUEUED])) == ([], None)
 
 
 def test_counters_say_what_happened(store: Store, jobs_config: JobsConfig, keys: Keys) -> None:

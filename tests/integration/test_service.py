@@ -17,10 +17,11 @@ from google.rpc import status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 
+from selfie3d.types import Stage
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d.v1 import reconstruction_pb2_grpc as rpc
 from selfie3d_cli.redis_server import RedisServer
-from selfie3d_jobs import JobsConfig, Reason, Stage, Store, admission, execution, maintenance
+from selfie3d_jobs import JobsConfig, Reason, Store, admission, execution, maintenance
 from selfie3d_jobs.maintenance import WorkerReport
 from selfie3d_service import Server, ServiceConfig
 from selfie3d_service.tokens import new_token

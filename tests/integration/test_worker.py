@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 import redis
 
+from selfie3d.types import JobState, Priority
 from selfie3d_cli.redis_server import RedisServer
-from selfie3d_jobs import JobsConfig, Priority, Record, State, Store, maintenance, queries
+from selfie3d_jobs import JobsConfig, Record, Store, maintenance, queries
 from selfie3d_jobs.broker import create_app, publish
 from selfie3d_jobs.maintenance import Message
 from tests.integration import tiny
@@ -138,7 +139,7 @@ def test_jobs_go_all_the_way_and_each_ends_as_its_photo_deserves(
     worker = start_worker()
     photos = [make_photo(1), make_photo(2, tiny.LARGE), make_photo(3, tiny.NO_FACE), make_photo(4, tiny.CRASH)]
     jobs = [await_end(store, send(photo)) for photo in photos]
-    assert [job.state for job in jobs] == [State.SUCCEEDED] * 2 + [State.FAILED] * 2
+    assert [job.state for job in jobs] == [JobState.SUCCEEDED] * 2 + [JobState.FAILED] * 2
     for photo, job in zip(photos[:2], jobs[:2], strict=True):
         assert store.run(queries.mesh(job.id, 0, 0, 1 << 21)) == make_mesh(photo)
         assert len(job.outcome.stage_times) == 7
@@ -166,7 +167,7 @@ def test_the_job_of_a_killed_child_ends_on_its_successor_and_a_killer_is_given_u
     keys.client.delete(keys.prefix + HOLD)
     keys.lose_lease(job_id)
     job = await_end(store, job_id)
-    assert (job.state, job.attempt) == (State.SUCCEEDED, 2)
+    assert (job.state, job.attempt) == (JobState.SUCCEEDED, 2)
     assert job.worker != held.worker
     killer = send(make_photo(2, tiny.KILL))
     for attempt in range(1, 4):
@@ -176,7 +177,7 @@ def test_the_job_of_a_killed_child_ends_on_its_successor_and_a_killer_is_given_u
     job = await_end(store, killer)
     assert job.error is not None
     assert (job.error.reason, job.attempt) == ("POISON_INPUT", 3)
-    assert await_end(store, send(make_photo(3))).state is State.SUCCEEDED
+    assert await_end(store, send(make_photo(3))).state is JobState.SUCCEEDED
 
 
 @pytest.mark.usefixtures("reaper")
@@ -193,7 +194,7 @@ def test_a_killed_worker_takes_its_children_along_and_the_job_ends_on_another(
     start_worker()
     keys.lose_lease(job_id)
     job = await_end(store, job_id)
-    assert (job.state, job.attempt) == (State.SUCCEEDED, 2)
+    assert (job.state, job.attempt) == (JobState.SUCCEEDED, 2)
 
 
 def test_sigterm_lets_the_running_job_end_and_leaves_the_others_to_the_next_worker(
@@ -207,11 +208,11 @@ def test_sigterm_lets_the_running_job_end_and_leaves_the_others_to_the_next_work
     eventually(lambda: "Warm shutdown" in worker.log.read_text(), "the worker drains")
     keys.client.delete(keys.prefix + HOLD)
     assert worker.process.wait(BOUND) == 0
-    assert get(store, running).state is State.SUCCEEDED
-    assert get(store, waiting).state is State.QUEUED
+    assert get(store, running).state is JobState.SUCCEEDED
+    assert get(store, waiting).state is JobState.QUEUED
     assert keys.messages() == 1
     start_worker()
-    assert await_end(store, waiting).state is State.SUCCEEDED
+    assert await_end(store, waiting).state is JobState.SUCCEEDED
 
 
 def test_interactive_jobs_overtake_bulk_ones(
@@ -232,11 +233,11 @@ def test_a_cancelled_job_frees_its_worker_at_the_next_stage(
     keys.client.set(keys.prefix + HOLD, "1")
     job_id = send(make_photo(1))
     await_stage(store, job_id, "align")
-    assert store.run(queries.cancel(job_id, "anna")).state is State.CANCELLED
+    assert store.run(queries.cancel(job_id, "anna")).state is JobState.CANCELLED
     keys.client.delete(keys.prefix + HOLD)
-    assert await_end(store, send(make_photo(2))).state is State.SUCCEEDED
+    assert await_end(store, send(make_photo(2))).state is JobState.SUCCEEDED
     job = get(store, job_id)
-    assert (job.state, job.stage) == (State.CANCELLED, "align")
+    assert (job.state, job.stage) == (JobState.CANCELLED, "align")
 
 
 def test_a_worker_fetches_again_after_redis_died_before_its_ack(
@@ -255,10 +256,10 @@ def test_a_worker_fetches_again_after_redis_died_before_its_ack(
                 client.set(HOLD, "1")
                 job = submit(store, new_job(photo=make_photo(seed)), make_photo(seed))
                 publish(app, Message(job.id, "interactive", "", job.create_time))
-                eventually(lambda: get(store, job.id).state is not State.QUEUED, "a child has the job")  # noqa: B023
+                eventually(lambda: get(store, job.id).state is not JobState.QUEUED, "a child has the job")  # noqa: B023
                 worker.process.send_signal(signal.SIGSTOP)  # the parent, which acknowledges
                 client.delete(HOLD)
-                assert await_end(store, job.id).state is State.SUCCEEDED
+                assert await_end(store, job.id).state is JobState.SUCCEEDED
                 server.kill()
                 worker.process.send_signal(signal.SIGCONT)
                 eventually(lambda: worker.log.read_text().count("could not be acknowledged") > seed, "no ack")  # noqa: B023
@@ -278,9 +279,9 @@ def test_a_job_that_takes_too_long_ends_and_frees_its_worker(
     keys.client.set(keys.prefix + HOLD, "1")
     job = await_end(store, send(make_photo(1)))
     assert job.error is not None
-    assert (job.state, job.error.reason, job.stage) == (State.FAILED, "TIME_LIMIT", "network")
+    assert (job.state, job.error.reason, job.stage) == (JobState.FAILED, "TIME_LIMIT", "network")
     keys.client.delete(keys.prefix + HOLD)
-    assert await_end(store, send(make_photo(2))).state is State.SUCCEEDED
+    assert await_end(store, send(make_photo(2))).state is JobState.SUCCEEDED
 
 
 def test_a_worker_whose_model_cannot_be_loaded_says_so_and_ends(

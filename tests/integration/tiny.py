@@ -15,8 +15,8 @@ from collections.abc import Callable
 
 from PIL import Image
 
+from selfie3d.types import Stage
 from selfie3d.v1 import reconstruction_pb2 as pb
-from selfie3d_jobs import Stage
 from selfie3d_jobs.env import from_environment
 from selfie3d_worker import Output, WorkerConfig
 from selfie3d_worker.main import run

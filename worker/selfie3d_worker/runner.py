@@ -10,7 +10,8 @@ from contextlib import ExitStack
 
 from celery.exceptions import SoftTimeLimitExceeded
 
-from selfie3d_jobs import JobLost, Reason, Record, Stage, Store, StoreFull, StoreUnavailable, execution, logs, trace
+from selfie3d.types import Stage
+from selfie3d_jobs import JobLost, Reason, Record, Store, StoreFull, StoreUnavailable, execution, logs, trace
 from selfie3d_jobs.command import Command
 from selfie3d_worker.heartbeat import Heartbeat
 from selfie3d_worker.model import Reconstruct

@@ -9,6 +9,7 @@ import pytest
 from selfie3d import (
     InvalidArgument,
     JobCancelled,
+    JobEnded,
     JobExpired,
     JobFailed,
     JobPhotoRejected,

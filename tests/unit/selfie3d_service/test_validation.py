@@ -5,8 +5,8 @@ from google.protobuf.message import DecodeError
 from hypothesis import given
 from hypothesis import strategies as st
 
+from selfie3d.types import JobState, Priority
 from selfie3d.v1 import reconstruction_pb2 as pb
-from selfie3d_jobs import Priority, State
 from selfie3d_service import CallError, ServiceConfig, validation
 
 CONFIG = ServiceConfig()
@@ -36,13 +36,13 @@ def test_any_page_token_but_ours_is_refused(token: str) -> None:
     assert validation.page_token(start, []) == token
 
 
-@pytest.mark.parametrize("states", [[], [State.QUEUED], [State.FAILED, State.QUEUED]])
-def test_a_page_token_leads_back(states: list[State]) -> None:
+@pytest.mark.parametrize("states", [[], [JobState.QUEUED], [JobState.FAILED, JobState.QUEUED]])
+def test_a_page_token_leads_back(states: list[JobState]) -> None:
     token = validation.page_token(12, states)
     assert validation.page_start(pb.ListJobsRequest(page_token=token), states[::-1]) == 12
     assert validation.page_token(None, states) == ""
     with pytest.raises(CallError):
-        validation.page_start(pb.ListJobsRequest(page_token=token), [*states, State.RUNNING])
+        validation.page_start(pb.ListJobsRequest(page_token=token), [*states, JobState.RUNNING])
 
 
 def test_defaults_are_interactive_and_the_services_timeout() -> None:
