@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,7 +13,7 @@ from rich.text import Text
 
 from selfie3d_cli import doctor_checks as checks
 from selfie3d_cli.doctor_checks import Finding, Severity
-from selfie3d_cli.up import DEFAULT_LISTEN, default_data
+from selfie3d_cli.settings import from_environment
 
 STYLES = {Severity.OK: "", Severity.WARNING: "yellow", Severity.FAILURE: "red"}
 
@@ -37,17 +36,16 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _checks() -> list[Callable[[], Iterator[Finding]]]:
-    listen = os.environ.get("SELFIE3D_LISTEN") or DEFAULT_LISTEN
-    data = default_data()
+    settings = from_environment()
     return [
         checks.check_packages,
         checks.check_settings,
-        lambda: checks.check_redis(os.environ.get("SELFIE3D_REDIS_URL", ""), data),
-        lambda: checks.check_listen(listen),
+        lambda: checks.check_redis(settings.redis_url, settings.data),
+        lambda: checks.check_listen(settings.listen),
         checks.check_device,
         checks.check_weights,
         checks.check_memory,
-        lambda: checks.check_disk(data),
+        lambda: checks.check_disk(settings.data),
     ]
 
 

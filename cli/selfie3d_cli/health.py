@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import os
 import socket
 from typing import Any
 
 from selfie3d_cli.errors import ExtraMissingError
+from selfie3d_cli.settings import from_environment
 
 ANSWER_SECONDS = 3.0
 SERVING = "SERVING"  # grpc.health.v1
@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _own_address() -> str:
-    _, _, port = os.environ.get("SELFIE3D_LISTEN", "127.0.0.1:50051").rpartition(":")
+    _, _, port = from_environment().listen.rpartition(":")
     return f"127.0.0.1:{port}"
 
 
@@ -65,7 +65,7 @@ def listens(address: str) -> bool:
 
 def _service(address: str) -> tuple[bool, str]:
     """Whether the server accepts calls. That workers are there is readiness, which `doctor` and Health.Check tell."""
-    if os.environ.get("SELFIE3D_TLS_CERT"):  # its certificate has names that we do not know, and may want one of us
+    if from_environment().tls_certificate:  # its certificate has names that we do not know, and may want one of us
         return (True, f"{address} listens") if listens(address) else (False, f"{address} does not listen")
     status = serving_status(address, wait=True)
     well = status in {SERVING, "NOT_SERVING"}
@@ -74,10 +74,10 @@ def _service(address: str) -> tuple[bool, str]:
 
 def _worker() -> tuple[bool, str]:
     from selfie3d_jobs import JobsConfig, JobsError, Store, maintenance
-    from selfie3d_jobs.env import from_environment
+    from selfie3d_jobs.env import from_environment as configuration
 
     host = socket.gethostname()
-    store = Store(from_environment(JobsConfig), tries=1)
+    store = Store(configuration(JobsConfig), tries=1)
     try:
         workers = store.run(maintenance.snapshot()).workers
     except JobsError as error:

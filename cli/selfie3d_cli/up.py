@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import signal
 import threading
 from pathlib import Path
@@ -12,15 +11,17 @@ from typing import Any
 
 from selfie3d_cli.errors import UsageError
 from selfie3d_cli.local_stack import LocalStack, StackConfig
+from selfie3d_cli.settings import DEFAULT_LISTEN, from_environment
 
-DEFAULT_LISTEN = "127.0.0.1:50051"
 LOOK = 0.2  # seconds between two looks at the children
 
 
 def add_parser(subparsers: Any) -> None:
     """Declare the command."""
     parser = subparsers.add_parser("up", help="run Redis, the service and workers in this terminal")
-    parser.add_argument("--data", type=Path, default=default_data(), metavar="DIR", help="default: %(default)s")
+    parser.add_argument(
+        "--data", type=Path, default=from_environment().data, metavar="DIR", help="default: %(default)s"
+    )
     parser.add_argument("--listen", metavar="HOST:PORT", help=f"default: SELFIE3D_LISTEN or {DEFAULT_LISTEN}")
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="worker processes, default: 1")
     parser.set_defaults(run=run)
@@ -30,11 +31,12 @@ def run(args: argparse.Namespace) -> int:
     """Run until SIGTERM or Ctrl-C, then drain; a second one ends everything at once."""
     if args.workers < 1:
         raise UsageError("--workers must be at least 1.")
+    settings = from_environment()
     config = StackConfig(
         data=args.data,
-        listen=args.listen or os.environ.get("SELFIE3D_LISTEN") or DEFAULT_LISTEN,
+        listen=args.listen or settings.listen,
         workers=args.workers,
-        redis_url=os.environ.get("SELFIE3D_REDIS_URL", ""),
+        redis_url=settings.redis_url,
     )
     return keep_running(config)
 
@@ -56,12 +58,6 @@ def keep_running(config: StackConfig) -> int:
         raise
     say("selfie3d | ended" if clean else "selfie3d | ended, but not cleanly: see above")
     return 0 if clean else 1
-
-
-def default_data() -> Path:
-    """SELFIE3D_DATA, or selfie3d's folder in the user's data folder."""
-    home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(os.environ.get("SELFIE3D_DATA") or Path(home) / "selfie3d")
 
 
 def say(line: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,9 +14,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 
 from selfie3d_cli.download import download, published_prefix
 from selfie3d_cli.errors import CommandError, ExtraMissingError, UsageError
-from selfie3d_cli.finder_options import PREFIX
-
-FOLDER_VARIABLE = f"{PREFIX}WEIGHTS"  # where the face-alignment finder looks, too
+from selfie3d_cli.settings import from_environment
 
 
 def add_parser(subparsers: Any) -> None:
@@ -46,7 +43,9 @@ def add_parser(subparsers: Any) -> None:
     fetching = actions.add_parser("fetch", help="download what the face-alignment finder needs")
     fetching.add_argument("--landmarks", choices=["3d", "2d"], default="3d", help="default: %(default)s")
     fetching.add_argument("--detector", default="sfd", help="default: %(default)s")
-    fetching.add_argument("--folder", type=Path, help=f"default: {FOLDER_VARIABLE} or the user's data folder")
+    fetching.add_argument(
+        "--folder", type=Path, help="default: SELFIE3D_FACE_ALIGNMENT_WEIGHTS or the user's data folder"
+    )
     fetching.add_argument("--mirror", metavar="URL", help="fetch the files below this address instead")
     fetching.set_defaults(run=run, action=_fetch)
 
@@ -177,5 +176,5 @@ def _is_right(path: Path, prefix: str) -> bool:
 def _aligner_folder() -> Path:
     from vrn.weights.store import aligner_folder
 
-    given = os.environ.get(FOLDER_VARIABLE)
+    given = from_environment().finder_options.get("weights")
     return Path(given) if given else aligner_folder()

@@ -7,6 +7,7 @@ import signal
 import time
 import uuid
 from pathlib import Path
+from typing import Any
 
 from selfie3d import Client
 from selfie3d.types import JobState, Stage
@@ -17,7 +18,7 @@ from tests.stack import Stack, eventually
 
 
 def test_a_real_job_killed_in_the_network_gives_the_same_mesh(tmp_path: Path, figures: dict[str, float]) -> None:
-    hold = {"TEST_BREAKPOINT": "*:hold", "SELFIE3D_THREADS": "1"}
+    hold: dict[str, Any] = {"TEST_BREAKPOINT": "*:hold", "SELFIE3D_THREADS": "1"}
     with (
         Stack(tmp_path, services=1, workers=2, worker_module="tests.held_worker", **hold) as stack,
         Client(stack.addresses[0]) as client,
