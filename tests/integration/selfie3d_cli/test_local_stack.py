@@ -88,7 +88,7 @@ def children(pid: int) -> dict[str, int]:
     found: dict[str, int] = {}
     for child in map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()):
         command = Path(f"/proc/{child}/cmdline").read_text()
-        name = "redis" if "redis-server" in command else "service" if "serve" in command.split("\0") else "worker"
+        name = "redis" if "valkey-server" in command else "service" if "serve" in command.split("\0") else "worker"
         found[name] = child
     return found
 
@@ -108,7 +108,7 @@ def test_up_works_revives_what_dies_and_drains_on_ctrl_c(config: StackConfig) ->
     assert process.returncode == 0, output
     assert output.rstrip().endswith("selfie3d | ended")
     assert not any(is_alive(pid) for pid in below.values())
-    assert "Redis is now ready to exit" in (config.data / "redis" / "redis.log").read_text()
+    assert "Valkey is now ready to exit" in (config.data / "redis" / "redis.log").read_text()
 
 
 def test_nothing_outlives_an_up_that_was_killed(config: StackConfig) -> None:
@@ -120,6 +120,18 @@ def test_nothing_outlives_an_up_that_was_killed(config: StackConfig) -> None:
         eventually(lambda: not is_alive(below["service"]), "the service has ended")
     with RedisServer(config.data / "redis"):  # takes over the one that was left behind
         assert not is_alive(below["redis"])
+
+
+def test_up_ends_when_its_data_does_not_reach_the_disk(config: StackConfig) -> None:
+    with up(config, *OBEDIENT) as process:
+        read_until(process, "idle")
+        below = children(process.pid)
+        log = config.data / "redis" / "appendonlydir"
+        log.rename(log.with_name("elsewhere"))
+        output, _ = process.communicate(timeout=60)
+    assert process.returncode == 1, output
+    assert f"{log} cannot be synced to the disk" in output
+    assert not any(is_alive(pid) for pid in below.values())
 
 
 def test_a_second_ctrl_c_does_not_wait_for_a_worker(config: StackConfig) -> None:

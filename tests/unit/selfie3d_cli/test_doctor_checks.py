@@ -2,7 +2,9 @@
 
 import io
 import json
+import re
 import socket
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from rich.console import Console
 
 from selfie3d_cli.doctor import table
 from selfie3d_cli.doctor_checks import (
+    EXTRAS,
     Finding,
     Severity,
     check_disk,
@@ -18,8 +21,10 @@ from selfie3d_cli.doctor_checks import (
     check_redis,
     judge_redis,
 )
+from selfie3d_cli.redis_log import AppendLog
 from selfie3d_cli.main import main
 
+ROOT = Path(__file__).parents[3]
 GOOD = {"redis_version": "7.4.1", "maxmemory_policy": "noeviction", "aof_enabled": 1, "maxmemory": 0}
 
 
@@ -54,7 +59,27 @@ def test_a_redis_that_is_away_is_a_failure_without_its_password(tmp_path: Path) 
 
 def test_the_embedded_redis_is_found(tmp_path: Path) -> None:
     [finding] = check_redis("", tmp_path)
-    assert finding == Finding("redis", Severity.OK, f"embedded: Redis 6.2.14, data in {tmp_path}")
+    assert finding == Finding("redis", Severity.OK, f"embedded: valkey-server 9.1.2, data in {tmp_path}")
+
+
+def test_data_that_the_embedded_redis_would_not_load_is_a_failure(tmp_path: Path) -> None:
+    log = AppendLog(tmp_path / "redis")
+    log.folder.mkdir(parents=True)
+    (log.folder / "appendonly.aof.1.incr.aof").write_bytes(b"something")
+    [finding] = check_redis("", tmp_path)
+    assert finding.level is Severity.FAILURE
+    assert "no manifest" in finding.remedy
+
+
+def test_a_valkey_is_called_by_its_own_version() -> None:
+    info = GOOD | {"redis_version": "7.2.4", "valkey_version": "9.1.2"}
+    assert list(judge_redis("here", info)) == [Finding("redis", Severity.OK, "here: Valkey 9.1.2")]
+
+
+@pytest.mark.parametrize("extra", EXTRAS)
+def test_every_package_of_an_extra_is_looked_for(extra: str) -> None:
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"][extra]
+    assert set(EXTRAS[extra]) == {re.split(r"[^\w-]", requirement)[0] for requirement in declared}
 
 
 def test_a_port_is_free_or_not() -> None:
