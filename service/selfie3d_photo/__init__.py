@@ -4,7 +4,18 @@ from selfie3d_photo.budget import decode_bytes
 from selfie3d_photo.decode import Photo, decode
 from selfie3d_photo.errors import PhotoError, PhotoReason
 from selfie3d_photo.header import inspect
-from selfie3d_photo.info import Limits, PhotoInfo
+from selfie3d_photo.info import MEBIBYTE, Limits, PhotoInfo
 from selfie3d_photo.look import Look
 
-__all__ = ["Limits", "Look", "Photo", "PhotoError", "PhotoInfo", "PhotoReason", "decode", "decode_bytes", "inspect"]
+__all__ = [
+    "MEBIBYTE",
+    "Limits",
+    "Look",
+    "Photo",
+    "PhotoError",
+    "PhotoInfo",
+    "PhotoReason",
+    "decode",
+    "decode_bytes",
+    "inspect",
+]

@@ -5,13 +5,12 @@ from __future__ import annotations
 from selfie3d_photo.errors import PhotoError, PhotoReason
 from selfie3d_photo.info import MEBIBYTE, Limits, PhotoInfo
 
-RESULT_BYTES = 3  # of a pixel of the finished sRGB array
-WORKING_BYTES = 64 * MEBIBYTE  # a strip's copies, tables, metadata
+WORKING_BYTES = 32 * MEBIBYTE  # a strip's copies, tables, metadata
 
 
 def decode_bytes(info: PhotoInfo, file_bytes: int) -> int:
     """The most that `decode` takes beyond the file itself, by the header alone."""
-    return int(info.pixels * (info.pixel_bytes + RESULT_BYTES)) + WORKING_BYTES + file_bytes
+    return int(info.pixels * info.pixel_bytes) + WORKING_BYTES + file_bytes
 
 
 def check_budget(info: PhotoInfo, file_bytes: int, limits: Limits) -> None:

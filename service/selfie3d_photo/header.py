@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from selfie3d_photo.errors import PhotoError, PhotoReason
 from selfie3d_photo.info import Limits, PhotoInfo
-from selfie3d_photo.jpeg import FRONT_SCAN_BYTES, check_end, check_scans, read_jpeg
+from selfie3d_photo.jpeg import check_end, read_jpeg
 from selfie3d_photo.look import Look
 from selfie3d_photo.png import read_png
 from selfie3d_photo.webp import read_webp
@@ -43,7 +43,6 @@ def inspect(data: bytes, limits: Limits = DEFAULT_LIMITS, look: Look | None = No
     info = READERS[sniff(data)](look)
     _check_pixels(info, limits)
     if info.format == "JPEG":
-        check_scans(look, info, FRONT_SCAN_BYTES)
         check_end(look, info)
     return info
 

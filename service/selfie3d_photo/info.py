@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 MEGAPIXEL = 1_000_000
 MEBIBYTE = 1 << 20
+RGB_BYTES = 3  # of a pixel of the finished array
 MEDIA_TYPES = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
 
 
@@ -24,7 +25,7 @@ class Limits:
     max_bytes: int = 20 * MEBIBYTE
     max_pixels: int = 64 * MEGAPIXEL
     min_side: int = 40
-    max_decode_bytes: int = 1024 * MEBIBYTE
+    max_decode_bytes: int = 1152 * MEBIBYTE
 
 
 @dataclass(frozen=True)
@@ -35,14 +36,14 @@ class PhotoInfo:
     ----------
     format : JPEG, PNG or WEBP
     width, height : px as stored, before EXIF orientation
-    pixel_bytes : memory of a pixel while the file is decoded: the decoder's buffers and its result
+    pixel_bytes : the most memory that decoding takes for a pixel, at any moment
     scans_at : offset behind the first scan's header, for JPEG
     """
 
     format: str
     width: int
     height: int
-    pixel_bytes: float = 4.0
+    pixel_bytes: float = 17.0
     scans_at: int = 0
 
     @property

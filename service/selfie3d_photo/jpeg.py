@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from selfie3d_photo.info import MEGAPIXEL, PhotoInfo
+from selfie3d_photo.info import MEGAPIXEL, RGB_BYTES, PhotoInfo
 from selfie3d_photo.look import Look, damaged
 
 MAX_SEGMENTS = 512  # photos have fewer than 200, most of them pieces of a depth map in XMP
@@ -58,24 +58,10 @@ def read_jpeg(look: Look) -> PhotoInfo:
     raise damaged("The JPEG has too many segments for a photo: save it again.")
 
 
-def check_end(look: Look, info: PhotoInfo) -> None:
-    """Refuse a file that plainly ends inside its scan, by its last bytes alone. Raises PhotoError.
+def check_scans(look: Look, info: PhotoInfo, most_bytes: int | None = None) -> bool:
+    """Whether the picture's end was reached; its scans up to there are few enough. Raises PhotoError.
 
-    Entropy-coded data holds 0xFF before 0x00 or a restart marker only. What a phone puts behind the picture (a
-    preview, a film) has other pairs or holds the end marker in front of itself.
-    """
-    start = max(info.scans_at, len(look) - TAIL_BYTES)
-    if start >= len(look):
-        raise damaged()
-    tail = look.bytes_at(start, len(look) - start)
-    if b"\xff\x00" in tail and not MARKER.search(tail):
-        raise damaged("The JPEG file is damaged or cut short: send the original file.")
-
-
-def check_scans(look: Look, info: PhotoInfo, most_bytes: int | None = None) -> int:
-    """The number of scans, when it is bearable. Raises PhotoError.
-
-    most_bytes : how far to look; None: to the end of the picture
+    most_bytes : how far to look; None: to the end of the file
     """
     allowed = min(MAX_SCANS, MAX_SCAN_PIXELS // max(1, info.pixels))
     at, scans = info.scans_at, 1
@@ -83,13 +69,31 @@ def check_scans(look: Look, info: PhotoInfo, most_bytes: int | None = None) -> i
     for _ in range(4 * MAX_SCANS + MAX_SEGMENTS):
         found = MARKER.search(look.data, at, end)
         look.count((found.end() if found else end) - at)
-        if found is None or found[0][1] == EOI or found.end() + 2 > len(look):
-            return scans
+        if found is None or found.end() + 2 > len(look):
+            return found is not None and found[0][1] == EOI
+        if found[0][1] == EOI:
+            return True
         scans += found[0][1] == SOS
         if scans > allowed:
             break
         at = min(end, found.end() + max(2, look.number_at(found.end(), 2)))
     raise damaged("The JPEG has too many scans: save it again as a plain JPEG.")
+
+
+def check_end(look: Look, info: PhotoInfo) -> None:
+    """Refuse a file with too many scans, or that plainly ends inside one, by a piece of it in front and one behind.
+
+    Entropy-coded data holds 0xFF before 0x00 or a restart marker only. What a phone puts behind the picture (a
+    preview, a film) has other pairs or holds the end marker in front of itself. Raises PhotoError.
+    """
+    if check_scans(look, info, FRONT_SCAN_BYTES):
+        return
+    start = max(info.scans_at, len(look) - TAIL_BYTES)
+    tail = look.data[start:]
+    look.count(len(tail))
+    is_seen_whole = info.scans_at + FRONT_SCAN_BYTES >= len(look)
+    if is_seen_whole or (b"\xff\x00" in tail and not MARKER.search(tail)):
+        raise damaged("The JPEG file is damaged or cut short: send the original file.")
 
 
 def _next_marker(look: Look, at: int) -> tuple[int, int]:
@@ -127,7 +131,8 @@ def _read_frame(look: Look, code: int, at: int) -> _Frame:
 
 
 def _info(frame: _Frame, scan_components: int, scans_at: int) -> PhotoInfo:
-    """libjpeg keeps all coefficients, 2 bytes each, when a pixel's parts come in several scans."""
+    """libjpeg keeps all coefficients, 2 bytes each, until the last scan, when a pixel's parts come in several."""
     buffered = frame.progressive or scan_components < frame.components
     result = 1 if frame.components == 1 else 4
-    return PhotoInfo("JPEG", frame.width, frame.height, result + (2 * frame.samples if buffered else 0), scans_at)
+    pixel = result + max(RGB_BYTES, 2 * frame.samples if buffered else 0)
+    return PhotoInfo("JPEG", frame.width, frame.height, pixel, scans_at)

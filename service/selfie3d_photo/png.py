@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 
 from selfie3d_photo.errors import PhotoError, PhotoReason
-from selfie3d_photo.info import PhotoInfo
+from selfie3d_photo.info import RGB_BYTES, PhotoInfo
 from selfie3d_photo.look import Look, damaged
 
 DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}  # by colour type
@@ -40,4 +40,4 @@ def _read_header(look: Look) -> PhotoInfo:
     if depth not in DEPTHS.get(colour, ()) or chunk[18:20] != b"\0\0" or chunk[20] > 1:
         raise damaged()
     pixel = 4 if colour in (2, 4, 6) else 2 if depth == 16 else 1
-    return PhotoInfo("PNG", width, height, pixel)
+    return PhotoInfo("PNG", width, height, pixel + RGB_BYTES)
