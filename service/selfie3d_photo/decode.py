@@ -7,15 +7,18 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image
 
+from selfie3d_photo.budget import check_budget
+from selfie3d_photo.colour import Colours
 from selfie3d_photo.errors import PhotoError, PhotoReason
-from selfie3d_photo.header import Limits, PhotoInfo, read_header
+from selfie3d_photo.header import DEFAULT_LIMITS, inspect
+from selfie3d_photo.info import Limits, PhotoInfo
+from selfie3d_photo.jpeg import check_scans
+from selfie3d_photo.look import Look
 
-DEFAULT_LIMITS = Limits()
-ICC_MODES = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK"}  # colour space of a profile -> Pillow mode it speaks of
-BACKGROUND = (255, 255, 255)  # behind transparent pixels
-JPEG_CHECK_SCALE = 8  # the check decodes a JPEG at 1/8 of its size: all of the file, 1/64 of the pixels
+ORIENTATION = 0x0112  # EXIF tag
+STRIP_PIXELS = 1 << 20  # converted at a time
 
 
 @dataclass(frozen=True)
@@ -32,80 +35,72 @@ class Photo:
     info: PhotoInfo
 
 
-def inspect(data: bytes, limits: Limits = DEFAULT_LIMITS) -> PhotoInfo:
-    """Check a photo as far as a caller should learn of it at once: header, limits, and that it decodes to its end.
-
-    Raises PhotoError.
-    """
-    info, image = read_header(data, limits)
-    if info.format == "JPEG":
-        image.draft(None, (info.width // JPEG_CHECK_SCALE, info.height // JPEG_CHECK_SCALE))
-    _load(image, info)
-    return info
-
-
 def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Photo:
     """Decode a photo.
 
     JPEG, PNG or WebP; grey, palette, CMYK, 16 bit and alpha (over white) become RGB, an ICC profile is applied,
-    EXIF orientation is undone. Raises PhotoError.
+    EXIF orientation is undone. The library sees the bytes only when the header keeps the limits and the memory that
+    it asks for is within the budget. Raises PhotoError.
     """
-    info, image = read_header(data, limits)
+    info = inspect(data, limits)
+    check_budget(info, len(data), limits)
+    if info.format == "JPEG":
+        check_scans(Look(data, max_bytes=len(data)), info)
+    image = _open(data, info)
     _load(image, info)
-    upright = _undo_orientation(image)
-    return Photo(np.array(_to_srgb(upright)), info)
+    return Photo(_pixels(image), info)
+
+
+def _open(data: bytes, info: PhotoInfo) -> Image.Image:
+    try:
+        image = Image.open(io.BytesIO(data), formats=[info.format])
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise PhotoError(PhotoReason.TOO_MANY_PIXELS, "The photo has too many pixels: scale it down.") from error
+    except Exception as error:  # Pillow's readers raise whatever a damaged header leads them to
+        raise _damaged(info) from error
+    if image.size != (info.width, info.height):  # the budget was for another picture
+        raise _damaged(info)
+    if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:  # MPO: a phone's JPEG with a preview behind it
+        raise PhotoError(PhotoReason.ANIMATED, "The picture is animated: send one still frame.")
+    return image
 
 
 def _load(image: Image.Image, info: PhotoInfo) -> None:
     try:
         image.load()
     except Exception as error:  # Pillow's decoders raise whatever damaged data leads them to
-        raise PhotoError(
-            PhotoReason.CORRUPT, f"The {info.format} file is damaged or cut short: send the original file."
-        ) from error
+        raise _damaged(info) from error
 
 
-def _undo_orientation(image: Image.Image) -> Image.Image:
+def _damaged(info: PhotoInfo) -> PhotoError:
+    return PhotoError(PhotoReason.CORRUPT, f"The {info.format} file is damaged or cut short: send the original file.")
+
+
+def _pixels(image: Image.Image) -> NDArray[np.uint8]:
+    """(height, width, 3) uint8. Converted strip by strip into the place where it stays: no second copy of it all."""
+    orientation, colours = _orientation(image), Colours(image)
+    width, height = image.size
+    upright = np.empty((width, height, 3) if orientation > 4 else (height, width, 3), np.uint8)
+    stored = _as_stored(upright, orientation)
+    rows = max(1, STRIP_PIXELS // width)
+    for top in range(0, height, rows):
+        strip = image.crop((0, top, width, min(top + rows, height)))
+        stored[top : top + rows] = np.asarray(colours.to_srgb(strip))
+    return upright
+
+
+def _orientation(image: Image.Image) -> int:
+    """1 to 8 (EXIF 2.32, table 6); 1 without EXIF or when it is damaged: the pixels are taken as they lie."""
     try:
-        return ImageOps.exif_transpose(image)
-    except Exception:  # damaged EXIF: the pixels are fine, so they are taken as they lie
-        return image
+        found = image.getexif().get(ORIENTATION, 1)
+    except Exception:  # Pillow's reader raises whatever damaged EXIF leads it to
+        return 1
+    return found if isinstance(found, int) and 1 <= found <= 8 else 1
 
 
-def _to_srgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):
-        return _from_16_bit(image)
-    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
-        return _over_background(image)
-    return _apply_profile(image)
-
-
-def _from_16_bit(image: Image.Image) -> Image.Image:
-    grey = np.asarray(image, np.uint32).clip(0, 65535) // 257
-    return Image.fromarray(grey.astype(np.uint8)).convert("RGB")
-
-
-def _over_background(image: Image.Image) -> Image.Image:
-    rgba = image.convert("RGBA")
-    alpha = rgba.getchannel("A")
-    colour = rgba.convert("RGB")
-    colour.info["icc_profile"] = image.info.get("icc_profile")
-    flat = Image.new("RGB", image.size, BACKGROUND)
-    flat.paste(_apply_profile(colour), mask=alpha)
-    return flat
-
-
-def _apply_profile(image: Image.Image) -> Image.Image:
-    """RGB through the embedded profile; without one, or with a useless one, the numbers are taken as sRGB."""
-    data = image.info.get("icc_profile")
-    if data:
-        try:
-            profile = ImageCms.ImageCmsProfile(io.BytesIO(data))
-            mode = ICC_MODES[profile.profile.xcolor_space]
-            source = image if image.mode == mode else image.convert(mode)
-            converted = ImageCms.profileToProfile(source, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
-            if converted is not None:
-                return converted
-        except (ImageCms.PyCMSError, OSError, KeyError, ValueError, TypeError):
-            pass
-    return image.convert("RGB")
+def _as_stored(upright: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    """The view of the upright picture in which the file's rows are rows."""
+    if orientation > 4:
+        upright = upright.swapaxes(0, 1)
+    flip_x, flip_y = orientation in (2, 3, 7, 8), orientation in (3, 4, 6, 7)
+    return upright[:: -1 if flip_y else 1, :: -1 if flip_x else 1]

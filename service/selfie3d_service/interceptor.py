@@ -17,11 +17,11 @@ from typing import Any
 import grpc
 
 from selfie3d_jobs import Reason, logs, trace
-from selfie3d_service.concurrency import NO_SLOT, ConcurrencyLimit, Slot
+from selfie3d_service.concurrency import NO_SLOT, ConcurrencyLimit, SharedLimit, Slot
 from selfie3d_service.config import ServiceConfig
 from selfie3d_service.errors import CallError, abort, translate
 from selfie3d_service.metrics import Metrics
-from selfie3d_service.request_context import RequestContext
+from selfie3d_service.request_context import RequestContext, host_of, sender_of
 from selfie3d_service.tokens import ANONYMOUS, Caller, Scope, TokenFile
 
 log = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ class ServiceInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         self._config = config
         self._metrics = metrics
         self._tokens = TokenFile(config.tokens) if config.tokens else None
-        self._uploads = ConcurrencyLimit(config.max_uploads, Reason.UPLOADS_BUSY)
+        self._uploads = SharedLimit(config.max_uploads, Reason.UPLOADS_BUSY)
         self._streams = ConcurrencyLimit(config.max_streams, Reason.STREAMS_BUSY)
 
     async def intercept_service(
@@ -140,14 +140,14 @@ class ServiceInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
             self._metrics.observe_call(call.name, outcome, time.monotonic() - started)
 
     def _admit(self, call: IncomingCall, context: grpc.aio.ServicerContext, slots: list[Slot]) -> RequestContext:
-        caller = self._identify(call, context)
+        caller, host = self._identify(call, context), host_of(context.peer())
         if call.policy.scope and not caller.may(call.policy.scope):
             raise CallError(Reason.SCOPE_MISSING, f"{call.name} needs a token with scope {call.policy.scope}.")
         if call.policy.stream:
             slots.append(self._streams.acquire())
-        upload = self._uploads.acquire() if call.policy.upload else NO_SLOT
+        upload = self._uploads.acquire(sender_of(caller, host)) if call.policy.upload else NO_SLOT
         slots.append(upload)
-        return RequestContext(caller, trace.accept(call.metadata.get("traceparent")), upload)
+        return RequestContext(caller, trace.accept(call.metadata.get("traceparent")), upload, host)
 
     def _identify(self, call: IncomingCall, context: grpc.aio.ServicerContext) -> Caller:
         if self._tokens:

@@ -8,7 +8,6 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +21,7 @@ from selfie3d_service import validation, wire
 from selfie3d_service.broadcaster import EventBroadcaster
 from selfie3d_service.config import ServiceConfig
 from selfie3d_service.errors import CallError
+from selfie3d_service.fair_pool import FairPool
 from selfie3d_service.publisher import Publisher
 from selfie3d_service.request_context import RequestContext
 
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 CHUNK_BYTES = 256 * 1024  # of a download
 MAX_PART_BYTES = 1024 * 1024  # of an upload
 MAX_PAGE_BYTES = 3 * 1024 * 1024  # of a list, below the 4 MiB that clients receive by default
-INSPECTORS = 2  # photos decoded at once for checking
+HASHERS = 2  # photos hashed at once; checking one costs less than handing it to a thread
 PHOTO_LIMITS = PhotoLimits()
 
 
@@ -44,7 +44,7 @@ class ReconstructionServicer(rpc.ReconstructionServiceServicer):
         self._store = store
         self._broadcaster = broadcaster
         self._publisher = publisher
-        self._inspectors = ThreadPoolExecutor(INSPECTORS, "inspector")
+        self._hashers = FairPool(HASHERS, "hasher")
 
     async def CreateJob(self, request: pb.CreateJobRequest, context: RequestContext) -> pb.CreateJobResponse:
         """A photo in one message."""
@@ -127,8 +127,8 @@ class ReconstructionServicer(rpc.ReconstructionServiceServicer):
         return response
 
     async def close(self) -> None:
-        """Stop checking photos."""
-        await asyncio.to_thread(self._inspectors.shutdown)
+        """Stop hashing photos."""
+        await asyncio.to_thread(self._hashers.close)
 
     async def _get(self, job_id: str, context: RequestContext) -> Record:
         return await self._store.run(queries.get(validation.check_job_id(job_id), context.reach))
@@ -137,7 +137,7 @@ class ReconstructionServicer(rpc.ReconstructionServiceServicer):
         validation.check_settings(settings)
         timeout = validation.timeout_seconds(settings, self._config)
         _check_size(len(photo))
-        sha256 = await self._off_loop(_sha256, photo)
+        sha256 = await self._hashers.run(context.sender, _sha256, photo)
         job = admission.NewJob(
             id=admission.new_id(),
             owner=context.caller.name,
@@ -152,7 +152,7 @@ class ReconstructionServicer(rpc.ReconstructionServiceServicer):
         limits = self._limits(context)
         record = await self._store.run(admission.admit(job, limits))
         if record is None:
-            await self._off_loop(inspect, photo)
+            inspect(photo, PHOTO_LIMITS)
             record = await self._accept(job, photo, limits)
         context.upload.release()
         return record
@@ -199,9 +199,6 @@ class ReconstructionServicer(rpc.ReconstructionServiceServicer):
                 raise CallError(Reason.JOB_NOT_FOUND, resource=("selfie3d.v1.Job", record.id))
             yield pb.MeshChunk(face_index=face, offset=offset, data=data, file=file)
             offset += len(data)
-
-    async def _off_loop(self, work: Any, photo: bytes) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._inspectors, work, photo)
 
 
 def _check_size(size: int, *, so_far: bool = False) -> None:

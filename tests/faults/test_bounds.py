@@ -22,7 +22,8 @@ from tests.stack import Process, eventually, free_port, is_serving, open_api, op
 
 Api = rpc.ReconstructionServiceStub
 CHILDREN = 4  # of the farm's two workers
-QUEUED, ACTIVE, UPLOADS, STREAMS = 5, 12, 2, 3
+QUEUED, ACTIVE, UPLOADS, STREAMS = 5, 12, 4, 3
+SHARE = UPLOADS // 2  # of the uploads, for one caller
 
 
 @pytest.fixture(scope="module")
@@ -113,8 +114,8 @@ def test_uploads_beyond_the_bound_are_refused_and_vanished_ones_leave_room(farm:
     port = int(strict.env["SELFIE3D_LISTEN"].rpartition(":")[2])
     for _ in range(3):
         with Proxy(port) as proxy, open_channel(f"127.0.0.1:{proxy.port}") as channel:
-            calls = [open_api(channel).UploadJob.future(half_a_photo()) for _ in range(UPLOADS)]
-            eventually(lambda: len(sent) == UPLOADS, "the uploads are half-way")
+            calls = [open_api(channel).UploadJob.future(half_a_photo()) for _ in range(SHARE)]
+            eventually(lambda: len(sent) == SHARE, "the uploads are half-way")
             with open_channel(strict.env["SELFIE3D_LISTEN"]) as other:
                 eventually(partial(is_refused, other), "further uploads are refused")
                 create = partial(open_api(other).CreateJob, pb.CreateJobRequest(photo=photo))

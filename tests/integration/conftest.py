@@ -55,7 +55,7 @@ def keys(jobs_config: JobsConfig) -> Iterator[Keys]:
 
 @pytest.fixture
 def service_config(jobs_config: JobsConfig) -> ServiceConfig:
-    return ServiceConfig(jobs=jobs_config, listen="127.0.0.1:0", drain_seconds=2.0, max_uploads=32)
+    return ServiceConfig(jobs=jobs_config, listen="127.0.0.1:0", drain_seconds=2.0, max_uploads=64)
 
 
 @asynccontextmanager

@@ -36,6 +36,11 @@ class WorkerConfig:
     face_alignment: FaceAlignmentConfig = field(default_factory=FaceAlignmentConfig)
     device: str = setting("SELFIE3D_DEVICE", "auto", "auto, cpu, cuda or cuda:N")
     threads: int = setting("SELFIE3D_THREADS", 0, "CPU threads of a child; 0: the cores shared among the children")
+    max_decode_mib: int = setting(
+        "SELFIE3D_MAX_DECODE_MIB",
+        1152,
+        "memory that decoding one photo may take by its header, MiB; a larger one is refused",
+    )
     start_seconds: float = setting(
         "SELFIE3D_WORKER_START_SECONDS", 180.0, "a child must have loaded its model by then, s"
     )
@@ -51,3 +56,5 @@ class WorkerConfig:
         """Refuse what could not work. Raises ConfigError."""
         if self.concurrency < 1 or self.threads < 0:
             raise ConfigError("SELFIE3D_CONCURRENCY must be at least 1 and SELFIE3D_THREADS at least 0")
+        if self.max_decode_mib < 1:
+            raise ConfigError("SELFIE3D_MAX_DECODE_MIB must be at least 1")

@@ -11,6 +11,7 @@ import torch
 from selfie3d.types.frames import CROP_SIZE
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d.wire import face_messages, options_of
+from selfie3d_photo import MEBIBYTE, Limits
 from selfie3d_worker.config import WorkerConfig
 from selfie3d_worker.model import Output
 from vrn import Reconstructor
@@ -30,7 +31,8 @@ def open_reconstructor(config: WorkerConfig) -> VrnModel:
     network.field(np.zeros((CROP_SIZE, CROP_SIZE, 3), np.uint8))  # the first run is slow; no caller should wait for it
     options = config.face_alignment.options() if config.aligner == "face-alignment" else {}
     finder = open_finder(config.aligner, device=device, **options)
-    return VrnModel(config.model, device, network, Reconstructor(network, finder))
+    limits = Limits(max_decode_bytes=config.max_decode_mib * MEBIBYTE)
+    return VrnModel(config.model, device, network, Reconstructor(network, finder, limits))
 
 
 class VrnModel:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from selfie3d.types import Face, Mesh, MeshFile, Options, Result, Stage
 from selfie3d.types.photo import PhotoSource, photo_bytes
-from selfie3d_photo import decode
+from selfie3d_photo import Limits, decode
 from vrn.crop import resample
 from vrn.errors import FieldError, NoFaceError
 from vrn.files.export import encode, encode_scene
@@ -72,8 +72,8 @@ class Reconstructor:
         result.faces[0].mesh.save("me.ply")
     """
 
-    def __init__(self, network: Network, finder: Finder) -> None:
-        self._network, self._finder = network, finder
+    def __init__(self, network: Network, finder: Finder, limits: Limits | None = None) -> None:
+        self._network, self._finder, self._limits = network, finder, limits or Limits()
 
     @classmethod
     def open(cls, model: str | Path = "default", finder: str = "bundled", device: str = "auto") -> Reconstructor:
@@ -108,7 +108,7 @@ class Reconstructor:
         """
         options = replace(options or Options(), **wanted)
         clock = _Clock(on_stage)
-        image = clock.run(Stage.DECODE, lambda: decode(photo_bytes(photo)).rgb)
+        image = clock.run(Stage.DECODE, lambda: decode(photo_bytes(photo), self._limits).rgb)
         detections = clock.run(Stage.DETECT, lambda: self._finder.detect(image))
         if not detections:
             raise NoFaceError

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 from skimage import data as pictures
 
-from selfie3d_photo import Limits, PhotoError, PhotoReason, decode, inspect
+from selfie3d_photo import Limits, PhotoError, PhotoReason, decode, decode_bytes, inspect
 
 
 def picture() -> NDArray[np.uint8]:
@@ -142,9 +143,9 @@ def _linear_profile() -> bytes:
     return bytes(profile)
 
 
-def reason_of(data: bytes, limits: Limits | None = None) -> PhotoReason:
+def reason_of(data: bytes, limits: Limits | None = None, check: Callable[..., object] = inspect) -> PhotoReason:
     with pytest.raises(PhotoError) as error:
-        inspect(data, limits or Limits())
+        check(data, limits or Limits())
     assert len(str(error.value)) > 20
     return error.value.reason
 
@@ -207,3 +208,38 @@ def test_a_jpeg_of_endless_scans_is_refused() -> None:
 
 def test_a_photo_too_small_for_a_face_is_refused() -> None:
     assert reason_of(encode(Image.fromarray(picture()[:20]), "PNG")) is PhotoReason.TOO_SMALL
+
+
+def test_damage_behind_the_header_is_found_by_decoding() -> None:
+    data = bytearray(png())
+    data[len(data) // 2] ^= 0x55
+    assert inspect(bytes(data)).width == 128
+    assert reason_of(bytes(data), check=decode) is PhotoReason.CORRUPT
+
+
+def test_scans_hidden_behind_a_comment_are_counted_before_decoding() -> None:
+    # A false end marker inside a comment, as one who wants the count to stop there would write it.
+    data = encode(Image.fromarray(picture()), "JPEG", progressive=True)
+    scan = data.index(b"\xff\xda")
+    padding = b"\xff\xfe\xff\xff" + b"\xff\xd9" * 32766 + b"\0"
+    bomb = data[:-2] + padding * 8 + data[scan : scan + 12] * 200 + data[-2:]
+    assert inspect(bomb).format == "JPEG"
+    assert reason_of(bomb, check=decode) is PhotoReason.CORRUPT
+
+
+def test_a_photo_over_the_memory_budget_is_refused_before_it_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = png()
+    needed = decode_bytes(inspect(data), len(data))
+    assert decode(data, Limits(max_decode_bytes=needed)).rgb.shape == (96, 128, 3)
+    monkeypatch.setattr(Image, "open", lambda *_, **__: pytest.fail("The library saw the photo."))
+    with pytest.raises(PhotoError, match=r"scale it down or save it as a plain JPEG") as error:
+        decode(data, Limits(max_decode_bytes=needed - 1))
+    assert error.value.reason is PhotoReason.TOO_MANY_PIXELS
+
+
+def test_a_picture_whose_two_readers_disagree_is_refused() -> None:
+    # A second IHDR: Pillow would take its size, the budget was for the first.
+    data = png()
+    big = struct.pack(">IIBBBBB", 9000, 9000, 8, 2, 0, 0, 0)
+    chunk = struct.pack(">I", 13) + b"IHDR" + big + struct.pack(">I", zlib.crc32(b"IHDR" + big))
+    assert reason_of(data[:33] + chunk + data[33:], check=decode) is PhotoReason.CORRUPT
