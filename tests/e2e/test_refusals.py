@@ -147,6 +147,13 @@ def test_a_photo_without_a_face_fails_with_its_reason(api: Api) -> None:
     assert (code, info.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "NO_FACE")
 
 
+def test_damage_that_only_decoding_finds_fails_the_job_with_the_photos_reason(api: Api) -> None:
+    photo = bytearray(encode(PORTRAIT, "PNG"))
+    photo[len(photo) // 2] ^= 0x55
+    job = await_end(api, api.CreateJob(pb.CreateJobRequest(photo=bytes(photo)), timeout=10).job.id)
+    assert (job.state, job.error.reason) == (pb.JOB_STATE_FAILED, "PHOTO_CORRUPT")
+
+
 def test_reflection_describes_the_service(channel: grpc.Channel) -> None:
     stub = reflection_pb2_grpc.ServerReflectionStub(channel)
     request = reflection_pb2.ServerReflectionRequest(list_services="")

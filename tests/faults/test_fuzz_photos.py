@@ -6,6 +6,7 @@ import io
 import struct
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,8 @@ from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 from skimage import data as pictures
 
-from selfie3d_photo import PhotoError, PhotoReason, decode, inspect
+from selfie3d_photo import Look, PhotoError, PhotoReason, decode, decode_bytes, inspect
+from selfie3d_photo.look import MAX_STEPS
 from tests.faults.mutation import EDITS, SLOWEST_MS, Edits, bounded_memory, mutate
 
 QUICK, SOAK = 3_000, 100_000  # mutated files
@@ -150,3 +152,80 @@ def test_text_that_only_begins_like_a_picture_is_refused() -> None:
 def test_jpeg_segments_of_impossible_length_are_refused_or_skipped(bits: bytes) -> None:
     data = SEEDS[0]
     assert answer(data[:2] + bits + data[2:]) in {None, PhotoReason.CORRUPT}
+
+
+FULL = 20 << 20  # bytes, the largest file that is taken
+PNG_HEAD = SEEDS[3][:33]
+SCAN = SEEDS[1].index(b"\xff\xda")
+
+
+def chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+NEAR_THE_LIMIT = {
+    "five million JPEG segments": b"\xff\xd8" + b"\xff\xe0\0\x02" * (FULL // 4 - 1),
+    "JPEG fill bytes alone": b"\xff\xd8\xff" + b"\xff" * (FULL - 3),
+    "three hundred EXIF segments": b"\xff\xd8" + (b"\xff\xe1\xff\xffExif\0\0" + bytes(65527)) * 300 + SEEDS[1][2:],
+    "a thousand JPEG scans": SEEDS[1][:-2] + SEEDS[1][SCAN : SCAN + 12] * 1000 + b"\xff\xd9",
+    "a million PNG chunks": PNG_HEAD + chunk(b"tEXt", b"") * ((FULL - 33) // 12),
+    "a million PNG pixel chunks": PNG_HEAD + chunk(b"IDAT", b"x") * ((FULL - 33) // 13),
+    "a PNG profile that unpacks to 256 MiB": PNG_HEAD
+    + chunk(b"iCCP", b"x\0\0" + zlib.compress(bytes(1 << 28), 9))
+    + SEEDS[3][33:],
+    "a million WebP chunks": b"RIFF"
+    + struct.pack("<I", FULL - 8)
+    + b"WEBPVP8X\x0a\0\0\0"
+    + bytes(10)
+    + b"junk\0\0\0\0" * ((FULL - 30) // 8)
+    + bytes((FULL - 30) % 8),
+}
+
+
+@pytest.mark.parametrize("case", NEAR_THE_LIMIT)
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.usefixtures("bounded_memory")
+def test_a_hostile_file_near_the_limit_gets_an_answer_for_bounded_work(case: str) -> None:
+    data, look = NEAR_THE_LIMIT[case], Look(NEAR_THE_LIMIT[case])
+    assert len(data) <= FULL
+    with suppress(PhotoError):  # what the front door lets through, the worker answers
+        inspect(data, look=look)
+    assert look.steps <= MAX_STEPS + 1
+    assert answer(data) in {None, PhotoReason.CORRUPT}
+
+
+def large(name: str, width: int, height: int, **options: Any) -> bytes:
+    options.setdefault("quality", 60)
+    mode = options.pop("mode", "RGB")
+    picture = Image.fromarray(np.ascontiguousarray(pictures.astronaut())).convert(mode)
+    return encode(picture.resize((width, height)), name, **options)
+
+
+KINDS: dict[str, dict[str, Any]] = {
+    "JPEG": {"name": "JPEG"},
+    "progressive JPEG without subsampling": {"name": "JPEG", "progressive": True, "subsampling": 0},
+    "progressive CMYK JPEG": {"name": "JPEG", "progressive": True, "mode": "CMYK"},
+    "PNG": {"name": "PNG", "compress_level": 1},
+    "transparent PNG": {"name": "PNG", "compress_level": 1, "mode": "RGBA"},
+    "lossy WebP": {"name": "WEBP", "method": 0},
+    "lossless WebP": {"name": "WEBP", "method": 0, "lossless": True, "quality": 0},
+    "transparent WebP": {"name": "WEBP", "method": 0, "mode": "RGBA"},
+}
+
+
+def check_memory_is_as_estimated(kind: str, width: int, height: int) -> None:
+    data = large(width=width, height=height, **KINDS[kind])
+    with bounded_memory(most=decode_bytes(inspect(data), len(data))):
+        assert decode(data).rgb.shape == (height, width, 3)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_decoding_takes_no_more_memory_than_the_header_foretells(kind: str) -> None:
+    check_memory_is_as_estimated(kind, 4000, 3000)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("kind", KINDS)
+def test_at_64_megapixels_decoding_takes_no_more_than_the_header_foretells(kind: str) -> None:
+    check_memory_is_as_estimated(kind, 8000, 7500)

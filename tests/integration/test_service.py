@@ -16,6 +16,7 @@ from google.rpc import error_details_pb2 as details
 from google.rpc import status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
+from PIL import Image
 
 from selfie3d.types import Stage
 from selfie3d.v1 import reconstruction_pb2 as pb
@@ -315,6 +316,32 @@ async def test_uploads_and_streams_are_bounded_and_the_bound_is_given_free(servi
         one = api.Reconstruct(pb.ReconstructRequest(photo=make_photo(5)))
         await anext(aiter(one))
         assert (await create(api, 6)).id
+
+
+async def test_two_senders_of_hostile_photos_do_not_keep_an_honest_one_out(
+    service_config: ServiceConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "tokens.toml"
+    made = {name: new_token(name, ["submit", "read"]) for name in ("first", "second", "honest")}
+    file.write_text("\n".join(entry for _, entry in made.values()))
+    bearer = {name: (("authorization", f"Bearer {token}"),) for name, (token, _) in made.items()}
+    monkeypatch.setattr(Image, "open", lambda *_, **__: pytest.fail("The service had a photo decoded."))
+    chain = b"\xff\xd8" + b"\xff\xe0\0\x02" * 5_000_000
+    async with served(dataclasses.replace(service_config, tokens=file, max_uploads=8)) as api:
+
+        async def send(name: str) -> str:
+            return (await refused(api.CreateJob(pb.CreateJobRequest(photo=chain), metadata=bearer[name])))[1]
+
+        hostile = [asyncio.ensure_future(send(name)) for _ in range(8) for name in ("first", "second")]
+        half = [api.UploadJob(metadata=bearer[name]) for _ in range(8) for name in ("first", "second")]
+        for call in half:
+            with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+                await call.write(pb.UploadJobRequest(settings=pb.JobSettings()))
+        job = await create(api, metadata=bearer["honest"])  # one try: there is a place for it
+        assert (await api.GetJob(pb.GetJobRequest(job_id=job.id), metadata=bearer["honest"])).job.id == job.id
+        for call in half:
+            call.cancel()
+        assert set(await asyncio.gather(*hostile)) <= {"PHOTO_CORRUPT", "UPLOADS_BUSY"}
 
 
 async def test_an_upload_that_stalls_is_ended(service_config: ServiceConfig) -> None:
