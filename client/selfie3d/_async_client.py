@@ -62,7 +62,7 @@ class AsyncClient(BaseClient):
 
     def jobs(self, *states: JobState | str, timeout: float | None = None) -> AsyncIterator[JobStatus]:
         """The caller's jobs, newest first, in these states or all; pages are fetched as needed."""
-        return aiter(Driver(self._core.jobs(states, timeout), self._transport))
+        return aiter(Driver[None, JobStatus](self._core.jobs(states, timeout), self._transport))
 
     async def close(self) -> None:
         """Close the connection; running calls end."""
@@ -89,7 +89,7 @@ class AsyncJob(JobHandle[AsyncClient]):
 
     def watch(self, after_event: int = 0, *, timeout: float | None = None) -> AsyncIterator[Event]:
         """The events behind that number, each once, until the job has ended; goes on by itself after a cut."""
-        return aiter(Driver(self._core.watch(self.id, after_event, timeout), self._client._transport))
+        return aiter(Driver[JobStatus, Event](self._core.watch(self.id, after_event, timeout), self._client._transport))
 
     async def wait(self, *, timeout: float | None = None) -> JobStatus:
         """The job once it has ended, in whatever state; `JobStatus.error` says why there is no mesh."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
+
+import grpc
 
 from selfie3d._connection import DEFAULT_ADDRESS, Connection, Pem, Tls
 from selfie3d._core import Core
@@ -37,7 +39,7 @@ class BaseClient:
         self._transport = Transport(self._channel, connection.metadata)
         self._core = Core(retry or Retry(), timeout)
 
-    def _open(self, connection: Connection) -> Any:
+    def _open(self, connection: Connection) -> grpc.Channel | grpc.aio.Channel:
         """The channel, blocking or asyncio."""
         raise NotImplementedError
 

@@ -60,7 +60,7 @@ class Client(BaseClient):
 
     def jobs(self, *states: JobState | str, timeout: float | None = None) -> Iterator[JobStatus]:
         """The caller's jobs, newest first, in these states or all; pages are fetched as needed."""
-        return iter(Driver(self._core.jobs(states, timeout), self._transport))
+        return iter(Driver[None, JobStatus](self._core.jobs(states, timeout), self._transport))
 
     def close(self) -> None:
         """Close the connection; running calls end."""
@@ -85,7 +85,7 @@ class Job(JobHandle[Client]):
 
     def watch(self, after_event: int = 0, *, timeout: float | None = None) -> Iterator[Event]:
         """The events behind that number, each once, until the job has ended; goes on by itself after a cut."""
-        return iter(Driver(self._core.watch(self.id, after_event, timeout), self._client._transport))
+        return iter(Driver[JobStatus, Event](self._core.watch(self.id, after_event, timeout), self._client._transport))
 
     def wait(self, *, timeout: float | None = None) -> JobStatus:
         """The job once it has ended, in whatever state; `JobStatus.error` says why there is no mesh."""

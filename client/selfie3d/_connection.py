@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
 import grpc
 
 DEFAULT_ADDRESS = "localhost:50051"
-CHANNEL_OPTIONS: list[tuple[str, Any]] = [
+CHANNEL_OPTIONS: list[tuple[str, str | int]] = [
     ("grpc.max_receive_message_length", 16 << 20),  # bytes; a page of jobs with many faces
     ("grpc.initial_reconnect_backoff_ms", 200),  # gRPC's own 1 s would outlast our first retries
     ("grpc.min_reconnect_backoff_ms", 200),
@@ -77,7 +76,7 @@ class Connection:
         return self.tls if isinstance(self.tls, Tls) else Tls(ca=self.tls)
 
     @property
-    def _options(self) -> list[tuple[str, Any]]:
+    def _options(self) -> list[tuple[str, str | int]]:
         name = self._tls.server_name if self._tls else None
         return [*CHANNEL_OPTIONS, ("grpc.ssl_target_name_override", name)] if name else CHANNEL_OPTIONS
 

@@ -7,16 +7,39 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TypeVar, cast
 
-from selfie3d._effects import Effect, Effects, Emit, Failure, OpenStream, Read, Sleep, Unary
+from google.protobuf.message import Message
+
+from selfie3d._effects import (
+    Answer,
+    Effect,
+    Effects,
+    Emit,
+    Failure,
+    OpenStream,
+    Read,
+    Request,
+    ResponseStream,
+    Sleep,
+    Unary,
+)
 from selfie3d._retry import Deadline, Retry
 from selfie3d._streams import STREAMED_PHOTO, Download, Transfer, Watch, upload_messages
-from selfie3d.errors import InvalidArgument, NotFound, Selfie3dError, Unavailable, Violation, from_rpc_error
+from selfie3d.errors import (
+    InvalidArgument,
+    NotFound,
+    Selfie3dError,
+    ServiceError,
+    Unavailable,
+    Violation,
+    from_rpc_error,
+)
 from selfie3d.types import Face, JobOptions, JobState, JobStatus, OptionError, Result
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d.wire import JOB_ONLY, settings_message, state_name, status_of
 
+M = TypeVar("M", bound=Message)
 PAGE_SIZE = 100  # jobs a page; each carries its faces' landmarks, about 3 kB a face
 
 
@@ -36,11 +59,15 @@ class Core:
 
     def status(self, job_id: str, timeout: float | None) -> Effects[JobStatus]:
         """The job as it is now."""
-        return (yield from self._job("GetJob", pb.GetJobRequest(job_id=job_id), self._deadline(timeout)))
+        request = pb.GetJobRequest(job_id=job_id)
+        answer = yield from self._call("GetJob", lambda: request, pb.GetJobResponse, self._deadline(timeout))
+        return status_of(answer.job)
 
     def cancel(self, job_id: str, timeout: float | None) -> Effects[JobStatus]:
         """Stop the job; one that has ended stays as it is."""
-        return (yield from self._job("CancelJob", pb.CancelJobRequest(job_id=job_id), self._deadline(timeout)))
+        request = pb.CancelJobRequest(job_id=job_id)
+        answer = yield from self._call("CancelJob", lambda: request, pb.CancelJobResponse, self._deadline(timeout))
+        return status_of(answer.job)
 
     def delete(self, job_id: str, timeout: float | None) -> Effects[None]:
         """Remove the job. After a cut, NOT_FOUND means that the first try came through."""
@@ -52,7 +79,7 @@ class Core:
             return request
 
         try:
-            yield from self._call("DeleteJob", count, self._deadline(timeout))
+            yield from self._call("DeleteJob", count, pb.DeleteJobResponse, self._deadline(timeout))
         except NotFound:
             if len(tries) == 1:
                 raise
@@ -63,7 +90,7 @@ class Core:
         token = ""
         while True:
             request = pb.ListJobsRequest(page_size=PAGE_SIZE, page_token=token, states=wanted)
-            page = yield from self._call("ListJobs", lambda request=request: request, self._deadline(timeout))  # type: ignore[misc]
+            page = yield from self._page(request, self._deadline(timeout))
             for job in page.jobs:
                 yield Emit(status_of(job))
             token = page.next_page_token
@@ -91,11 +118,13 @@ class Core:
     def _submit(self, photo: bytes, options: JobOptions, deadline: Deadline) -> Effects[JobStatus]:
         settings = _settings(options)
         if len(photo) > STREAMED_PHOTO:
-            answer = yield from self._call("UploadJob", lambda: upload_messages(settings, photo), deadline)
-        else:
-            request = pb.CreateJobRequest(settings=settings, photo=photo)
-            answer = yield from self._call("CreateJob", lambda: request, deadline)
-        return status_of(answer.job)
+            uploaded = yield from self._call(
+                "UploadJob", lambda: upload_messages(settings, photo), pb.UploadJobResponse, deadline
+            )
+            return status_of(uploaded.job)
+        request = pb.CreateJobRequest(settings=settings, photo=photo)
+        created = yield from self._call("CreateJob", lambda: request, pb.CreateJobResponse, deadline)
+        return status_of(created.job)
 
     def _result(self, job_id: str, deadline: Deadline) -> Effects[Result]:
         job = yield from self._watch(job_id, 0, deadline)
@@ -122,16 +151,17 @@ class Core:
             raise Unavailable
         return watch.job
 
-    def _transfer(self, transfer: Transfer, deadline: Deadline) -> Effects[None]:
+    def _transfer(self, transfer: Transfer[M], deadline: Deadline) -> Effects[None]:
         """Read the stream until nothing is missing; after a cut go on from where it was."""
         failures = 0
         while not transfer.complete:
             try:
-                stream = yield from _ask(OpenStream(transfer.rpc, transfer.request, deadline.remaining))
+                opened = yield from _ask(OpenStream(transfer.rpc, transfer.request, deadline.remaining))
+                stream = cast(ResponseStream, opened)
                 try:
                     while (message := (yield from _ask(Read(stream)))) is not None:
                         failures = 0
-                        value = transfer.take(message)
+                        value = transfer.take(cast(M, message))
                         if value is not None:
                             yield Emit(value)
                 finally:
@@ -146,16 +176,18 @@ class Core:
     def _deadline(self, timeout: float | None) -> Deadline:
         return Deadline(self._timeout if timeout is None else timeout)
 
-    def _job(self, rpc: str, request: Any, deadline: Deadline) -> Effects[JobStatus]:
-        answer = yield from self._call(rpc, lambda: request, deadline)
-        return status_of(answer.job)
+    def _page(self, request: pb.ListJobsRequest, deadline: Deadline) -> Effects[pb.ListJobsResponse]:
+        return (yield from self._call("ListJobs", lambda: request, pb.ListJobsResponse, deadline))
 
-    def _call(self, rpc: str, request: Callable[[], Any], deadline: Deadline) -> Effects[Any]:
-        """One idempotent call, made again as `retry` says."""
+    def _call(self, rpc: str, request: Callable[[], Request], kind: type[M], deadline: Deadline) -> Effects[M]:
+        """One idempotent call that is answered with a `kind`, made again as `retry` says."""
         failures = 0
         while True:
             try:
-                return (yield from _ask(Unary(rpc, request, deadline.remaining)))
+                answer = yield from _ask(Unary(rpc, request, deadline.remaining))
+                if isinstance(answer, kind):
+                    return answer
+                raise ServiceError(f"{rpc} was answered with a {type(answer).__name__}.")
             except Selfie3dError as error:
                 failures += 1
                 yield from self._pause(error, failures, deadline)
@@ -168,7 +200,7 @@ class Core:
         yield Sleep(pause)
 
 
-def _ask(effect: Effect) -> Effects[Any]:
+def _ask(effect: Effect) -> Effects[Answer]:
     """The answer to an effect; a failed call raises its typed error."""
     answer = yield effect
     if isinstance(answer, Failure):

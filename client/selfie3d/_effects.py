@@ -10,16 +10,28 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
 from contextlib import aclosing, closing
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Generic, Protocol, TypeVar, cast
 
 import grpc
+from google.protobuf.message import Message
 
+from selfie3d.types import Event, JobStatus
 from selfie3d.v1.reconstruction_pb2_grpc import ReconstructionServiceStub
 
 T = TypeVar("T")
+E = TypeVar("E", Event, JobStatus)
+Request = Message | Iterator[Message]
+
+
+class ResponseStream(Protocol):
+    """An open stream of answers, blocking or asyncio."""
+
+    def cancel(self) -> bool:
+        """End it."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -27,7 +39,7 @@ class Unary:
     """Make a call with one answer; answered with it. `request` makes the message or the stream of messages anew."""
 
     rpc: str
-    request: Callable[[], Any]
+    request: Callable[[], Request]
     timeout: float | None
 
 
@@ -36,7 +48,7 @@ class OpenStream:
     """Make a call with a stream of answers; answered with the stream, which has `cancel()`."""
 
     rpc: str
-    request: Callable[[], Any]
+    request: Callable[[], Request]
     timeout: float | None
 
 
@@ -44,7 +56,7 @@ class OpenStream:
 class Read:
     """Wait for the next message of a stream; answered with it, or None at the end."""
 
-    stream: Any
+    stream: ResponseStream
 
 
 @dataclass(frozen=True)
@@ -58,7 +70,7 @@ class Sleep:
 class Emit:
     """Hand a value to whoever iterates."""
 
-    value: Any
+    value: Event | JobStatus
 
 
 @dataclass(frozen=True)
@@ -69,7 +81,8 @@ class Failure:
 
 
 Effect = Unary | OpenStream | Read | Sleep | Emit
-Effects = Generator[Effect, Any, T]  # they end in a T
+Answer = Message | ResponseStream | Failure | None
+Effects = Generator[Effect, Answer, T]  # they end in a T
 
 
 class Transport:
@@ -79,13 +92,14 @@ class Transport:
     metadata : headers of every call, the token among them
     """
 
-    def __init__(self, channel: Any, metadata: tuple[tuple[str, str], ...]) -> None:
+    def __init__(self, channel: grpc.Channel | grpc.aio.Channel, metadata: tuple[tuple[str, str], ...]) -> None:
         self._stub = ReconstructionServiceStub(channel)  # type: ignore[no-untyped-call]
         self._metadata = metadata
 
-    def start(self, step: Unary | OpenStream) -> Any:
+    def start(self, effect: Unary | OpenStream) -> object:
         """The call's answer, or the awaitable or stream that stands for it."""
-        return getattr(self._stub, step.rpc)(step.request(), timeout=step.timeout, metadata=self._headers())
+        method = getattr(self._stub, effect.rpc)
+        return method(effect.request(), timeout=effect.timeout, metadata=self._headers())
 
     def _headers(self) -> tuple[tuple[str, str], ...]:
         """With the W3C trace context of the caller, when it uses OpenTelemetry."""
@@ -96,7 +110,7 @@ class Transport:
         return (*self._metadata, *context.items())
 
 
-class Driver(Generic[T]):
+class Driver(Generic[T, E]):
     """One conversation on its way over a transport: iterate it, with or without `async`, for what it emits.
 
     result : what it ended in, once it is iterated to its end
@@ -104,37 +118,37 @@ class Driver(Generic[T]):
 
     result: T
 
-    def __init__(self, steps: Effects[T], transport: Transport) -> None:
-        self._steps = steps
+    def __init__(self, effects: Effects[T], transport: Transport) -> None:
+        self._effects = effects
         self._transport = transport
 
-    def __iter__(self) -> Generator[Any, None, None]:
-        answer = None
-        with closing(self._steps):
-            while (step := self._advance(answer)) is not None:
-                if isinstance(step, Emit):
-                    yield step.value
-                answer = _perform(step, self._transport)
+    def __iter__(self) -> Generator[E, None, None]:
+        answer: Answer = None
+        with closing(self._effects):
+            while (effect := self._advance(answer)) is not None:
+                if isinstance(effect, Emit):
+                    yield cast(E, effect.value)
+                answer = _perform(effect, self._transport)
 
-    async def __aiter__(self) -> AsyncGenerator[Any, None]:
-        answer = None
-        with closing(self._steps):
-            while (step := self._advance(answer)) is not None:
-                if isinstance(step, Emit):
-                    yield step.value
-                answer = await _perform_async(step, self._transport)
+    async def __aiter__(self) -> AsyncGenerator[E, None]:
+        answer: Answer = None
+        with closing(self._effects):
+            while (effect := self._advance(answer)) is not None:
+                if isinstance(effect, Emit):
+                    yield cast(E, effect.value)
+                answer = await _perform_async(effect, self._transport)
 
-    def _advance(self, answer: Any) -> Effect | None:
+    def _advance(self, answer: Answer) -> Effect | None:
         try:
-            return self._steps.send(answer)
+            return self._effects.send(answer)
         except StopIteration as end:
             self.result = end.value
             return None
 
 
-def drive(steps: Effects[T], transport: Transport, on_emit: Callable[[Any], None] | None = None) -> T:
+def drive(effects: Effects[T], transport: Transport, on_emit: Callable[[Event], None] | None = None) -> T:
     """Carry a conversation to its end, blocking; what it emits goes to `on_emit`."""
-    run = Driver(steps, transport)
+    run = Driver[T, Event](effects, transport)
     with closing(iter(run)) as values:
         for value in values:
             if on_emit is not None:
@@ -142,9 +156,9 @@ def drive(steps: Effects[T], transport: Transport, on_emit: Callable[[Any], None
     return run.result
 
 
-async def drive_async(steps: Effects[T], transport: Transport, on_emit: Callable[[Any], None] | None = None) -> T:
+async def drive_async(effects: Effects[T], transport: Transport, on_emit: Callable[[Event], None] | None = None) -> T:
     """The same on the running event loop."""
-    run = Driver(steps, transport)
+    run = Driver[T, Event](effects, transport)
     async with aclosing(aiter(run)) as values:
         async for value in values:
             if on_emit is not None:
@@ -152,13 +166,13 @@ async def drive_async(steps: Effects[T], transport: Transport, on_emit: Callable
     return run.result
 
 
-def _perform(step: Effect, transport: Transport) -> Any:
+def _perform(effect: Effect, transport: Transport) -> Answer:
     try:
-        match step:
+        match effect:
             case Unary() | OpenStream():
-                return transport.start(step)
+                return cast(Message | ResponseStream, transport.start(effect))
             case Read(stream):
-                return next(stream, None)
+                return next(cast(Iterator[Message], stream), None)
             case Sleep(seconds):
                 time.sleep(seconds)
     except grpc.RpcError as error:
@@ -166,16 +180,16 @@ def _perform(step: Effect, transport: Transport) -> Any:
     return None
 
 
-async def _perform_async(step: Effect, transport: Transport) -> Any:
+async def _perform_async(effect: Effect, transport: Transport) -> Answer:
     try:
-        match step:
+        match effect:
             case Unary():
-                return await transport.start(step)
+                return await cast(Awaitable[Message], transport.start(effect))
             case OpenStream():
-                return transport.start(step)
+                return cast(ResponseStream, transport.start(effect))
             case Read(stream):
-                message = await stream.read()
-                return None if message is grpc.aio.EOF else message
+                message = await cast(grpc.aio.UnaryStreamCall, stream).read()
+                return None if message is grpc.aio.EOF else cast(Message, message)
             case Sleep(seconds):
                 await asyncio.sleep(seconds)
     except grpc.RpcError as error:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Protocol, TypeVar
+
+from google.protobuf.message import Message
 
 from selfie3d.errors import DownloadDamaged
 from selfie3d.types import Event, JobStatus, MeshFile
@@ -15,7 +17,10 @@ UPLOAD_CHUNK = 1 << 20  # bytes; the service takes up to 1 MiB a message
 STREAMED_PHOTO = 3 << 20  # bytes; larger photos are streamed: a service may keep gRPC's limit of 4 MiB a message
 
 
-class Transfer(Protocol):
+M = TypeVar("M", bound=Message, contravariant=True)
+
+
+class Transfer(Protocol[M]):
     """A resumable stream of answers."""
 
     rpc: str
@@ -25,11 +30,11 @@ class Transfer(Protocol):
         """Whether nothing is missing."""
         ...
 
-    def request(self) -> Any:
+    def request(self) -> Message:
         """The message that asks for what is missing."""
         ...
 
-    def take(self, message: Any) -> Event | None:
+    def take(self, message: M) -> Event | None:
         """Keep what the message brings; returns what is to be handed out."""
         ...
 
