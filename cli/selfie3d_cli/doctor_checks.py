@@ -45,7 +45,7 @@ EXTRAS = {  # as pyproject.toml declares them
 }
 OLDEST_REDIS = (6, 2)
 REDIS_TIMEOUT = 2.0  # seconds
-WORKER_MEMORY = 1.5  # GiB, one worker with the bundled network
+WORKER_MEMORY = 1.5  # GiB, one worker with the bundled network and a photo of 64 MP: docs/operations.md, Memory
 LEAST_DISK = 1.0  # GiB, for photos and meshes that wait to be fetched
 GIB = 1 << 30
 

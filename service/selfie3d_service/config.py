@@ -32,7 +32,9 @@ class ServiceConfig:
     retention_seconds: float = setting(
         "SELFIE3D_RETENTION_SECONDS", 3600.0, "a job is kept so long after its deadline, s"
     )
-    max_uploads: int = setting("SELFIE3D_MAX_UPLOADS", 16, "photos on their way at once, 20 MiB each at most")
+    max_uploads: int = setting(
+        "SELFIE3D_MAX_UPLOADS", 16, "photos on their way at once, 20 MiB each at most; half of them for one caller"
+    )
     max_streams: int = setting("SELFIE3D_MAX_STREAMS", 2000, "open watches, downloads and reconstructions")
     upload_seconds: float = setting("SELFIE3D_UPLOAD_SECONDS", 30.0, "wait for the next piece of a photo, s")
     drain_seconds: float = setting("SELFIE3D_DRAIN_SECONDS", 10.0, "calls may end for so long after SIGTERM, s")

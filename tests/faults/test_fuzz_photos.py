@@ -198,7 +198,7 @@ def large(name: str, width: int, height: int, **options: Any) -> bytes:
     options.setdefault("quality", 60)
     mode = options.pop("mode", "RGB")
     picture = Image.fromarray(np.ascontiguousarray(pictures.astronaut())).convert(mode)
-    return encode(picture.resize((width, height)), name, **options)
+    return encode(picture.resize((width, height), Image.Resampling.NEAREST), name, **options)
 
 
 KINDS: dict[str, dict[str, Any]] = {
