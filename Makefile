@@ -30,7 +30,7 @@ soak: .venv/.dev
 	$(BIN)/pytest -m soak tests/faults
 
 train: .venv/.dev
-	$(BIN)/python -m selfie3d_training train --data $(DATA)
+	$(BIN)/python -m selfie3d_training train --data $(DATA) --folder runs/default
 
 protos: .venv/.dev
 	$(BIN)/python -m grpc_tools.protoc -Iprotos --python_out=client --pyi_out=client --grpc_python_out=client $(PROTO)

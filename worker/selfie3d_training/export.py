@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from selfie3d_training.train import config_of, read_checkpoint
+from selfie3d_training.engine import read_checkpoint
 from vrn.weights import file as weights
 
 
@@ -16,6 +17,5 @@ def export(run: Path, path: Path, metrics: Mapping[str, Any] | None = None) -> s
     metrics : what was measured with them; the number of samples they have seen is added
     """
     state = read_checkpoint(run)
-    config = config_of(state)
-    seen = {"samples": state["samples"]}
-    return weights.write(path, config.network.to_dict(), state["average"], {**seen, **(metrics or {})})
+    network = json.loads(state["config"])["network"]
+    return weights.write(path, network, state["average"], {"samples": state["samples"], **(metrics or {})})

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from selfie3d_training.__main__ import main
-from selfie3d_training.config import TrainConfig, read_config
+from selfie3d_training.commands import main
+from selfie3d_training.config import TrainConfig
 from selfie3d_training.dataset import Material
+from selfie3d_training.engine import Trainer, read_checkpoint
 from selfie3d_training.errors import CheckpointError, TrainingError
 from selfie3d_training.export import export
-from selfie3d_training.train import Trainer, read_checkpoint
+from selfie3d_training.train import VolumeTask
 from vrn.errors import WeightsError
 from vrn.network import load_network
 from vrn.weights import file as weights
@@ -27,16 +28,16 @@ def lines(folder: Path, kind: str) -> list[dict[str, str]]:
 
 
 def test_a_few_steps_lower_the_loss(material: Material, tiny: TrainConfig, tmp_path: Path) -> None:
-    Trainer(tiny, material, tmp_path).run(steps=24)
+    Trainer(VolumeTask(tiny, material), tmp_path).run(steps=24)
     losses = [float(line["loss"]) for line in lines(tmp_path, "train")]
     assert len(losses) == 6
     assert losses[-1] < 0.88 * losses[0]
 
 
 def test_a_resumed_run_ends_with_the_same_weights(material: Material, tiny: TrainConfig, tmp_path: Path) -> None:
-    Trainer(tiny, material, tmp_path / "whole").run(steps=6)
-    Trainer(tiny, material, tmp_path / "parts").run(steps=3)
-    Trainer(tiny, material, tmp_path / "parts").run(steps=3)
+    Trainer(VolumeTask(tiny, material), tmp_path / "whole").run(steps=6)
+    Trainer(VolumeTask(tiny, material), tmp_path / "parts").run(steps=3)
+    Trainer(VolumeTask(tiny, material), tmp_path / "parts").run(steps=3)
     whole, parts = read_checkpoint(tmp_path / "whole"), read_checkpoint(tmp_path / "parts")
     assert whole["step"] == parts["step"] == 6
     for key in ("model", "average"):
@@ -45,34 +46,34 @@ def test_a_resumed_run_ends_with_the_same_weights(material: Material, tiny: Trai
 
 
 def test_samples_made_by_other_processes_are_the_same(material: Material, tiny: TrainConfig, tmp_path: Path) -> None:
-    Trainer(tiny, material, tmp_path / "alone").run(steps=2)
-    Trainer(tiny.override({"workers": 1}), material, tmp_path / "helped").run(steps=2)
+    Trainer(VolumeTask(tiny, material), tmp_path / "alone").run(steps=2)
+    Trainer(VolumeTask(tiny.override({"workers": 1}), material), tmp_path / "helped").run(steps=2)
     alone, helped = read_checkpoint(tmp_path / "alone"), read_checkpoint(tmp_path / "helped")
     assert all(torch.equal(value, helped["model"][name]) for name, value in alone["model"].items())
 
 
 def test_a_run_ends_when_its_samples_are_used_up(material: Material, tiny: TrainConfig, tmp_path: Path) -> None:
-    trainer = Trainer(tiny.override({"samples": 10}), material, tmp_path)
+    trainer = Trainer(VolumeTask(tiny.override({"samples": 10}), material), tmp_path)
     trainer.run()
     assert trainer.step == 3
-    assert Trainer(tiny.override({"samples": 10}), material, tmp_path).step == 3
+    assert Trainer(VolumeTask(tiny.override({"samples": 10}), material), tmp_path).step == 3
 
 
 def test_a_run_ends_when_its_minutes_are_used_up(material: Material, tiny: TrainConfig, tmp_path: Path) -> None:
-    trainer = Trainer(tiny.override({"minutes": 1e-4}), material, tmp_path)
+    trainer = Trainer(VolumeTask(tiny.override({"minutes": 1e-4}), material), tmp_path)
     trainer.run()
     assert trainer.step == 1
 
 
 def test_the_rate_rises_and_falls_to_zero(material: Material, tiny: TrainConfig, tmp_path: Path) -> None:
-    Trainer(tiny.override({"samples": 48, "log_every": 1, "warmup": 8}), material, tmp_path).run()
+    Trainer(VolumeTask(tiny.override({"samples": 48, "log_every": 1, "warmup": 8}), material), tmp_path).run()
     rates = [float(line["rate"]) for line in lines(tmp_path, "train")]
     assert rates[0] < rates[1] == max(rates)
     assert rates[-1] < 0.05 * max(rates)
 
 
 def test_checkpoints_are_validated_and_logged(material: Material, tiny: TrainConfig, tmp_path: Path) -> None:
-    Trainer(tiny.override({"checkpoint_minutes": 0.0}), material, tmp_path).run(steps=2)
+    Trainer(VolumeTask(tiny.override({"checkpoint_minutes": 0.0}), material), tmp_path).run(steps=2)
     assert [line["step"] for line in lines(tmp_path, "val")] == ["1", "2"]
     assert all(float(line["front"]) > 0 for line in lines(tmp_path, "val"))
 
@@ -80,20 +81,20 @@ def test_checkpoints_are_validated_and_logged(material: Material, tiny: TrainCon
 def test_a_checkpoint_of_another_configuration_is_refused(
     material: Material, tiny: TrainConfig, tmp_path: Path
 ) -> None:
-    Trainer(tiny, material, tmp_path).run(steps=1)
-    with pytest.raises(CheckpointError):
-        Trainer(tiny.override({"seed": 1}), material, tmp_path)
-    Trainer(tiny.override({"minutes": 5.0}), material, tmp_path)
+    Trainer(VolumeTask(tiny, material), tmp_path).run(steps=1)
+    with pytest.raises(CheckpointError, match="another seed"):
+        Trainer(VolumeTask(tiny.override({"seed": 1}), material), tmp_path)
+    Trainer(VolumeTask(tiny.override({"minutes": 5.0}), material), tmp_path)
 
 
 def test_bfloat16_trains_too(material: Material, tiny: TrainConfig, tmp_path: Path) -> None:
-    Trainer(tiny.override({"bf16": True}), material, tmp_path).run(steps=8)
+    Trainer(VolumeTask(tiny.override({"bf16": True}), material), tmp_path).run(steps=8)
     losses = [float(line["loss"]) for line in lines(tmp_path, "train")]
     assert losses[1] < losses[0]
 
 
 def test_an_exported_run_is_ready_for_inference(material: Material, tiny: TrainConfig, tmp_path: Path) -> None:
-    Trainer(tiny, material, tmp_path / "run").run(steps=3)
+    Trainer(VolumeTask(tiny, material), tmp_path / "run").run(steps=3)
     digest = export(tmp_path / "run", tmp_path / "out" / "tiny.safetensors", {"iou": 0.5})
     network = load_network(tmp_path / "out" / "tiny.safetensors")
     assert network.sha256 == digest
@@ -135,10 +136,10 @@ def test_the_command_line_says_what_is_wrong(tmp_path: Path, capsys: pytest.Capt
 def test_a_run_goes_on_with_as_many_processes_as_it_began(
     material: Material, tiny: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Trainer(tiny, material, tmp_path).run(steps=1)
+    Trainer(VolumeTask(tiny, material), tmp_path).run(steps=1)
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(CheckpointError, match="number of processes"):
-        Trainer(tiny, material, tmp_path)
+        Trainer(VolumeTask(tiny, material), tmp_path)
 
 
 def test_two_processes_train_one_network(data: Path, tiny: TrainConfig, tmp_path: Path) -> None:
@@ -156,22 +157,22 @@ def test_two_processes_train_one_network(data: Path, tiny: TrainConfig, tmp_path
 
 
 def test_a_run_can_start_from_weights(material: Material, tiny: TrainConfig, tmp_path: Path) -> None:
-    Trainer(tiny, material, tmp_path / "first").run(steps=2)
+    Trainer(VolumeTask(tiny, material), tmp_path / "first").run(steps=2)
     export(tmp_path / "first", tmp_path / "first.safetensors")
-    second = Trainer(tiny, material, tmp_path / "second", initial=tmp_path / "first.safetensors")
+    second = Trainer(VolumeTask(tiny, material), tmp_path / "second", initial=tmp_path / "first.safetensors")
     stored = weights.load(tmp_path / "first.safetensors").tensors
     assert all(torch.equal(value, second.model.state_dict()[name]) for name, value in stored.items())
     wider = tiny.override({"network": {"stem": 12}})
     with pytest.raises(WeightsError, match="shape"):
-        Trainer(wider, material, tmp_path / "third", initial=tmp_path / "first.safetensors")
+        Trainer(VolumeTask(wider, material), tmp_path / "third", initial=tmp_path / "first.safetensors")
 
 
 def test_an_override_file_holds_only_what_differs(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text('{"batch": 2, "network": {"widths": [8, 16]}}')
-    config = read_config(tmp_path / "x.json")
+    config = TrainConfig().read(tmp_path / "x.json")
     assert (config.batch, config.network.widths, config.network.stem) == (2, (8, 16), TrainConfig().network.stem)
     assert TrainConfig.of(json.loads(config.to_json())) == config
-    assert read_config(None) == TrainConfig()
+    assert TrainConfig().read(None) == TrainConfig()
 
 
 @pytest.mark.parametrize(
@@ -181,4 +182,4 @@ def test_an_override_file_holds_only_what_differs(tmp_path: Path) -> None:
 def test_a_bad_override_names_what_is_wrong(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "x.json").write_text(text)
     with pytest.raises(TrainingError, match=message):
-        read_config(tmp_path / "x.json")
+        TrainConfig().read(tmp_path / "x.json")

@@ -48,10 +48,10 @@ FIRST = Jitter(roll=14, scale=0.13, shift=0.08, wide_roll=52)
 SECOND = Jitter(roll=5, scale=0.06, shift=0.03)
 
 
-class AlignerTask:
+class AlignerSamples:
     """Samples and loss of the aligner.
 
-    hard : (n, side, side, 3) uint8 - what a detector took for faces, see `finder_mine`; may be empty
+    hard : (n, side, side, 3) uint8 - what a detector took for faces, see `finder-mine`; may be empty
     """
 
     def __init__(
@@ -68,28 +68,27 @@ class AlignerTask:
         """Take in new turned views."""
         self.faces.refresh()
 
-    def batch(self, rng: Rng, count: int) -> tuple[Tensor, ...]:
-        """Pictures (n, 3, size, size) 0..255, landmarks (n, 68, 3) from -1 to 1 and whether each is a face (n,)."""
+    def batch(self, rng: Rng, count: int) -> dict[str, Tensor]:
+        """picture (n, 3, size, size) 0..255, landmarks (n, 68, 3) from -1 to 1 and face (n,), 1 or 0."""
         samples = [self.sample(rng) for _ in range(count)]
         pictures = torch.from_numpy(np.stack([image for image, _ in samples])).permute(0, 3, 1, 2)
         landmarks = np.stack([np.zeros((68, 3)) if known is None else known for _, known in samples])
         truth = torch.tensor([known is not None for _, known in samples], dtype=torch.float32)
-        return pictures, torch.from_numpy(landmarks).float(), truth
+        return {"picture": pictures, "landmarks": torch.from_numpy(landmarks).float(), "face": truth}
 
-    def loss(self, network: nn.Module, batch: tuple[Tensor, ...]) -> tuple[Tensor, dict[str, float]]:
-        """The loss, and what it is made of."""
-        pictures, known, truth = batch
-        landmarks, logits = network(pictures)
+    def terms(self, network: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The loss and what it is made of; `error` is a distance in face sizes, `right` a share of verdicts."""
+        known, truth = batch["landmarks"], batch["face"]
+        landmarks, logits = network(batch["picture"])
         sizes = (known[..., :2].amax(1) - known[..., :2].amin(1)).prod(1).sqrt().clamp(min=1e-3)
         away = (landmarks - known).abs() / sizes[:, None, None] * truth[:, None, None]
         faces = truth.sum().clamp(min=1)
         flat, depth = away[..., :2].sum() / (faces * 136), away[..., 2].sum() / (faces * 68)
         verdict = nn.functional.binary_cross_entropy_with_logits(logits, truth)
-        error = float((away[..., :2].detach().norm(dim=2).mean(1)).sum() / faces)
-        right = float(((logits > 0) == (truth > 0.5)).float().mean())
-        loss: Tensor = 10 * (flat + DEPTH_WEIGHT * depth) + VERDICT_WEIGHT * verdict * 10
-        parts = {"error": error, "depth": float(depth.detach()), "verdict": float(verdict.detach()), "right": right}
-        return loss, parts
+        error = away[..., :2].detach().norm(dim=2).mean(1).sum() / faces
+        right = ((logits > 0) == (truth > 0.5)).float().mean()
+        loss = 10 * (flat + DEPTH_WEIGHT * depth) + VERDICT_WEIGHT * verdict * 10
+        return {"loss": loss, "error": error, "depth": depth, "verdict": verdict, "right": right}
 
     def sample(self, rng: Rng) -> tuple[Image, NDArray[np.float64] | None]:
         """A picture and its landmarks from -1 to 1, or None for a non-face."""

@@ -35,7 +35,7 @@ class DetectorTarget:
     size: float
 
 
-class DetectorTask:
+class DetectorSamples:
     """Scenes and loss of the detector."""
 
     def __init__(self, faces: FaceSource, nonfaces: NonFaces, config: DetectorConfig) -> None:
@@ -49,18 +49,17 @@ class DetectorTask:
         """Take in new turned views."""
         self.faces.refresh()
 
-    def batch(self, rng: Rng, count: int) -> tuple[Tensor, ...]:
-        """Scenes (n, 3, 96, 96) as the network's `maps` takes them, and targets (n, 5, 24, 24): see `target_maps`."""
+    def batch(self, rng: Rng, count: int) -> dict[str, Tensor]:
+        """picture (n, 3, 96, 96) as the network's `maps` takes it, and target (n, 5, 24, 24): see `target_maps`."""
         scenes = [self.scene(rng) for _ in range(count)]
         pictures = torch.from_numpy(np.stack([picture for picture, _ in scenes])).permute(0, 3, 1, 2)
         maps = np.stack([target_maps(targets, SCENE // DETECTOR_STRIDE) for _, targets in scenes])
-        return pictures.contiguous(memory_format=torch.channels_last), torch.from_numpy(maps)
+        return {"picture": pictures.contiguous(memory_format=torch.channels_last), "target": torch.from_numpy(maps)}
 
-    def loss(self, network: DetectorNetwork, batch: tuple[Tensor, ...]) -> tuple[Tensor, dict[str, float]]:
+    def terms(self, network: DetectorNetwork, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Focal loss of the score, L1 of centre and log size at the faces; and what the loss is made of."""
-        pictures, targets = batch
-        answers = network.maps(pictures).float()
-        heat, x, y, size, weight = targets.unbind(1)
+        answers = network.maps(batch["picture"]).float()
+        heat, x, y, size, weight = batch["target"].unbind(1)
         logit = answers[:, 0]
         score = logit.sigmoid()
         found = heat == 1
@@ -73,9 +72,7 @@ class DetectorTask:
         centre = (((answers[:, 1] - x).abs() + (answers[:, 2] - y).abs()) / cells * shares).sum()
         extent = ((answers[:, 3] - size).abs() * shares).sum()
         focal = (positive + negative) / count
-        named = {"focal": focal, "centre": centre, "size": extent}
-        parts = {name: float(value.detach()) for name, value in named.items()}
-        return focal + 5 * centre + 3 * extent, parts
+        return {"loss": focal + 5 * centre + 3 * extent, "focal": focal, "centre": centre, "size": extent}
 
     def scene(self, rng: Rng) -> tuple[NDArray[np.float32], list[DetectorTarget]]:
         """A scene (96, 96, 3), normalised, and the faces in it."""

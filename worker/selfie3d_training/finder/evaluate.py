@@ -1,4 +1,4 @@
-"""Measures the finder: ``python -m selfie3d_training.finder.evaluate --data DATA --views VIEWS --out OUT``.
+"""Measures the finder.
 
 - *scenes*: photos of the val split at 40 to 400 px of face, turned up to 45 degrees, in larger scenes without faces
 - *photos*: photos of the val split as they are, by yaw; *views*: the same turned to large poses
@@ -9,7 +9,6 @@ Everything is drawn from a fixed seed. The result is a table in Markdown and JSO
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +18,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from selfie3d_training.finder.detector import DetectorTarget, pasted, placed
@@ -27,7 +25,6 @@ from selfie3d_training.finder.faces import FacePicture, FaceSource, box_of
 from selfie3d_training.finder.nonfaces import NonFaces, cut, shipped_pictures
 from selfie3d_training.photos import Image, Photos
 from selfie3d_training.views import TurnedViews
-from vrn.finder import open_bundled
 from vrn.finder.face import AlignedFace, Finder
 
 UNSEEN = ("chelsea", "coffee", "rocket")  # pictures of scikit-image that no training sees
@@ -138,7 +135,8 @@ def pictures_without_faces(nonfaces: NonFaces, count: int, seed: int = 21) -> It
 
 
 def measure(finder: Finder, photos: Photos, views: TurnedViews, out: Path) -> dict[str, Any]:
-    """Everything the table holds; sheets of failures go to `out`."""
+    """Everything the table holds, written to finder.json in `out` beside sheets of failures."""
+    out.mkdir(parents=True, exist_ok=True)
     val = FaceSource(photos, photos.ids("val"), views, 192, turned=0.0)
     nonfaces = NonFaces(val, 192)
     result: dict[str, Any] = {"scenes": _measure_scenes(finder, scenes(photos, nonfaces, SCENES), out)}
@@ -152,6 +150,7 @@ def measure(finder: Finder, photos: Photos, views: TurnedViews, out: Path) -> di
         result["turned views"] = _measure_faces(finder, turned)
     result["no faces"] = _measure_false_finds(finder, pictures_without_faces(nonfaces, NON_FACES), out)
     result["milliseconds"] = milliseconds(finder)
+    (out / "finder.json").write_text(json.dumps(result, indent=1), "utf-8")
     return result
 
 
@@ -265,26 +264,3 @@ def _write_sheet(path: Path, tiles: list[Image], columns: int = 5, most: int = 2
 
 def _mean(values: Sequence[float]) -> float:
     return float(np.mean(values)) if values else float("nan")
-
-
-def main() -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder of the training data")
-    parser.add_argument("--views", type=Path, default=Path("runs/views-val"), help="turned views of val photos")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--detector", default=None, help="a weights file instead of the bundled one")
-    parser.add_argument("--aligner", default=None, help="a weights file instead of the bundled one")
-    parser.add_argument("--threads", type=int, default=2)
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    given = {name: getattr(arguments, name) for name in ("detector", "aligner") if getattr(arguments, name)}
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    result = measure(open_bundled(**given), Photos(arguments.data), TurnedViews(arguments.views), arguments.out)
-    (arguments.out / "finder.json").write_text(json.dumps(result, indent=1), "utf-8")
-    print(table(result))
-    print(json.dumps({name: row for name, row in result.items() if "found" not in row}, indent=1))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,18 +1,14 @@
-"""Collects what the detector takes for a face and is none, for the aligner's verdict to learn from:
-``python -m selfie3d_training.finder.mine --data DATA --detector WEIGHTS --aligner WEIGHTS --out hard.npz``.
+"""Collects what the detector takes for a face and is none, for the aligner's verdict to learn from.
 
 What the present aligner is very sure of is left out: those are the people in the background of the photos.
 """
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -22,7 +18,7 @@ from selfie3d_training.finder.nonfaces import NonFaces, shipped_pictures
 from selfie3d_training.photos import Image, Photos
 from selfie3d_training.views import TurnedViews
 from vrn.crop import resample
-from vrn.finder import BundledFinder, open_bundled
+from vrn.finder import BundledFinder
 from vrn.finder.face import Detection
 
 HARD_SIDE = 128  # px of a collected picture
@@ -55,29 +51,13 @@ def pictures(nonfaces: NonFaces, count: int, seed: int) -> Iterator[Image]:
 
 
 def read_hard(path: Path) -> NDArray[np.uint8]:
-    """(n, 128, 128, 3) uint8, as `main` wrote it."""
+    """(n, 128, 128, 3) uint8, as `mine` wrote it."""
     with np.load(path) as arrays:
         return np.asarray(arrays["pictures"], np.uint8)
 
 
-def main() -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder of the training data")
-    parser.add_argument("--detector", type=Path, required=True)
-    parser.add_argument("--aligner", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--count", type=int, default=3000, help="random pictures to look at")
-    parser.add_argument("--seed", type=int, default=5)
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
-    photos = Photos(arguments.data)
-    faces = FaceSource(photos, photos.ids("train"), TurnedViews(arguments.out.parent / "none"), CROP_SIZE)
-    finder = open_bundled(min_score=LEAST_SCORE, detector=arguments.detector, aligner=arguments.aligner)
-    shown = tqdm(pictures(NonFaces(faces, CROP_SIZE), arguments.count, arguments.seed), mininterval=10)
-    np.savez_compressed(arguments.out, pictures=np.stack(list(hard_nonfaces(finder, shown))))
-
-
-if __name__ == "__main__":
-    main()
+def mine(finder: BundledFinder, photos: Photos, out: Path, count: int, seed: int) -> None:
+    """Look at `count` random pictures without faces, and write what the finder's detector finds to `out`."""
+    faces = FaceSource(photos, photos.ids("train"), TurnedViews(out.parent / "none"), CROP_SIZE)
+    shown = tqdm(pictures(NonFaces(faces, CROP_SIZE), count, seed), mininterval=10)
+    np.savez_compressed(out, pictures=np.stack(list(hard_nonfaces(finder, shown))))

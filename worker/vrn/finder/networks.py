@@ -31,7 +31,7 @@ class DetectorConfig:
         """From a weights file. Raises WeightsError."""
         return cls(_four(_checked(config, DETECTOR, cls)["channels"]))
 
-    def as_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """For a weights file."""
         return {"family": DETECTOR} | asdict(self)
 
@@ -50,7 +50,7 @@ class AlignerConfig:
         fields = _checked(config, ALIGNER, cls)
         return cls(int(fields["size"]), _four(fields["channels"]), int(fields["head"]))
 
-    def as_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """For a weights file."""
         return {"family": ALIGNER} | asdict(self)
 

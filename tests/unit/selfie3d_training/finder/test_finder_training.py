@@ -4,32 +4,36 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 import torch
 
+from selfie3d_training.commands import main
+from selfie3d_training.engine import CHECKPOINT, Trainer, learning_rate, read_checkpoint
 from selfie3d_training.errors import CheckpointError
-from selfie3d_training.finder.aligner import FIRST, SECOND, AlignerTask, Jitter, bordered, cut_out, roll_of
+from selfie3d_training.finder.aligner import FIRST, SECOND, AlignerSamples, Jitter, bordered, cut_out, roll_of
 from selfie3d_training.finder.augment import degraded
-from selfie3d_training.finder.detector import SCENE, DetectorTarget, DetectorTask, placed, target_maps
+from selfie3d_training.finder.detector import SCENE, DetectorSamples, DetectorTarget, placed, target_maps
 from selfie3d_training.finder.evaluate import Tally, pictures_without_faces, scenes, table
-from selfie3d_training.finder.export import export
 from selfie3d_training.finder.faces import MIRROR, FacePicture, FaceSource, box_of, mirrored, resized
-from selfie3d_training.finder.mine import HARD_EXTENT, HARD_SIDE, around, hard_nonfaces
-from selfie3d_training.finder.nonfaces import NonFaces
-from selfie3d_training.finder.train import CHECKPOINT, Run, TrainConfig, learning_rate
+from selfie3d_training.finder.mine import HARD_EXTENT, HARD_SIDE, around, hard_nonfaces, read_hard
+from selfie3d_training.finder.nonfaces import NonFaces, shipped_pictures
+from selfie3d_training.finder.train import Batches, FinderTask, FinderTrainConfig
 from selfie3d_training.photos import Photos
 from selfie3d_training.views import TurnedView, TurnedViews, write_views
 from vrn.finder import BundledFinder
 from vrn.finder.aligner import LOOSENESS
 from vrn.finder.detector import decoded
 from vrn.finder.face import AlignedFace, Detection
-from vrn.finder.networks import AlignerConfig, AlignerNetwork, DetectorConfig
+from vrn.finder.networks import AlignerConfig, AlignerNetwork, DetectorConfig, DetectorNetwork
 from vrn.weights import file as weights
 
 SMALL_DETECTOR = DetectorConfig((4, 8, 8, 8))
@@ -232,52 +236,65 @@ def test_degrading_moves_nothing_and_depends_on_the_seed_alone() -> None:
         assert dots > np.median(image) + 5
 
 
-def tasks(source: FaceSource) -> Iterator[AlignerTask | DetectorTask]:
-    nonfaces = NonFaces(source, 64)
-    yield AlignerTask(source, nonfaces, SMALL_ALIGNER)
-    yield DetectorTask(source, nonfaces, SMALL_DETECTOR)
+def finder_tasks(source: FaceSource, **settings: Any) -> Iterator[FinderTask]:
+    nonfaces, config = NonFaces(source, 64), FinderTrainConfig(bf16=False, **settings)
+    yield FinderTask(replace(config, network=SMALL_ALIGNER), AlignerSamples(source, nonfaces, SMALL_ALIGNER))
+    yield FinderTask(replace(config, network=SMALL_DETECTOR), DetectorSamples(source, nonfaces, SMALL_DETECTOR))
 
 
 def test_a_few_steps_lower_the_loss_of_both_networks(source: FaceSource, tmp_path: Path) -> None:
-    config = TrainConfig(steps=40, batch=8, rate=5e-3, warmup=5, bfloat16=False)
-    for task in tasks(source):
-        held_out = task.batch(np.random.default_rng(99), 24)
-        run = Run(task, config, tmp_path / type(task).__name__)
+    for task in finder_tasks(source, samples=320, batch=8, learning_rate=5e-3, warmup=40):
+        held_out = Batches(task.samples, replace(task.config, batch=24), 0, 1)[99]
+        trainer = Trainer(task, tmp_path / type(task.config.network).__name__)
         with torch.no_grad():
-            before = float(task.loss(run.network, held_out)[0])
-        run.train()
+            before = float(task.terms(trainer.model, held_out)["loss"])
+        trainer.run()
         with torch.no_grad():
-            after = float(task.loss(run.network, held_out)[0])
+            after = float(task.terms(trainer.model, held_out)["loss"])
         assert after < 0.6 * before
 
 
 def test_a_run_that_was_stopped_ends_with_the_weights_of_one_that_was_not(source: FaceSource, tmp_path: Path) -> None:
-    config = TrainConfig(steps=6, batch=4, warmup=2, bfloat16=False)
-    for task in tasks(source):
-        name = type(task).__name__
-        whole = Run(task, config, tmp_path / name / "whole")
-        whole.train()
-        Run(task, config, tmp_path / name / "parts").train(until=3)
-        parts = Run(task, config, tmp_path / name / "parts")
+    for task in finder_tasks(source, samples=24, batch=4, warmup=8):
+        folder = tmp_path / type(task.config.network).__name__
+        whole = Trainer(task, folder / "whole")
+        whole.run()
+        Trainer(task, folder / "parts").run(steps=3)
+        parts = Trainer(task, folder / "parts")
         assert parts.step == 3
-        parts.train()
-        for kind in ("network", "averaged"):
-            expected, found = getattr(whole, kind).state_dict(), getattr(parts, kind).state_dict()
+        parts.run()
+        assert parts.step == whole.step == 6
+        for expected, found in ((whole.model.state_dict(), parts.model.state_dict()), (whole.average, parts.average)):
             assert all(torch.equal(expected[key], found[key]) for key in expected)
 
 
 def test_a_checkpoint_of_another_network_is_refused(source: FaceSource, tmp_path: Path) -> None:
-    task = AlignerTask(source, NonFaces(source, 64), SMALL_ALIGNER)
-    Run(task, TrainConfig(steps=1, batch=2), tmp_path).save()
+    task = next(finder_tasks(source, samples=2, batch=2))
+    Trainer(task, tmp_path).run()
     assert (tmp_path / CHECKPOINT).is_file()
-    task.config = AlignerConfig(32, (4, 8, 8, 16), 8)
-    with pytest.raises(CheckpointError, match="expected"):
-        Run(task, TrainConfig(steps=1, batch=2), tmp_path)
+    other = AlignerConfig(32, (4, 8, 8, 16), 8)
+    samples = AlignerSamples(source, NonFaces(source, 64), other)
+    with pytest.raises(CheckpointError, match="another network"):
+        Trainer(FinderTask(replace(task.config, network=other), samples), tmp_path)
+
+
+def test_a_run_may_be_made_longer(source: FaceSource, tmp_path: Path) -> None:
+    task = next(finder_tasks(source, samples=2, batch=2))
+    Trainer(task, tmp_path).run()
+    longer = Trainer(FinderTask(replace(task.config, samples=6), task.samples), tmp_path)
+    longer.run()
+    assert longer.step == 3
+
+
+def test_a_checkpoint_of_another_version_is_refused(source: FaceSource, tmp_path: Path) -> None:
+    torch.save({"config": {"family": "face-aligner"}, "step": 3}, tmp_path / CHECKPOINT)
+    with pytest.raises(CheckpointError, match="another version"):
+        Trainer(next(finder_tasks(source)), tmp_path)
 
 
 def test_the_learning_rate_rises_then_falls_to_a_hundredth() -> None:
-    config = TrainConfig(steps=1000, rate=1.0, warmup=100)
-    rates = [learning_rate(config, step) for step in (0, 50, 99, 100, 550, 1000)]
+    config = FinderTrainConfig(samples=1000, batch=1, learning_rate=1.0, warmup=100)
+    rates = [learning_rate(config, samples, samples / 1000) for samples in (0, 50, 99, 100, 550, 1000)]
     assert rates == pytest.approx([0.01, 0.51, 1.0, 1.0, 0.505, 0.01], abs=1e-3)
 
 
@@ -289,9 +306,9 @@ def test_the_loss_of_the_aligner_is_measured_in_face_sizes(source: FaceSource) -
     points = face_points(40, (47.5, 47.5)) / 48 - [1, 1, 0]
     size = box_of(points)[1]
     known = torch.from_numpy(points - [0, 0, points[:, 2].mean()]).float()[None]
-    task = AlignerTask(source, NonFaces(source, 64), SMALL_ALIGNER)
-    batch = (torch.zeros(1, 3, 32, 32), known, torch.ones(1))
-    _, parts = task.loss(Shifted(SMALL_ALIGNER), batch)
+    task = AlignerSamples(source, NonFaces(source, 64), SMALL_ALIGNER)
+    batch = {"picture": torch.zeros(1, 3, 32, 32), "landmarks": known, "face": torch.ones(1)}
+    parts = task.terms(Shifted(SMALL_ALIGNER), batch)
     assert parts["error"] == pytest.approx(0.1, abs=1e-4)
     assert parts["depth"] == pytest.approx(0.0, abs=1e-6)
     assert parts["right"] == 1.0
@@ -352,23 +369,54 @@ def test_what_a_detector_takes_for_faces_is_collected_unless_the_aligner_is_very
 
 def test_hard_non_faces_are_shown_as_non_faces(source: FaceSource) -> None:
     red = np.zeros((4, 64, 64, 3), np.uint8) + np.array([250, 0, 0], np.uint8)
-    task = AlignerTask(source, NonFaces(source, 64), SMALL_ALIGNER, red)
+    task = AlignerSamples(source, NonFaces(source, 64), SMALL_ALIGNER, red)
     rng = np.random.default_rng(0)
     shown = [task.nonface(rng) for _ in range(100)]
     assert all(image.shape == (32, 32, 3) for image in shown)
     assert 20 < sum(bool((image == [250, 0, 0]).all()) for image in shown) < 60
 
 
-def test_exported_weights_keep_their_numbers_and_carry_what_was_measured(source: FaceSource, tmp_path: Path) -> None:
-    run = Run(AlignerTask(source, NonFaces(source, 64), SMALL_ALIGNER), TrainConfig(steps=1, batch=2), tmp_path / "run")
-    run.train()
+def test_the_command_line_trains_and_exports_weights_that_keep_their_numbers(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = {"network": {"channels": [4, 8, 8, 8]}, "samples": 2, "batch": 2}
+    (tmp_path / "small.json").write_text(json.dumps(small))
     (tmp_path / "finder.json").write_text('{"milliseconds": {"detect": 12.5}}')
-    path = export(tmp_path / "run" / "face-aligner.safetensors", tmp_path / "finder.json", tmp_path / "package")
-    loaded = weights.load(path)
-    assert path.name == "finder-aligner.safetensors"
-    assert loaded.metrics == {"steps": 1, "milliseconds": {"detect": 12.5}}
-    network = AlignerNetwork(AlignerConfig.of(loaded.config))
-    weights.fill(network, loaded.tensors)
-    for name, tensor in run.averaged.state_dict().items():
-        if tensor.is_floating_point():
-            assert torch.allclose(network.state_dict()[name], tensor, rtol=1e-3, atol=1e-4)
+    builders: dict[str, Callable[[dict[str, Any]], torch.nn.Module]] = {
+        "aligner": lambda config: AlignerNetwork(AlignerConfig.of(config)),
+        "detector": lambda config: DetectorNetwork(DetectorConfig.of(config)),
+    }
+    for name, build in builders.items():
+        run, out = tmp_path / name, tmp_path / f"{name}.safetensors"
+        train = ["finder-train", name, "--data", str(folder), "--folder", str(run)]
+        assert main([*train, "--config", str(tmp_path / "small.json")]) == 0
+        assert (
+            main(["export", "--folder", str(run), "--metrics", str(tmp_path / "finder.json"), "--out", str(out)]) == 0
+        )
+        loaded = weights.load(out)
+        assert capsys.readouterr().out.strip() == loaded.sha256
+        assert loaded.metrics == {"samples": 2, "validation": {"milliseconds": {"detect": 12.5}}}
+        filled = build(loaded.config)
+        weights.fill(filled, loaded.tensors)
+        for key, tensor in read_checkpoint(run)["average"].items():
+            if tensor.is_floating_point():
+                assert torch.allclose(filled.state_dict()[key], tensor, rtol=1e-3, atol=1e-4)
+
+
+def test_the_command_line_mines_what_the_detector_takes_for_faces(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Certain:
+        def detect(self, image: np.ndarray) -> list[Detection]:  # noqa: ARG002
+            return [Detection((50.0, 60.0), 20.0, 0.5)]
+
+    class Unsure:
+        def align(self, image: np.ndarray, boxes: list[Detection]) -> list[AlignedFace]:  # noqa: ARG002
+            return [AlignedFace(np.zeros((68, 3)), 0.5) for _ in boxes]
+
+    finder = BundledFinder(Certain(), Unsure())  # type: ignore[arg-type]
+    monkeypatch.setattr("selfie3d_training.finder.commands.open_bundled", lambda **_: finder)
+    assert main(["finder-mine", "--data", str(folder), "--out", str(tmp_path / "hard.npz"), "--count", "2"]) == 0
+    found = read_hard(tmp_path / "hard.npz")
+    assert len(found) == len(shipped_pictures()) + 2
+    assert found.shape[1:] == (HARD_SIDE, HARD_SIDE, 3)

@@ -166,14 +166,14 @@ def test_an_unknown_finder_is_refused_by_name() -> None:
 def test_weights_of_another_network_are_refused(tmp_path) -> None:  # type: ignore[no-untyped-def]
     detector, aligner = DetectorNetwork(SMALL_DETECTOR), AlignerNetwork(SMALL_ALIGNER)
     one, two = tmp_path / "one.safetensors", tmp_path / "two.safetensors"
-    weights.write(one, SMALL_DETECTOR.as_dict(), detector.state_dict())
-    weights.write(two, SMALL_ALIGNER.as_dict(), aligner.state_dict())
+    weights.write(one, SMALL_DETECTOR.to_dict(), detector.state_dict())
+    weights.write(two, SMALL_ALIGNER.to_dict(), aligner.state_dict())
     assert open_bundled(detector=one, aligner=two).detect(np.zeros((50, 50, 3), np.uint8)) == []
     with pytest.raises(WeightsError, match="face-detector"):
         open_bundled(detector=two, aligner=two)
-    weights.write(one, SMALL_DETECTOR.as_dict() | {"channels": [4, 8, 8]}, detector.state_dict())
+    weights.write(one, SMALL_DETECTOR.to_dict() | {"channels": [4, 8, 8]}, detector.state_dict())
     with pytest.raises(WeightsError, match="four stages"):
         open_bundled(detector=one, aligner=two)
-    weights.write(one, SMALL_DETECTOR.as_dict() | {"depth": 3}, detector.state_dict())
+    weights.write(one, SMALL_DETECTOR.to_dict() | {"depth": 3}, detector.state_dict())
     with pytest.raises(WeightsError, match="fields"):
         open_bundled(detector=one, aligner=two)
