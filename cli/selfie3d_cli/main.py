@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from selfie3d.threads import let_idle_threads_sleep
 from selfie3d_cli import demo, doctor, health, reconstruct, serve, token, up, version, weights, worker
 from selfie3d_cli.errors import CommandError
 
@@ -27,6 +28,7 @@ def make_parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code: 0 done, 1 failed, 2 wrong arguments, 3 a part is not installed."""
     args = make_parser().parse_args(arguments)
+    let_idle_threads_sleep()
     try:
         return int(args.run(args))
     except CommandError as error:

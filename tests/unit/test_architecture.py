@@ -99,3 +99,19 @@ def test_importing_it_leaves_these_alone(module: str, forbidden: list[str]) -> N
         [sys.executable, "-c", code], env={"PYTHONPATH": path}, capture_output=True, text=True, check=True
     )
     assert answer.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("package", HOMES)
+def test_every_package_says_that_it_is_typed(package: str) -> None:
+    assert (ROOT / HOMES[package] / package / "py.typed").is_file()
+
+
+def test_importing_vrn_leaves_the_environment_alone() -> None:
+    path = ":".join(str(ROOT / home) for home in ("client", "service", "worker"))
+    code = (
+        "import os; before = dict(os.environ); import vrn, vrn.finder, vrn.network; print(dict(os.environ) == before)"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", code], env={"PYTHONPATH": path}, capture_output=True, text=True, check=True
+    )
+    assert answer.stdout.strip() == "True"

@@ -2,6 +2,10 @@
 
 import sys
 
-from selfie3d_training.commands import main
+from selfie3d.threads import let_idle_threads_sleep
 
-sys.exit(main())
+if __name__ == "__main__":
+    let_idle_threads_sleep()
+    from selfie3d_training.commands import main  # imports torch
+
+    sys.exit(main())

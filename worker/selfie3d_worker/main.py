@@ -7,6 +7,7 @@ import socket
 import sys
 from typing import Any
 
+from selfie3d.threads import let_idle_threads_sleep
 from selfie3d_jobs import ConfigError, JobsError, Store, logs, maintenance
 from selfie3d_jobs.broker import HARD_LIMIT_SECONDS, create_app
 from selfie3d_jobs.env import from_environment
@@ -16,7 +17,7 @@ from selfie3d_worker.config import WorkerConfig
 def run(config: WorkerConfig) -> int:
     """Work until SIGTERM, then finish the running jobs. The process's exit code."""
     logs.configure(config.log_level, config.log_format)
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # for the children, which import torch before vrn; see there
+    let_idle_threads_sleep()  # before a child imports torch
     app = create_app(config.jobs, **celery_settings(config))
     worker = app.Worker(
         hostname=f"selfie3d-{os.getpid()}@{socket.gethostname()}",

@@ -78,12 +78,6 @@ def march(solid: Field) -> tuple[Floats32, Triangles]:
     return vertices[:, ::-1] * step + origin, np.ascontiguousarray(triangles[:, ::-1], np.int32)
 
 
-def signed_volumes(vertices: NDArray[np.floating], triangles: Triangles) -> NDArray[np.float64]:
-    """(m,) float64 - signed volume of the tetrahedron of each triangle and the origin, in the vertices' unit."""
-    a, b, c = (vertices[triangles[:, k]].astype(np.float64) for k in range(3))
-    return np.asarray(np.einsum("ij,ij->i", a, np.cross(b, c)) / 6)
-
-
 def _check(field: Field) -> None:
     low, high = float(field.values.min()), float(field.values.max())  # nan if one value is
     if np.isnan(low):

@@ -44,7 +44,6 @@ __all__ = [
     "installed",
     "load",
     "manifest",
-    "read",
     "record",
     "resolve",
     "verify",
@@ -93,12 +92,6 @@ def load(path: Path) -> Weights:
     return Weights(
         _json(path, metadata, "config"), tensors, _json(path, {"metrics": "{}"} | metadata, "metrics"), sha256
     )
-
-
-def read(path: Path) -> tuple[Config, Tensors]:
-    """Configuration and float32 tensors of a checked weights file; see :func:`load`."""
-    weights = load(path)
-    return weights.config, weights.tensors
 
 
 def write(

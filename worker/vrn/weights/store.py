@@ -1,8 +1,8 @@
 """Where weights lie and what their files must hash to.
 
 Weights that ship with the package lie in `FOLDER`, weights that the user imported in `installed()`. `SHA256SUMS`
-beside them, in the format of ``sha256sum``, lists the files that must not change. Nothing here imports torch, so
-that importing and listing weights stay light.
+beside them, in the format of ``sha256sum``, lists the files that must not change. This module imports neither torch
+nor anything that does.
 """
 
 from __future__ import annotations
