@@ -36,7 +36,7 @@ protos: .venv/.dev
 	$(BIN)/python -m grpc_tools.protoc -Iprotos --python_out=client --pyi_out=client --grpc_python_out=client $(PROTO)
 
 .venv/.demo: WANTED = --editable '.[service,worker]'
-.venv/.dev: WANTED = --editable '.[service,worker,otel,train,face-alignment]' --group dev
+.venv/.dev: WANTED = --editable '.[service,worker,web,otel,train,face-alignment]' --group dev
 .venv/.%: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(PIP) install --quiet --upgrade 'pip>=25.1'

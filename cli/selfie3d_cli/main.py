@@ -8,10 +8,10 @@ import sys
 from collections.abc import Sequence
 
 from selfie3d.threads import let_idle_threads_sleep
-from selfie3d_cli import demo, doctor, health, reconstruct, serve, token, up, version, weights, worker
+from selfie3d_cli import demo, doctor, health, reconstruct, serve, token, up, version, web, weights, worker
 from selfie3d_cli.errors import CommandError
 
-COMMANDS = (up, reconstruct, serve, worker, doctor, health, token, weights, demo, version)
+COMMANDS = (up, reconstruct, serve, web, worker, doctor, health, token, weights, demo, version)
 INTERRUPTED = 130  # what shells expect after Ctrl-C
 
 

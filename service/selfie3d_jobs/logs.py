@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
-LOGGERS = ("selfie3d_jobs", "selfie3d_service", "selfie3d_worker", "celery", "kombu")
+LOGGERS = ("selfie3d_jobs", "selfie3d_service", "selfie3d_web", "selfie3d_worker", "uvicorn", "celery", "kombu")
 STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "data"}
 _FIELDS: ContextVar[dict[str, Any]] = ContextVar("selfie3d_log_fields", default={})  # noqa: B039 - never changed in place
 

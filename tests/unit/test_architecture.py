@@ -16,6 +16,7 @@ HOMES = {
     "selfie3d_photo": "service",
     "selfie3d_jobs": "service",
     "selfie3d_service": "service",
+    "selfie3d_web": "service",
     "vrn": "worker",
     "selfie3d_worker": "worker",
     "selfie3d_training": "worker",
@@ -26,6 +27,7 @@ ALLOWED = {
     "selfie3d_photo": set(),
     "selfie3d_jobs": {"selfie3d"},
     "selfie3d_service": {"selfie3d", "selfie3d_jobs", "selfie3d_photo"},
+    "selfie3d_web": {"selfie3d", "selfie3d_jobs"},  # of the store only how settings are read and logs written
     "vrn": {"selfie3d", "selfie3d_photo"},
     "selfie3d_worker": {"selfie3d", "selfie3d_jobs", "selfie3d_photo", "vrn"},
     "selfie3d_training": {"selfie3d", "selfie3d_photo", "vrn"},

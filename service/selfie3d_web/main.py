@@ -1,0 +1,42 @@
+"""The web process: `run(config)`, or `python -m selfie3d_web.main` with settings from the environment."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+
+from selfie3d_jobs import ConfigError, logs
+from selfie3d_jobs.env import from_environment
+from selfie3d_web.config import WebConfig
+from selfie3d_web.server import WebServer
+
+
+def run(config: WebConfig) -> int:
+    """Serve until SIGTERM or SIGINT, then drain. The process's exit code."""
+    logs.configure(config.log_level, config.log_format)
+    asyncio.run(serve(config))
+    return 0
+
+
+async def serve(config: WebConfig) -> None:
+    """Serve until SIGTERM or SIGINT, then drain. Raises ConfigError."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    async with WebServer(config):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        await stop.wait()
+
+
+def main() -> int:
+    """Settings from the environment; a bad one is reported and ends with code 2."""
+    try:
+        return run(from_environment(WebConfig))
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,67 @@
+"""POST /v1/jobs: the photo goes on to the service while it comes in, with no more than a piece of it here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+from starlette.requests import Request
+
+from selfie3d.v1 import reconstruction_pb2 as pb
+from selfie3d_web.body import Body, Form, is_form
+from selfie3d_web.problem import Problem
+from selfie3d_web.settings import job_settings
+from selfie3d_web.upstream import Upstream, answered, metadata
+
+MAX_PART_BYTES = 1024 * 1024  # of an UploadJob message
+ANSWER_SECONDS = 60.0  # from the photo's last byte to the job
+
+
+async def receive_job(request: Request, upstream: Upstream, seconds: float) -> pb.Job:
+    """The new job, or the one that the Idempotency-Key already has. Raises Problem, ClientDisconnect."""
+    body = Body(request, seconds)
+    try:
+        settings, photo = await _open(request, body)
+        return await _send(upstream, settings, photo, metadata(request))
+    except Problem:
+        await body.drain()
+        raise
+
+
+async def _open(request: Request, body: Body) -> tuple[pb.JobSettings, AsyncIterator[bytes]]:
+    """What the job should be, and its photo, not read yet."""
+    fields, photo = request.query_params.multi_items(), body.pieces()
+    content_type = request.headers.get("content-type", "")
+    if is_form(content_type):
+        form = Form(content_type, body)
+        await form.read_fields()
+        fields, photo = fields + form.fields, form.photo()
+    return job_settings(fields, request.headers.get("idempotency-key", "")), photo
+
+
+async def _send(upstream: Upstream, settings: pb.JobSettings, photo: AsyncIterator[bytes], passed: Any) -> pb.Job:
+    call = upstream.api.UploadJob(metadata=passed)
+    try:
+        await _write(call, pb.UploadJobRequest(settings=settings))
+        async for piece in photo:
+            for start in range(0, len(piece), MAX_PART_BYTES):
+                await _write(call, pb.UploadJobRequest(chunk=piece[start : start + MAX_PART_BYTES]))
+        await _write(call, None)
+        async with asyncio.timeout(ANSWER_SECONDS):
+            answer: pb.UploadJobResponse = await answered(call)
+        return answer.job
+    except TimeoutError as error:
+        raise Problem(504, "The service did not answer in time: try again.") from error
+    finally:
+        call.cancel()
+
+
+async def _write(call: Any, message: pb.UploadJobRequest | None) -> None:
+    """One message, or the end. Raises Problem with the service's answer when it has answered already."""
+    try:
+        await (call.done_writing() if message is None else call.write(message))
+    except (grpc.aio.AioRpcError, asyncio.InvalidStateError) as error:
+        await answered(call)
+        raise Problem(502, "The service took the photo before its end.") from error

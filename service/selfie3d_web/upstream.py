@@ -1,0 +1,90 @@
+"""The service behind the door: one channel, and what of a request travels on to it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from starlette.requests import Request
+
+from selfie3d.v1 import reconstruction_pb2_grpc as rpc
+from selfie3d_jobs import ConfigError
+from selfie3d_jobs.trace import TRACEPARENT
+from selfie3d_web.config import WebConfig
+from selfie3d_web.problem import Problem
+
+CALL_SECONDS = 30.0  # for a call that the service answers at once
+HEALTH_SECONDS = 2.0
+CHANNEL_OPTIONS = [
+    ("grpc.max_receive_message_length", 8 << 20),  # a page of jobs has up to 3 MiB
+    ("grpc.enable_retries", 0),
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.max_reconnect_backoff_ms", 2000),  # a service that comes back is found at once
+]
+Metadata = tuple[tuple[str, str], ...]
+Answer = TypeVar("Answer")
+
+
+class Upstream:
+    """The service. `api` has its nine methods."""
+
+    def __init__(self, config: WebConfig) -> None:
+        """Connects with the first call. Raises ConfigError when a certificate cannot be read."""
+        self._channel = _open(config)
+        self.api: Any = rpc.ReconstructionServiceStub(self._channel)  # type: ignore[no-untyped-call]
+        self._health: Any = health_pb2_grpc.HealthStub(self._channel)
+
+    async def is_serving(self) -> bool:
+        """Whether the service takes jobs and has workers for them."""
+        try:
+            answer = await self._health.Check(health_pb2.HealthCheckRequest(), timeout=HEALTH_SECONDS)
+        except grpc.aio.AioRpcError:
+            return False
+        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+    async def close(self) -> None:
+        """End all calls."""
+        await self._channel.close()
+
+
+async def answered(call: Awaitable[Answer]) -> Answer:
+    """The call's answer. Raises Problem."""
+    try:
+        return await call
+    except grpc.aio.AioRpcError as error:
+        raise Problem.of_call(error) from error
+
+
+def metadata(request: Request) -> Metadata:
+    """Who calls, and in which trace. Raises Problem for a header that gRPC cannot carry."""
+    passed = []
+    authorization = request.headers.get("authorization")
+    if authorization is not None:
+        if not (authorization.isascii() and authorization.isprintable()):
+            raise Problem(400, "The authorization header must be printable ASCII.")
+        passed.append(("authorization", authorization))
+    traceparent = request.headers.get("traceparent", "")
+    if TRACEPARENT.fullmatch(traceparent):
+        passed.append(("traceparent", traceparent))
+    return tuple(passed)
+
+
+def _open(config: WebConfig) -> grpc.aio.Channel:
+    if config.server_ca is None:
+        return grpc.aio.insecure_channel(config.server, CHANNEL_OPTIONS)
+    credentials = grpc.ssl_channel_credentials(
+        _read(config.server_ca),
+        private_key=_read(config.server_key) if config.server_key else None,
+        certificate_chain=_read(config.server_certificate) if config.server_certificate else None,
+    )
+    return grpc.aio.secure_channel(config.server, credentials, CHANNEL_OPTIONS)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
