@@ -13,7 +13,7 @@ import pytest
 import redis
 
 from selfie3d import Client
-from selfie3d_cli.doctor_checks import OLDEST_REDIS, Level, check_redis
+from selfie3d_cli.doctor_checks import OLDEST_REDIS, Severity, check_redis
 from selfie3d_cli.local_stack import LocalStack, StackConfig, free_address
 from selfie3d_cli.redis_server import version_of
 from tests.integration.conftest import OTHER_REDIS
@@ -84,4 +84,4 @@ def test_a_job_goes_all_the_way_over_it(other_redis: str, tmp_path: Path, monkey
         assert stack.redis_pid is None
         photo = make_photo(1)
         assert client.reconstruct(photo).mesh.data == make_mesh(photo)
-        assert Level.FAILURE not in {finding.level for finding in check_redis(other_redis, tmp_path)}
+        assert Severity.FAILURE not in {finding.level for finding in check_redis(other_redis, tmp_path)}

@@ -21,8 +21,8 @@ from selfie3d_cli.doctor_checks import (
     check_redis,
     judge_redis,
 )
-from selfie3d_cli.redis_log import AppendLog
 from selfie3d_cli.main import main
+from selfie3d_cli.redis_log import AppendLog
 
 ROOT = Path(__file__).parents[3]
 GOOD = {"redis_version": "7.4.1", "maxmemory_policy": "noeviction", "aof_enabled": 1, "maxmemory": 0}
