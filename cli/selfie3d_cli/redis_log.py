@@ -51,8 +51,8 @@ class AppendLog:
         upgrading = self.folder / NAME in listed and not (self.folder / NAME).exists()
         if listed and not upgrading and (self.data / NAME).exists():
             raise RedisDataError(
-                f"{self.data} holds {NAME} of an older server beside {self.folder.name} of a newer one, and Redis would "
-                "ignore the older: move away the one that is not wanted."
+                f"{self.data} holds {NAME} of an older server beside {self.folder.name} of a newer one, and Redis "
+                "would ignore the older: move away the one that is not wanted."
             )
 
     def sync(self) -> None:

@@ -32,14 +32,14 @@ class WebServer:
         self._config = config
         self._app = make_app(config)
         self.port = config.port
-        self._server: uvicorn.Server | None = None
+        self._server: uvicorn.WebServer | None = None
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         """Bind and start. Raises ConfigError."""
         listener = self._bind()
         self.port = listener.getsockname()[1]
-        self._server = Server(self._uvicorn_config())
+        self._server = WebServer(self._uvicorn_config())
         self._task = asyncio.create_task(self._server.serve([listener]))
         while not self._server.started and not self._task.done():
             await asyncio.sleep(0.01)
@@ -92,7 +92,7 @@ class WebServer:
         return settings
 
 
-class Server(uvicorn.Server):
+class WebServer(uvicorn.WebServer):
     """Leaves signals to the process that runs it."""
 
     @contextmanager

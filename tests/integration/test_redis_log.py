@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 import redis
 
-from selfie3d_cli import redis_log
 from selfie3d_cli.errors import RedisDataError, RedisStartError, RedisSyncError
 from selfie3d_cli.redis_log import AppendLog
 from selfie3d_cli.redis_server import RedisServer
@@ -44,7 +43,7 @@ def synced(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         fsync(descriptor)
         inodes.append(os.fstat(descriptor).st_ino)
 
-    monkeypatch.setattr(redis_log.os, "fsync", record)
+    monkeypatch.setattr(os, "fsync", record)
     return inodes
 
 
@@ -62,7 +61,7 @@ def inodes(log: AppendLog) -> set[int]:
 
 def test_the_files_are_those_that_the_server_has_open(server: RedisServer, client: redis.Redis) -> None:
     client.set("job", "kept")
-    opened = {Path(os.readlink(link)) for link in Path(f"/proc/{server.pid}/fd").iterdir()}
+    opened = {link.readlink() for link in Path(f"/proc/{server.pid}/fd").iterdir()}
     assert server.append_log.files()[-1] in opened
     assert b"kept" in server.append_log.files()[-1].read_bytes()
     assert {*server.append_log.files(), server.append_log.manifest} == set(server.append_log.folder.iterdir())
@@ -90,7 +89,8 @@ def test_a_rewrite_in_the_middle_of_a_sync_starts_it_again(
     server: RedisServer, client: redis.Redis, synced: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The manifest has been read, and before the first of its files is opened all of them are replaced."""
-    open_file, rewrites = os.open, []
+    open_file = os.open
+    rewrites: list[Path] = []
 
     def open_late(path: Path, flags: int) -> int:
         if threading.current_thread() is threading.main_thread() and len(rewrites) < 2:
@@ -98,7 +98,7 @@ def test_a_rewrite_in_the_middle_of_a_sync_starts_it_again(
             rewrite(client, server.append_log)
         return open_file(path, flags)
 
-    monkeypatch.setattr(redis_log.os, "open", open_late)
+    monkeypatch.setattr(os, "open", open_late)
     server.append_log.sync()
     assert len(set(rewrites)) == 2
     assert set(synced) >= inodes(server.append_log)
@@ -123,11 +123,11 @@ def test_writes_of_a_running_rewrite_are_synced(server: RedisServer, client: red
 def test_a_log_that_cannot_be_synced_is_an_error_that_is_seen(
     server: RedisServer, failure: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def fail(descriptor: int) -> None:
+    def fail(_: int) -> None:
         raise OSError(5, failure)
 
     if failure == "the disk is broken":
-        monkeypatch.setattr(redis_log.os, "fsync", fail)
+        monkeypatch.setattr(os, "fsync", fail)
     else:
         server.append_log.folder.rename(server.data / "elsewhere")
     caplog.set_level(logging.ERROR)
@@ -153,8 +153,14 @@ def old_server(data: Path) -> Path:
     assert spec.origin is not None
     data.mkdir(exist_ok=True)
     address = data / "old.sock"
-    command = [Path(spec.origin).parent / "bin" / "redis-server", "--port", "0", "--unixsocket", address]
-    options = ["--dir", data, "--appendonly", "yes", "--save", "", "--logfile", data / "old.log"]
+    command: list[str | Path] = [
+        Path(spec.origin).parent / "bin" / "redis-server",
+        "--port",
+        "0",
+        "--unixsocket",
+        address,
+    ]
+    options: list[str | Path] = ["--dir", data, "--appendonly", "yes", "--save", "", "--logfile", data / "old.log"]
     with subprocess.Popen([*command, *options]) as process, redis.Redis(unix_socket_path=str(address)) as client:
         eventually(lambda: answers(client), "Redis 6.2 answers")
         client.set("rewritten", "kept")
@@ -218,7 +224,7 @@ def test_a_file_that_the_manifest_lists_and_is_not_there_is_refused(tmp_path: Pa
         client.set("job", "kept")
         rewrite(client, server.append_log)
     server.append_log.files()[0].unlink()
-    with pytest.raises(RedisStartError, match="base.rdb"):
+    with pytest.raises(RedisStartError, match=r"base\.rdb"):
         server.start()
 
 

@@ -1,4 +1,4 @@
-"""The oldest Redis that is supported, and the one that Debian 12 brings: the job store's tests and a whole job on each."""
+"""The oldest Redis that is supported and the one of Debian 12: the job store's tests and a whole job on each."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def other_redis(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
     binary = redis_6_2() if request.param == (6, 2) else redis_7()
     assert version_of(binary)[: len(request.param)] == request.param
     port, data = free_port(), tmp_path_factory.mktemp("other-redis")
-    command = [binary, "--port", str(port), "--bind", "127.0.0.1", "--dir", data, "--save", ""]
+    command: list[str | Path] = [binary, "--port", str(port), "--bind", "127.0.0.1", "--dir", data, "--save", ""]
     with subprocess.Popen([*command, "--appendonly", "yes", "--logfile", data / "redis.log"]) as process:
         url = f"redis://127.0.0.1:{port}/0"
         eventually(lambda: answers(url), "Redis answers")

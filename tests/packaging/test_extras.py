@@ -145,7 +145,17 @@ def worker(environment: Environment) -> Path:
 def test_the_worker_alone_makes_a_mesh_in_its_process(worker: Path, tmp_path: Path) -> None:
     python, photo = worker, tmp_path / "me.jpg"
     photo.write_bytes(astronaut())
-    command = [python, "-m", "selfie3d_cli", "reconstruct", "--local", photo, "-o", tmp_path / "me.ply", "--json"]
+    command: list[str | Path] = [
+        python,
+        "-m",
+        "selfie3d_cli",
+        "reconstruct",
+        "--local",
+        photo,
+        "-o",
+        tmp_path / "me.ply",
+        "--json",
+    ]
     assert json.loads(run(command, cwd=tmp_path))["status"] == "succeeded"
     assert (tmp_path / "me.ply").stat().st_size > 1_000_000
 
@@ -158,6 +168,6 @@ def test_the_training_on_top_of_the_worker_trains(
 ) -> None:
     python, config = environment("train", worker), tmp_path / "tiny.json"  # the extra includes that of the worker
     config.write_text(json.dumps(TINY))
-    command = [python, "-m", "selfie3d_training", "--threads", "1", "train"]
+    command: list[str | Path] = [python, "-m", "selfie3d_training", "--threads", "1", "train"]
     run([*command, "--data", data, "--folder", tmp_path / "run", "--config", config], cwd=tmp_path)
     assert (tmp_path / "run" / "checkpoint.pt").is_file()

@@ -48,4 +48,4 @@ def test_an_event_is_the_same_from_the_stream_and_from_the_doorbell() -> None:
 
 
 def test_a_stage_of_a_later_version_is_none_of_ours() -> None:
-    assert Record.of(flat(FIELDS | {"stage": "polish"})).stage is None
+    assert Record.of(flat({**FIELDS, "stage": "polish"})).stage is None
