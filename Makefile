@@ -1,16 +1,18 @@
 # demo: photo in, mesh out. test: everything. unit: the quick part. The rest is for developers: see CONTRIBUTING.md.
 PYTHON ?= python3
 PHOTO ?=
+OPEN ?=
 DATA ?= data
 BIN = .venv/bin
 TOOLS = tests/tools/node_modules/.bin
+PAGE = service/selfie3d_web/page
 PROTO = selfie3d/v1/reconstruction.proto
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 
 demo: .venv/.demo
-	$(BIN)/selfie3d demo $(PHOTO)
+	$(BIN)/selfie3d demo $(if $(OPEN),--open) $(PHOTO)
 
-test: .venv/.dev .venv/redis-7/redis-server $(TOOLS)
+test: .venv/.dev .venv/redis-7/redis-server $(TOOLS) $(PAGE)/node_modules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy client service worker cli tests
@@ -32,10 +34,13 @@ soak: .venv/.dev
 train: .venv/.dev
 	$(BIN)/python -m selfie3d_training train --data $(DATA) --folder runs/default
 
+page: $(PAGE)/node_modules
+	node $(PAGE)/build.mjs
+
 protos: .venv/.dev
 	$(BIN)/python -m grpc_tools.protoc -Iprotos --python_out=client --pyi_out=client --grpc_python_out=client $(PROTO)
 
-.venv/.demo: WANTED = --editable '.[service,worker]'
+.venv/.demo: WANTED = --editable '.[service,worker,web]'
 .venv/.dev: WANTED = --editable '.[service,worker,web,otel,train,face-alignment]' --group dev
 .venv/.%: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -50,4 +55,8 @@ $(TOOLS): tests/tools/package.json
 	npm install --prefix tests/tools --no-audit --no-fund --silent
 	touch $@
 
-.PHONY: demo test unit audit bench soak train protos
+$(PAGE)/node_modules: $(PAGE)/package.json
+	npm install --prefix $(PAGE) --no-audit --no-fund --silent
+	touch $@
+
+.PHONY: demo test unit audit bench soak train page protos

@@ -6,6 +6,7 @@ import argparse
 import io
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,14 @@ from selfie3d.types.mesh_file import write_atomically
 from selfie3d_cli.errors import CommandError, ExtraMissingError
 from selfie3d_cli.local_stack import LocalStack, StackConfig, free_address
 from selfie3d_cli.outcome import PhotoFailedError
+from selfie3d_cli.page import page_address, page_url
 from selfie3d_cli.progress import ProgressView
 from selfie3d_cli.reconstruct import preview
 from selfie3d_cli.remote import RemoteBackend
+from selfie3d_cli.settings import from_environment
 
 OUTPUT = Path("out")
+LOOK = 0.5  # seconds between two looks at the children while the page is open
 LAST_LINES = 30  # of the children, shown when something fails
 
 
@@ -29,6 +33,7 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser("demo", help="start everything, reconstruct one photo, stop everything")
     parser.add_argument("photo", nargs="?", type=Path, metavar="PHOTO", help="default: the astronaut of scikit-image")
     parser.add_argument("-o", "--output", type=Path, default=OUTPUT, metavar="FOLDER", help="default: %(default)s")
+    parser.add_argument("--open", action="store_true", help="stay up with the page until Ctrl-C")
     parser.set_defaults(run=run)
 
 
@@ -40,12 +45,17 @@ def run(args: argparse.Namespace) -> int:
     lines: list[str] = []
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="selfie3d-") as data:
-        config = StackConfig(Path(data), free_address(), workers=1)
+        web = page_address(from_environment(), console.print) if args.open else ""
+        config = StackConfig(Path(data), free_address(), workers=1, web=web)
         try:
             with console.status("starting Redis, the service and a worker"), LocalStack(config, lines.append) as stack:
                 stack.await_ready()
                 console.print(f"ready at {config.listen} after {time.monotonic() - started:.1f} s")
                 result = _reconstruct(photo, name, config.listen)
+                if config.web:
+                    _report(console, _write(result.faces[0], args.output, name), result.seconds)
+                    _stay_up(console, stack)
+                    return 0
         except PhotoFailedError as failure:
             raise CommandError(f"{args.photo or name}: {failure} ({failure.reason})") from failure
         except CommandError:
@@ -53,6 +63,15 @@ def run(args: argparse.Namespace) -> int:
             raise
     _report(console, _write(result.faces[0], args.output, name), result.seconds)
     return 0
+
+
+def _stay_up(console: Console, stack: LocalStack) -> None:
+    """Until Ctrl-C."""
+    console.print(f"the page: {page_url(stack.config.web)}  (Ctrl-C stops everything)")
+    with suppress(KeyboardInterrupt):
+        while True:
+            time.sleep(LOOK)
+            stack.revive()
 
 
 def _reconstruct(photo: bytes, name: str, address: str) -> Result:

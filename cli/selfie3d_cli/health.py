@@ -7,7 +7,7 @@ import socket
 from typing import Any
 
 from selfie3d_cli.errors import ExtraMissingError
-from selfie3d_cli.settings import from_environment
+from selfie3d_cli.settings import DEFAULT_WEB_LISTEN, from_environment
 
 ANSWER_SECONDS = 3.0
 SERVING = "SERVING"  # grpc.health.v1
@@ -18,13 +18,17 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser("health", help="exit with 0 when the service, or this host's worker, is well")
     parser.add_argument("--server", metavar="HOST:PORT", help="default: the port of SELFIE3D_LISTEN on this host")
     parser.add_argument("--worker", action="store_true", help="ask Redis whether a worker of this host reports in")
+    parser.add_argument("--web", action="store_true", help="ask the web process of this host")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print one line; 0 when well, else 1."""
     try:
-        well, text = _worker() if args.worker else _service(args.server or _own_address())
+        if args.web:
+            well, text = _web(from_environment().web_listen or DEFAULT_WEB_LISTEN)
+        else:
+            well, text = _worker() if args.worker else _service(args.server or _own_address())
     except ModuleNotFoundError as error:
         raise ExtraMissingError.for_extra("service", error.name) from error
     print(text)
@@ -70,6 +74,12 @@ def _service(address: str) -> tuple[bool, str]:
     status = serving_status(address, wait=True)
     well = status in {SERVING, "NOT_SERVING"}
     return well, f"{address} answers and is {status}" if well else f"{address} does not answer: {status}"
+
+
+def _web(listen: str) -> tuple[bool, str]:
+    """Whether the port of the page is open; whether jobs are taken is what /readyz tells."""
+    address = f"127.0.0.1:{listen.rpartition(':')[2]}"
+    return (True, f"{address} listens") if listens(address) else (False, f"{address} does not listen")
 
 
 def _worker() -> tuple[bool, str]:

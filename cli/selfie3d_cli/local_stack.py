@@ -32,6 +32,7 @@ class StackConfig:
     listen : HOST:PORT of the service
     workers : how many processes
     redis_url : another Redis to use; empty: the embedded one
+    web : HOST:PORT of the page; empty: none
     worker_command : what a worker is started with
     """
 
@@ -39,6 +40,7 @@ class StackConfig:
     listen: str
     workers: int
     redis_url: str = ""
+    web: str = ""
     worker_command: Sequence[str] = selfie3d("worker")
 
 
@@ -57,14 +59,16 @@ class LocalStack:
         if "SELFIE3D_LOG_FORMAT" not in os.environ:
             env["SELFIE3D_LOG_FORMAT"] = "text"  # people read along here
         self._service = Child("service", selfie3d("serve"), env, write)
+        env_web = env | {"SELFIE3D_WEB_LISTEN": config.web, "SELFIE3D_SERVER": reachable(config.listen)}
+        self._web = [Child("web", selfie3d("web"), env_web, write)] if config.web else []
         names = [f"worker-{number + 1}" for number in range(config.workers)]
         self._workers = [Child(name, config.worker_command, env, write) for name in names]
         self._short_lives: dict[str, int] = {}
 
     @property
     def children(self) -> list[Child]:
-        """The service and the workers."""
-        return [self._service, *self._workers]
+        """The service, the page and the workers."""
+        return [self._service, *self._web, *self._workers]
 
     @property
     def redis_pid(self) -> int | None:
@@ -79,14 +83,14 @@ class LocalStack:
             child.start()
 
     def await_ready(self, stopping: Callable[[], bool] = bool) -> bool:
-        """Wait until the service says SERVING: Redis answers and a worker has its weights verified.
+        """Wait until the service says SERVING, as Redis answers and a worker has verified its weights, and the page is up.
 
         stopping : looked at while waiting; when it is true the answer is False
 
         Raises StackError when a child ends before that, or READY_TIMEOUT passes; RedisSyncError.
         """
         deadline = time.monotonic() + READY_TIMEOUT
-        while not is_ready(self.config.listen):
+        while not (is_ready(self.config.listen) and (not self.config.web or listens(reachable(self.config.web)))):
             if stopping():
                 return False
             if self._redis is not None:
@@ -115,11 +119,11 @@ class LocalStack:
                 self.revive_child(child)
 
     def stop(self) -> bool:
-        """Drain: the service first, so that nothing new comes in, then the workers, Redis last.
+        """Drain: the service and the page first, so that nothing new comes in, then the workers, Redis last.
 
         Whether everything ended by itself, with exit code 0 and in time.
         """
-        clean = self._end([self._service], SERVICE_DRAIN)
+        clean = self._end([*self._web, self._service], SERVICE_DRAIN)
         clean = self._end(self._workers, WORKER_DRAIN) and clean
         if self._redis is not None:
             self._redis.stop()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 DEFAULT_LISTEN = "127.0.0.1:50051"
+DEFAULT_WEB_LISTEN = "127.0.0.1:8080"
 DEFAULT_SERVER = "localhost:50051"
 FINDER = "SELFIE3D_FACE_ALIGNMENT_"  # WEIGHTS, LANDMARKS, DETECTOR, FLIP, as a worker reads them
 
@@ -20,6 +21,7 @@ class Settings:
     Attributes
     ----------
     finder_options : of the face-alignment finder, as `vrn.finder` takes them
+    web_listen : of the page; empty: DEFAULT_WEB_LISTEN, or the next free port
     log_format : None where none is set: each command then has its own default
     """
 
@@ -29,6 +31,9 @@ class Settings:
     listen: str = DEFAULT_LISTEN
     redis_url: str = field(default="", repr=False)  # may hold a password
     tls_certificate: str = ""
+    web_listen: str = ""
+    web_tls_certificate: str = ""
+    web_server_ca: str = ""
     model: str = "default"
     aligner: str = "bundled"
     device: str = "auto"
@@ -50,6 +55,9 @@ class Settings:
             listen=read("LISTEN", DEFAULT_LISTEN),
             redis_url=read("REDIS_URL"),
             tls_certificate=read("TLS_CERT"),
+            web_listen=read("WEB_LISTEN"),
+            web_tls_certificate=read("WEB_TLS_CERT"),
+            web_server_ca=read("WEB_SERVER_CA"),
             model=read("MODEL", cls.model),
             aligner=read("ALIGNER", cls.aligner),
             device=read("DEVICE", cls.device),

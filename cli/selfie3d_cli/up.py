@@ -1,4 +1,4 @@
-"""`selfie3d up`: embedded Redis, service and workers in one terminal."""
+"""`selfie3d up`: embedded Redis, service, workers and the page in one terminal."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 
 from selfie3d_cli.errors import UsageError
 from selfie3d_cli.local_stack import LocalStack, StackConfig
+from selfie3d_cli.page import page_address, page_url
 from selfie3d_cli.settings import DEFAULT_LISTEN, from_environment
 
 LOOK = 0.2  # seconds between two looks at the children
@@ -18,12 +19,13 @@ LOOK = 0.2  # seconds between two looks at the children
 
 def add_parser(subparsers: Any) -> None:
     """Declare the command."""
-    parser = subparsers.add_parser("up", help="run Redis, the service and workers in this terminal")
+    parser = subparsers.add_parser("up", help="run Redis, the service, workers and the page in this terminal")
     parser.add_argument(
         "--data", type=Path, default=from_environment().data, metavar="DIR", help="default: %(default)s"
     )
     parser.add_argument("--listen", metavar="HOST:PORT", help=f"default: SELFIE3D_LISTEN or {DEFAULT_LISTEN}")
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="worker processes, default: 1")
+    parser.add_argument("--no-web", action="store_true", help="without the page and HTTP")
     parser.set_defaults(run=run)
 
 
@@ -37,6 +39,7 @@ def run(args: argparse.Namespace) -> int:
         listen=args.listen or settings.listen,
         workers=args.workers,
         redis_url=settings.redis_url,
+        web="" if args.no_web else page_address(settings, say),
     )
     return keep_running(config)
 
@@ -49,6 +52,8 @@ def keep_running(config: StackConfig) -> int:
         stack.start()
         if stack.await_ready(stop.is_set):
             say(_ready_line(config))
+            if config.web:
+                say(f"selfie3d | the page: {page_url(config.web)}")
         while not stop.wait(LOOK):
             stack.revive()
         say("selfie3d | draining; once more ends it at once")

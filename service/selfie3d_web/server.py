@@ -39,7 +39,7 @@ class WebServer:
         """Bind and start. Raises ConfigError."""
         listener = self._bind()
         self.port = listener.getsockname()[1]
-        self._server = WebServer(self._uvicorn_config())
+        self._server = QuietServer(self._uvicorn_config())
         self._task = asyncio.create_task(self._server.serve([listener]))
         while not self._server.started and not self._task.done():
             await asyncio.sleep(0.01)
@@ -92,7 +92,7 @@ class WebServer:
         return settings
 
 
-class WebServer(uvicorn.WebServer):
+class QuietServer(uvicorn.Server):
     """Leaves signals to the process that runs it."""
 
     @contextmanager

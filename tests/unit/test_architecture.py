@@ -90,6 +90,7 @@ def test_every_package_of_the_tree_is_in_the_table() -> None:
         ("selfie3d", ["torch", "celery", "redis", "PIL", "skimage", "trimesh", "vrn"]),
         ("selfie3d_cli.main", ["torch", "celery", "redis", "vrn", "selfie3d_service"]),
         ("selfie3d_service", ["torch", "vrn", "skimage"]),
+        ("selfie3d_web.main", ["torch", "celery", "vrn", "PIL", "selfie3d_service"]),
         ("selfie3d_service.main", ["torch", "vrn", "skimage"]),
         ("vrn", ["celery", "redis", "grpc", "face_alignment", "cv2", "numba"]),
     ],

@@ -14,11 +14,12 @@ import yaml
 from selfie3d_cli.main import make_parser
 from selfie3d_jobs.env import from_environment, settings_of
 from selfie3d_service.config import ServiceConfig
+from selfie3d_web import WebConfig
 from selfie3d_worker.config import WorkerConfig
 
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
-CONFIGS = {"service": ServiceConfig, "worker": WorkerConfig}
+CONFIGS = {"service": ServiceConfig, "web": WebConfig, "worker": WorkerConfig}
 OURS = {name: service for name, service in COMPOSE["services"].items() if "build" in service}
 
 
@@ -70,11 +71,12 @@ def test_every_installed_extra_is_declared(name: str) -> None:
         assert set(wanted.split(",")) <= set(extras)
 
 
-def test_the_published_port_is_the_one_the_service_listens_on() -> None:
-    service = OURS["service"]
+@pytest.mark.parametrize(("name", "variable"), [("service", "SELFIE3D_LISTEN"), ("web", "SELFIE3D_WEB_LISTEN")])
+def test_the_published_port_is_the_one_that_is_listened_on(name: str, variable: str) -> None:
+    service = OURS[name]
     host, _, inside = service["ports"][0].rpartition(":")
-    assert service["environment"]["SELFIE3D_LISTEN"].endswith(f":{inside}")
-    assert f"EXPOSE {inside}" in dockerfile("service")
+    assert service["environment"][variable].endswith(f":{inside}")
+    assert f"EXPOSE {inside}" in dockerfile(name)
     assert host.startswith("127.0.0.1:"), "without TLS the port is published on loopback only"
 
 
@@ -92,7 +94,11 @@ def test_workers_come_in_a_cpu_and_a_gpu_profile() -> None:
 
 
 def test_a_stopped_container_has_time_to_drain() -> None:
-    limits = {"service": ServiceConfig().drain_seconds, "worker": WorkerConfig().jobs.time_limit_seconds}
+    limits = {
+        "service": ServiceConfig().drain_seconds,
+        "web": WebConfig().drain_seconds,
+        "worker": WorkerConfig().jobs.time_limit_seconds,
+    }
     for name in OURS:
         grace = OURS[name]["stop_grace_period"]
         seconds = int(grace[:-1]) * {"s": 1, "m": 60}[grace[-1]]
