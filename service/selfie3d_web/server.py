@@ -32,7 +32,7 @@ class WebServer:
         self._config = config
         self._app = make_app(config)
         self.port = config.port
-        self._server: uvicorn.WebServer | None = None
+        self._server: uvicorn.Server | None = None
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
