@@ -39,7 +39,7 @@ def job_settings(fields: Iterable[tuple[str, str]], request_id: str) -> pb.JobSe
     return settings
 
 
-def one_of(words: dict[str, int], name: str, value: str) -> int:
+def one_of(words: Mapping[str, int], name: str, value: str) -> int:
     """The number of a word. Raises Problem."""
     if value.lower() not in words:
         known = ", ".join(words)
