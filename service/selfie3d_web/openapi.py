@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor import FieldDescriptor
 
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d_jobs import Reason
@@ -16,7 +16,7 @@ from selfie3d_web.payload import enum_words
 from selfie3d_web.settings import DETAILS, FORMATS, PRIORITIES, STATES, SWITCHES
 
 PHOTO_TYPES = ("image/jpeg", "image/png", "image/webp", "application/octet-stream")
-Json = dict[str, Any]
+Json = dict[Any, Any]  # the numbers of statuses are keys, too, until they are written
 
 
 @cache
@@ -172,8 +172,8 @@ def _schemas() -> Json:
     return found | {"Problem": PROBLEM}
 
 
-def _describe(message: Descriptor, found: Json) -> None:
-    """The message's schema, and those of the messages in it, as payload.py writes them."""
+def _describe(message: Any, found: Json) -> None:
+    """The schema of a message (its Descriptor), and those of the messages in it, as payload.py writes them."""
     if message.name in found:
         return
     schema: Json = {"type": "object", "additionalProperties": False, "properties": {}, "required": []}
@@ -189,9 +189,9 @@ def _field(field: FieldDescriptor, found: Json) -> Json:
     if field.enum_type is not None:
         return _enum(enum_words(field.enum_type))
     if field.message_type is None:
-        return SCALARS[field.cpp_type]
+        return dict(SCALARS[field.cpp_type])
     if field.message_type.full_name in WELL_KNOWN:
-        return WELL_KNOWN[field.message_type.full_name]
+        return dict(WELL_KNOWN[field.message_type.full_name])
     _describe(field.message_type, found)
     return {"$ref": f"#/components/schemas/{field.message_type.name}"}
 
@@ -217,7 +217,7 @@ MESH_HEADERS = {
     name: {"schema": {"type": "string"}}
     for name in ("ETag", "Content-Disposition", "Content-Length", "Content-Range", "Accept-Ranges")
 }
-SCALARS = {
+SCALARS: dict[int, Json] = {
     FieldDescriptor.CPPTYPE_STRING: {"type": "string"},
     FieldDescriptor.CPPTYPE_BOOL: {"type": "boolean"},
     FieldDescriptor.CPPTYPE_DOUBLE: {"type": "number"},
@@ -227,7 +227,7 @@ SCALARS = {
     FieldDescriptor.CPPTYPE_UINT32: {"type": "integer", "minimum": 0},
     FieldDescriptor.CPPTYPE_UINT64: {"type": "integer", "minimum": 0},
 }
-WELL_KNOWN = {
+WELL_KNOWN: dict[str, Json] = {
     "google.protobuf.Timestamp": {"type": "string", "format": "date-time"},
     "google.protobuf.Duration": {"type": "number", "description": "Seconds."},
 }

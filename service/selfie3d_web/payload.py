@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
+from google.protobuf.descriptor import EnumDescriptor
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -31,7 +31,7 @@ def enum_words(enum: EnumDescriptor) -> dict[str, int]:
     return {value.name.removeprefix(prefix).lower(): value.number for value in enum.values if value.number}
 
 
-def _one(field: FieldDescriptor, value: Any) -> Any:
+def _one(field: Any, value: Any) -> Any:
     if field.enum_type is not None:
         return _word(field.enum_type, value)
     if isinstance(value, Timestamp):
