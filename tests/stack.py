@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -33,6 +34,15 @@ def eventually(look: Callable[[], Found | bool | None], what: str, bound: float 
             return found  # type: ignore[return-value]
         time.sleep(0.02)
     raise AssertionError(f"not within {bound} s: {what}")
+
+
+async def eventually_async(look: Callable[[], Awaitable[Found | bool | None]], what: str) -> Found:
+    """`eventually` for a `look` that is awaited."""
+    end = time.monotonic() + BOUND
+    while not (found := await look()):
+        assert time.monotonic() < end, f"not within {BOUND} s: {what}"
+        await asyncio.sleep(0.02)
+    return found  # type: ignore[return-value]
 
 
 def free_port() -> int:

@@ -195,7 +195,7 @@ def check_device() -> Iterator[Finding]:
 def check_weights() -> Iterator[Finding]:
     """Whether the models open: their weights are there and their checksums right."""
     try:
-        from vrn.finder import open_finder
+        from vrn.finder import load_finder
         from vrn.network import load_network
     except ModuleNotFoundError:
         return  # check_packages has said so
@@ -203,7 +203,7 @@ def check_weights() -> Iterator[Finding]:
     aligner = os.environ.get("SELFIE3D_ALIGNER") or "bundled"
     opened: dict[str, Callable[[], object]] = {
         model: partial(load_network, model),
-        aligner: partial(open_finder, aligner, **finder_options(aligner)),
+        aligner: partial(load_finder, aligner, **finder_options(aligner)),
     }
     for name, open_model in opened.items():
         try:

@@ -9,7 +9,7 @@ PREFIX = "SELFIE3D_FACE_ALIGNMENT_"  # WEIGHTS, LANDMARKS, DETECTOR, FLIP, as a 
 
 
 def finder_options(aligner: str) -> dict[str, Any]:
-    """The options of `vrn.finder.open_finder` for a finder; the bundled one has none."""
+    """The options of `vrn.finder.load_finder` for a finder; the bundled one has none."""
     if aligner != "face-alignment":
         return {}
     given = {name: os.environ.get(f"{PREFIX}{name.upper()}") for name in ("weights", "landmarks", "detector")}

@@ -71,7 +71,7 @@ def open_local(args: argparse.Namespace, options: Options) -> LocalBackend:
     """Load the models of --model, --aligner and --device. Raises ExtraMissingError, CommandError."""
     try:
         from vrn import Reconstructor, VrnError
-        from vrn.finder import open_finder
+        from vrn.finder import load_finder
         from vrn.network import load_network
         from vrn.pipeline import pick_device
     except ModuleNotFoundError as error:
@@ -81,7 +81,7 @@ def open_local(args: argparse.Namespace, options: Options) -> LocalBackend:
     aligner = args.aligner or settings.aligner
     try:
         network = Recorder(load_network(args.model or settings.model, device))
-        finder = open_finder(aligner, device=device, **settings.options_of(aligner))
+        finder = load_finder(aligner, device=device, **settings.options_of(aligner))
     except VrnError as error:
         raise CommandError(str(error)) from error
     except (ValueError, RuntimeError, AssertionError) as error:  # torch's, for a device that is not there

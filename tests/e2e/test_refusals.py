@@ -1,4 +1,4 @@
-"""What is not accepted: no job is queued, and the status says what to do (issue 2, point 7)."""
+"""What is not accepted: no job is queued, and the status says what to do."""
 
 from __future__ import annotations
 

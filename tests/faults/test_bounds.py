@@ -1,4 +1,4 @@
-"""The service says no in time: bounds, priorities, deadlines, cancelling (issue 5, point 3)."""
+"""The service says no in time: bounds, priorities, deadlines, cancelling."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SIGTERM drains, and a rolling restart goes unnoticed (issue 5, point 1)."""
+"""SIGTERM drains, and a rolling restart goes unnoticed."""
 
 from __future__ import annotations
 

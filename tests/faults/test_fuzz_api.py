@@ -1,4 +1,4 @@
-"""No bytes crash, hang or bloat the service: every request gets a status of the table (issue 5, point 4)."""
+"""No bytes crash, hang or bloat the service: every request gets a status of the table."""
 
 from __future__ import annotations
 

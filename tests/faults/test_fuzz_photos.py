@@ -1,4 +1,4 @@
-"""No bytes crash, hang or bloat the photo decoder: it answers with a photo or a PhotoError (issue 5, point 4)."""
+"""No bytes crash, hang or bloat the photo decoder: it answers with a photo or a PhotoError."""
 
 from __future__ import annotations
 

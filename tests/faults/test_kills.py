@@ -1,4 +1,4 @@
-"""kill -9 of a worker child, a worker parent and a service, with a job held at each stage (issue 5, point 1)."""
+"""kill -9 of a worker child, a worker parent and a service, with a job held at each stage."""
 
 from __future__ import annotations
 

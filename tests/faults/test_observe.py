@@ -1,4 +1,4 @@
-"""One can see what happens: metrics, logs, traces, health (issue 5, point 6), against real processes."""
+"""One can see what happens: metrics, logs, traces, health, against real processes."""
 
 from __future__ import annotations
 

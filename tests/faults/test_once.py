@@ -1,4 +1,4 @@
-"""Exactly one result: idempotent creation, second deliveries, late workers, photos that kill (issue 5, point 1)."""
+"""Exactly one result: idempotent creation, second deliveries, late workers, photos that kill."""
 
 from __future__ import annotations
 

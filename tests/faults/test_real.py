@@ -1,4 +1,4 @@
-"""The real pipeline under a kill: the network, its weights and a real photo (issue 5, point 1)."""
+"""The real pipeline under a kill: the network, its weights and a real photo."""
 
 from __future__ import annotations
 

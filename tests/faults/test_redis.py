@@ -1,4 +1,4 @@
-"""Redis killed, stopped, and nearly full (issue 5, points 1 and 3)."""
+"""Redis killed, stopped, and nearly full."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Photos and results are gone after their time, and no key is left behind (issue 5, point 2)."""
+"""Photos and results are gone after their time, and no key is left behind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""No one gets in who should not: TLS, tokens, scopes, owners, binding (issue 5, point 5), against real processes."""
+"""No one gets in who should not: TLS, tokens, scopes, owners, binding, against real processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Redis behind a password, an ACL and TLS; nothing is unpickled; secrets stay where they are (issue 5, point 5)."""
+"""Redis behind a password, an ACL and TLS; nothing is unpickled; secrets stay where they are."""
 
 from __future__ import annotations
 

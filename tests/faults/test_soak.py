@@ -1,4 +1,4 @@
-"""The long runs of `make soak`: a kill a second under load, and flatness over time (issue 5, point 2)."""
+"""The long runs of `make soak`: a kill a second under load, and flatness over time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many watchers at once, slow and reconnecting ones among them (issue 5, point 2)."""
+"""Many watchers at once, slow and reconnecting ones among them."""
 
 from __future__ import annotations
 

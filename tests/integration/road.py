@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
-from collections.abc import Callable
 from typing import Any
 
 import redis
@@ -63,15 +61,6 @@ def finish(store: Store, job_id: str, *files: bytes) -> Record:
 
 def get(store: Store, job_id: str) -> Record:
     return store.run(queries.get(job_id, queries.ANYONE))
-
-
-def eventually(look: Callable[[], Any], what: str) -> Any:
-    end = time.monotonic() + BOUND
-    while time.monotonic() < end:
-        if found := look():
-            return found
-        time.sleep(0.01)
-    raise AssertionError(f"not within {BOUND} s: {what}")
 
 
 class Keys:

@@ -29,6 +29,7 @@ from selfie3d_service.tokens import new_token
 from tests.integration.conftest import served
 from tests.integration.road import BOUND, LEASE, Keys, claim, finish, get, result, start
 from tests.integration.tiny import make_photo
+from tests.stack import eventually_async
 
 UNKNOWN = "0" * 32
 
@@ -62,14 +63,6 @@ def _details(status: status_pb2.Status) -> tuple[str, dict[str, Any]]:
                 found[kind.DESCRIPTOR.name] = message
     assert found["ErrorInfo"].domain == "selfie3d"
     return found["ErrorInfo"].reason, found
-
-
-async def eventually(look: Callable[[], Awaitable[Any]], what: str) -> Any:
-    end = asyncio.get_running_loop().time() + BOUND
-    while not (found := await look()):
-        assert asyncio.get_running_loop().time() < end, what
-        await asyncio.sleep(0.02)
-    return found
 
 
 async def test_created_and_read_a_job_is_the_same(api: Any) -> None:
@@ -300,7 +293,7 @@ async def test_uploads_and_streams_are_bounded_and_the_bound_is_given_free(servi
                 return error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
             return False
 
-        await eventually(is_refused, "the half upload holds the only place")
+        await eventually_async(is_refused, "the half upload holds the only place")
         half.cancel()
         job = None
         async with asyncio.timeout(BOUND):
@@ -405,14 +398,14 @@ async def test_health_follows_the_workers(api: Any, store: Store, keys: Keys) ->
         return look
 
     serving, not_serving = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
-    await eventually(is_status(not_serving), "no worker")
+    await eventually_async(is_status(not_serving), "no worker")
     store.run(maintenance.report(WorkerReport("host:1:2", verified=False, error="weights do not fit")))
     seen = store.run(maintenance.snapshot())
     assert (len(seen.workers), seen.ready) == (1, False)
     store.run(maintenance.report(WorkerReport("host:1:2", verified=True)))
-    await eventually(is_status(serving), "a verified worker")
+    await eventually_async(is_status(serving), "a verified worker")
     keys.score("seen", "host:1:2", 1)
-    await eventually(is_status(not_serving), "the worker was not heard of for long")
+    await eventually_async(is_status(not_serving), "the worker was not heard of for long")
 
 
 async def test_redis_away_is_told_within_a_second_and_heals(tmp_path: Path) -> None:
@@ -442,9 +435,9 @@ async def test_a_job_whose_publish_was_lost_is_published_by_any_service(
     config = dataclasses.replace(service_config.jobs, lease_seconds=1.0)
     async with served(dataclasses.replace(service_config, jobs=config)) as api:
         job = await create(api)
-        await eventually(lambda: asyncio.to_thread(keys.messages), "published")
+        await eventually_async(lambda: asyncio.to_thread(keys.messages), "published")
         keys.client.delete(keys.prefix + "interactive")
-        await eventually(lambda: asyncio.to_thread(keys.messages), "published again")
+        await eventually_async(lambda: asyncio.to_thread(keys.messages), "published again")
         assert keys.message()["headers"]["id"] == job.id
         assert get(store, job.id).attempt == 0
 
@@ -452,7 +445,7 @@ async def test_a_job_whose_publish_was_lost_is_published_by_any_service(
 async def test_the_message_is_the_id_and_the_trace_alone(api: Any, keys: Keys) -> None:
     parent = f"00-{'a' * 32}-{'b' * 16}-01"
     job = await create(api, metadata=(("traceparent", parent),))
-    await eventually(lambda: asyncio.to_thread(keys.messages), "published")
+    await eventually_async(lambda: asyncio.to_thread(keys.messages), "published")
     message = keys.message()
     assert message["content-type"] == "application/json"
     assert message["headers"]["traceparent"].split("-")[1] == "a" * 32

@@ -19,8 +19,9 @@ from selfie3d_jobs import JobsConfig, Record, Store, maintenance, queries
 from selfie3d_jobs.broker import create_app, publish
 from selfie3d_jobs.maintenance import Message
 from tests.integration import tiny
-from tests.integration.road import BOUND, Keys, eventually, get, new_job, reap, submit
+from tests.integration.road import BOUND, Keys, get, new_job, reap, submit
 from tests.integration.tiny import make_mesh, make_photo
+from tests.stack import eventually
 
 HOLD = "test-hold"
 

@@ -72,9 +72,9 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 
 def _finder(name: str) -> Finder:
-    from vrn.finder import open_finder
+    from vrn.finder import load_finder
 
-    return open_finder(name)
+    return load_finder(name)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -17,6 +17,7 @@ from scipy.sparse import csr_matrix, identity
 from scipy.sparse.linalg import splu
 from scipy.spatial import cKDTree
 
+from selfie3d.types.frames import upright
 from selfie3d_training.errors import DataError
 from selfie3d_training.raster import rasterise
 
@@ -156,10 +157,9 @@ class Head:
 
 def pose_matrix(scale: float, rotation: NDArray[np.floating], translation: NDArray[np.floating]) -> Floats:
     """The (4, 4) matrix from the head frame (cm) to the picture frame (px) of a fit of labels.npz."""
-    flip = np.array([1.0, -1.0, 1.0])
     matrix = np.eye(4)
-    matrix[:3, :3] = float(scale) * flip[:, None] * np.asarray(rotation, np.float64)
-    matrix[:3, 3] = flip * np.asarray(translation, np.float64)
+    matrix[:3, :3] = float(scale) * upright(np.asarray(rotation, np.float64).T).T
+    matrix[:3, 3] = upright(np.asarray(translation, np.float64))
     return matrix
 
 

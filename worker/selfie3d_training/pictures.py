@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from selfie3d.types.frames import CROP_CENTRE, CROP_SIZE, DEPTH_RANGE
 from selfie3d_training.metrics import Surface
 from selfie3d_training.photos import Image
-from selfie3d_training.raster import EMPTY, rasterise, vertex_normals
+from selfie3d_training.raster import EMPTY, rasterise
 from selfie3d_training.train import TERMS
+from vrn.meshing.normals import vertex_normals
 
 Floats = NDArray[np.float64]
 

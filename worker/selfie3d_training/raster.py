@@ -1,4 +1,7 @@
-"""Rasterisation in numba: which triangle each pixel of a picture shows."""
+"""Which triangle each pixel of a picture shows, in numba: turned views are made by the ten thousand.
+
+`vrn.render.render` does without numba, which the worker does not install, and delivers fragments instead of maps.
+"""
 
 from __future__ import annotations
 
@@ -44,21 +47,3 @@ def rasterise(
                     depth[y, x], shown[y, x] = z, t
                     weights[y, x, 0], weights[y, x, 1] = v, w
     return depth, shown, weights
-
-
-@numba.njit(cache=True)
-def vertex_normals(vertices: NDArray[np.float64], triangles: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(v, 3) float64 - unit normals, outwards for triangles that are counter-clockwise from outside (y up)."""
-    normals = np.zeros((len(vertices), 3))
-    for t in range(len(triangles)):
-        a, b, c = vertices[triangles[t, 0]], vertices[triangles[t, 1]], vertices[triangles[t, 2]]
-        u, v = b - a, c - a
-        nx, ny, nz = u[1] * v[2] - u[2] * v[1], u[2] * v[0] - u[0] * v[2], u[0] * v[1] - u[1] * v[0]
-        for k in range(3):
-            i = triangles[t, k]
-            normals[i, 0] += nx
-            normals[i, 1] += ny
-            normals[i, 2] += nz
-    for i in range(len(normals)):
-        normals[i] /= max(np.sqrt((normals[i] ** 2).sum()), 1e-9)
-    return normals

@@ -18,8 +18,9 @@ from tqdm import tqdm
 from selfie3d.types.frames import Crop, transform
 from selfie3d_training.head import PIVOT_CM, Head, pose_matrix, yaw_degrees
 from selfie3d_training.photos import Ids, Image, Photos
-from selfie3d_training.raster import EMPTY, rasterise, vertex_normals
+from selfie3d_training.raster import EMPTY, rasterise
 from selfie3d_training.views import VIEW_SIZE, VIEWS_PER_FILE, TurnedView, write_views
+from vrn.meshing.normals import vertex_normals
 
 VISIBILITY_WIDTH = 200  # px of the picture in which hidden vertices are told from visible ones
 GRAZING, FACING = 0.15, 0.4  # cosine to the viewer at which texture starts to be used, is fully used
@@ -138,7 +139,7 @@ def _visibility(
     width, height = (int(v) + 3 for v in small[:, :2].max(0))
     depth = rasterise(small, head.triangles, height, width)[0]
     x, y = np.clip(np.rint(small[:, :2]).astype(np.int64), 0, [width - 1, height - 1]).T
-    facing = vertex_normals(vertices.astype(np.float64), head.triangles) @ (matrix[2, :3] / scale)
+    facing = vertex_normals(vertices, head.triangles) @ (matrix[2, :3] / scale)
     inside = (on_photo[:, :2] > 1).all(1) & (on_photo[:, :2] < np.array(size)[::-1] - 2).all(1)
     near = small[:, 2] > depth[y, x] - NEAR_CM * scale * shrink
     seen = np.clip((facing - GRAZING) / (FACING - GRAZING), 0, 1) * near * inside

@@ -21,7 +21,7 @@ class FaceAlignmentConfig:
     flip: bool = setting("SELFIE3D_FACE_ALIGNMENT_FLIP", False, "align the mirrored face, too: twice the time")
 
     def options(self) -> dict[str, Any]:
-        """For `vrn.finder.open_finder`."""
+        """For `vrn.finder.load_finder`."""
         return asdict(self) | {"weights": self.weights or None}
 
 

@@ -15,7 +15,7 @@ from selfie3d_photo import MEBIBYTE, Limits
 from selfie3d_worker.config import WorkerConfig
 from selfie3d_worker.model import Output
 from vrn import Reconstructor
-from vrn.finder import open_finder
+from vrn.finder import load_finder
 from vrn.network import LoadedNetwork, load_network
 from vrn.pipeline import pick_device
 
@@ -30,7 +30,7 @@ def open_reconstructor(config: WorkerConfig) -> VrnModel:
     network = load_network(config.model, device)
     network.field(np.zeros((CROP_SIZE, CROP_SIZE, 3), np.uint8))  # the first run is slow; no caller should wait for it
     options = config.face_alignment.options() if config.aligner == "face-alignment" else {}
-    finder = open_finder(config.aligner, device=device, **options)
+    finder = load_finder(config.aligner, device=device, **options)
     limits = Limits(max_decode_bytes=config.max_decode_mib * MEBIBYTE)
     return VrnModel(config.model, device, network, Reconstructor(network, finder, limits))
 

@@ -84,11 +84,11 @@ class Reconstructor:
 
         Raises WeightsError, BackendMissingError, and ValueError for a finder that there is not.
         """
-        from vrn.finder import open_finder  # here, because torch takes its time
+        from vrn.finder import load_finder  # here, because torch takes its time
         from vrn.network import load_network
 
         place = pick_device(device)
-        return cls(load_network(model, place), open_finder(finder, device=place))
+        return cls(load_network(model, place), load_finder(finder, device=place))
 
     def reconstruct(
         self,

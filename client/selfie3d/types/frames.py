@@ -29,11 +29,13 @@ Source: Jackson et al., ICCV 2017, section 4 and the released ``run.m``.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+F = TypeVar("F", bound=np.floating[Any])
 
 CROP_SIZE = 192  # px, height and width of the network's picture
 FACE_SIZE = 90.0  # px of the crop, sqrt(w * h) of the 68-landmark box
@@ -122,6 +124,16 @@ class Crop:
 def transform(matrix: Floats, points: NDArray[np.floating]) -> Floats:
     """Apply an affine map: (4, 4) and (n, 3) -> (n, 3) float64."""
     return np.asarray(points @ matrix[:3, :3].T + matrix[:3, 3], np.float64)
+
+
+def upright(points: NDArray[F]) -> NDArray[F]:
+    """Points or directions (..., 3) of a frame whose y points down with y up, or back; its own inverse."""
+    return np.asarray(points * np.array([1, -1, 1]), points.dtype)
+
+
+def upright_rotation(rotation: NDArray[F]) -> NDArray[F]:
+    """A (3, 3) rotation of a frame whose y points down in the axes with y up, or back; its own inverse."""
+    return upright(upright(rotation).T).T
 
 
 def mesh_to_photo(origin_px: NDArray[np.floating], px_per_mm: float) -> Floats:

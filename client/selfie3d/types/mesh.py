@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selfie3d.types.errors import MeshUnreadable
+from selfie3d.types.frames import upright
 from selfie3d.types.mesh_file import MeshFile
 from selfie3d.types.ply import columns, read_ply
 from selfie3d.types.pose import Pose
@@ -116,7 +117,7 @@ class Mesh:
     @property
     def axes(self) -> NDArray[np.float64]:
         """(3, 3) float64 - the mesh's axes to the camera's (x right, y up, z to the viewer), a rotation."""
-        linear = np.diag([1.0, -1.0, 1.0]) @ self.mesh_to_photo[:3, :3]
+        linear = upright(self.mesh_to_photo[:3, :3].T).T
         return np.asarray(linear / np.cbrt(np.linalg.det(linear)))
 
     @property

@@ -18,7 +18,8 @@ from selfie3d_training.config import TrainConfig
 from selfie3d_training.dataset import Material
 from selfie3d_training.head import Head, pose_matrix
 from selfie3d_training.photos import encode
-from selfie3d_training.raster import rasterise, vertex_normals
+from selfie3d_training.raster import rasterise
+from vrn.meshing.normals import vertex_normals
 
 PHOTOS, SIDE = 24, 200
 RADII_CM = np.array([7.5, 10.0, 9.0])
@@ -69,7 +70,7 @@ def portrait(head: Head, vertices: np.ndarray, matrix: np.ndarray, rng: np.rando
     picture = wall(rng)
     placed = transform(matrix, vertices)
     _, shown, _ = rasterise(placed, head.triangles, SIDE, SIDE)
-    normals = vertex_normals(vertices.astype(np.float64), head.triangles)
+    normals = vertex_normals(vertices, head.triangles)
     seen = shown >= 0
     picture[seen] = 150 + 80 * normals[head.triangles[shown[seen], 0]]
     return picture.clip(0, 255).astype(np.uint8)

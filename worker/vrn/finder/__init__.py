@@ -1,6 +1,6 @@
 """Finds faces and their landmarks."""
 
 from vrn.finder.bundled import BundledFinder
-from vrn.finder.open import FINDERS, open_bundled, open_finder
+from vrn.finder.open import FINDERS, load_finder, open_bundled
 
-__all__ = ["FINDERS", "BundledFinder", "open_bundled", "open_finder"]
+__all__ = ["FINDERS", "BundledFinder", "load_finder", "open_bundled"]

@@ -20,7 +20,7 @@ FINDERS = ("bundled", "face-alignment")
 DETECTOR_WEIGHTS, ALIGNER_WEIGHTS = "finder-detector", "finder-aligner"
 
 
-def open_finder(name: str = "bundled", **options: Any) -> Finder:
+def load_finder(name: str = "bundled", **options: Any) -> Finder:
     """`bundled` or `face-alignment`, ready to run.
 
     options : those of `open_bundled`, or of `vrn.finder.face_alignment.FaceAlignmentFinder`

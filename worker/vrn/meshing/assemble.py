@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selfie3d.types import Mesh, Pose, Texture
-from selfie3d.types.frames import OUTER_EYE_CORNERS, OUTER_EYE_MM, mesh_to_photo, transform
+from selfie3d.types.frames import OUTER_EYE_CORNERS, OUTER_EYE_MM, mesh_to_photo, transform, upright
 from vrn.finder.face import AlignedFace
-from vrn.meshing.colour import Paint, upright
+from vrn.meshing.colour import Paint
 
 Floats = NDArray[np.float64]
 

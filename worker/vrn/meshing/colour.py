@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, Self, TypeVar
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,6 @@ from vrn.meshing.head_fit import Plane
 from vrn.meshing.visibility import View
 
 Floats32 = NDArray[np.float32]
-F = TypeVar("F", bound=np.floating[Any])
 
 MIRROR_TOLERANCE_PX = 6.0  # crop px between a mirrored point and the surface whose colour it takes
 FILL_CELL_PX = 5.0  # crop px, the finest lattice of the diffusion
@@ -174,8 +173,3 @@ def _mirrored(
     by_mirror, lent = np.zeros_like(seen), np.zeros_like(colours)
     by_mirror[at], lent[at] = weight * (1 - seen[at]), other
     return by_mirror, lent
-
-
-def upright(points: NDArray[F]) -> NDArray[F]:
-    """Crop coordinates with y up, a right-handed frame; its own inverse."""
-    return np.asarray(points * np.array([1, -1, 1]), points.dtype)

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selfie3d.types import Detail, Mesh, Options
-from selfie3d.types.frames import transform
+from selfie3d.types.frames import transform, upright
 from vrn.finder.face import AlignedFace
 from vrn.meshing.assemble import assemble, px_per_mm
-from vrn.meshing.colour import paint, upright
+from vrn.meshing.colour import paint
 from vrn.meshing.field import Field
 from vrn.meshing.head_fit import HeadFit, Plane
 from vrn.meshing.landmarks import nearest_vertices, register_depth

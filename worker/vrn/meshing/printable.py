@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_opening, map_coordinates
 
-from selfie3d.types.frames import Grid, transform
+from selfie3d.types.frames import Grid, transform, upright_rotation
 from vrn.errors import FieldError
 from vrn.meshing.field import Field
 from vrn.meshing.surface import closed
@@ -15,7 +15,6 @@ Floats = NDArray[np.float64]
 
 THICKNESS_MM = 4.0  # the least thickness, along depth and across
 BACK_AREA = 0.1  # the base goes where the cross-section has this share of its largest area
-_FLIP = np.diag([1.0, -1.0, 1.0])
 
 
 def relief(solid: Field, rotation: Floats, px_per_mm: float) -> tuple[Field, Floats]:
@@ -49,7 +48,7 @@ def _head_to_crop(solid: Field, rotation: Floats) -> Floats:
     """(4, 4) - turns about the middle of the solid."""
     middle = np.array(solid.grid.origin) + (np.array(solid.values.shape[::-1]) - 1) / 2 * solid.grid.step
     matrix = np.eye(4)
-    matrix[:3, :3] = _FLIP @ rotation @ _FLIP
+    matrix[:3, :3] = upright_rotation(rotation)
     matrix[:3, 3] = middle - matrix[:3, :3] @ middle
     return matrix
 

@@ -11,6 +11,7 @@ from skimage.measure import marching_cubes
 
 from selfie3d.types import Detail
 from selfie3d.types.frames import CROP_SIZE, DEPTH_RANGE, DEPTH_STEP, Grid
+from vrn.bspline import cubic_bspline
 from vrn.errors import FieldError
 from vrn.meshing.field import Field
 
@@ -116,17 +117,11 @@ def _resample(values: Floats32, grid: Grid, step_out: tuple[float, float, float]
         size, step = values.shape[2 - axis], grid.step[axis]
         count = max(round(size * step / out), 1)
         at = ((np.arange(count) + 0.5) * out / step) - 0.5  # in samples of the field
-        weights = _cubic_bspline((at[:, None] - np.arange(size)) * step / max(step, out))
+        weights = cubic_bspline((at[:, None] - np.arange(size)) * step / max(step, out))
         weights = (weights / weights.sum(1, keepdims=True)).astype(np.float32)
         values = np.moveaxis(np.tensordot(weights, values, (1, 2 - axis)), 0, 2 - axis)
         start.append(at[0])
     return _placed(np.ascontiguousarray(values), grid, start, step_out)
-
-
-def _cubic_bspline(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    x = np.abs(x)
-    near, far = 2 / 3 - x**2 + x**3 / 2, np.maximum(2 - x, 0) ** 3 / 6
-    return np.where(x < 1, near, far)
 
 
 def _close(values: Floats32, grid: Grid) -> tuple[Floats32, Grid]:

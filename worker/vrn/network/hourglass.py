@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from selfie3d.types.frames import Grid
+from vrn.bspline import cubic_bspline
 from vrn.network.config import HourglassConfig
 
 PICTURE_MEAN, PICTURE_SPREAD = 0.45, 0.25  # of RGB in 0..1 over ordinary photos
@@ -121,10 +122,7 @@ def spline_basis(config: HourglassConfig) -> NDArray[np.float32]:
     """(depths, coefficients) float32 - uniform cubic B-splines whose knots divide the field's depth evenly."""
     spans = config.coefficients - 3
     place = (np.arange(config.depths) + 0.5) / config.depths * spans  # in knots
-    distance = np.abs(place[:, None] - (np.arange(config.coefficients) - 1))
-    near = 2 / 3 - distance**2 + distance**3 / 2
-    far = (2 - np.minimum(distance, 2)) ** 3 / 6
-    return np.where(distance < 1, near, far).astype(np.float32)
+    return cubic_bspline(place[:, None] - (np.arange(config.coefficients) - 1)).astype(np.float32)
 
 
 def _double(x: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from selfie3d.types import Mesh
+from selfie3d.types.frames import upright
 
 Floats32 = NDArray[np.float32]
 
@@ -97,7 +98,7 @@ def render(
     samples = size * SUPERSAMPLING
     scale = samples / (2 * reach_mm)
     turned = mesh.vertices @ rotation.T.astype(np.float32)
-    points = turned * np.array([scale, -scale, scale], np.float32) + np.array([(samples - 1) / 2] * 2 + [0], np.float32)
+    points = upright(turned) * np.float32(scale) + np.array([(samples - 1) / 2] * 2 + [0], np.float32)
     fragments = rasterise(points, mesh.triangles, samples)
     pictures = []
     for grey in clay:

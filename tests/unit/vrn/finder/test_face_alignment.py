@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from vrn.errors import BackendMissingError, WeightsError
-from vrn.finder import open_finder
+from vrn.finder import load_finder
 from vrn.finder.face import Detection
 from vrn.finder.face_alignment import DETECTORS, DetectedBox, FaceAlignmentFinder, required_files
 
@@ -68,7 +68,7 @@ def _sure_of_some_places(network: Any, picture: NDArray[np.uint8]) -> Any:
 
 @pytest.fixture(scope="module")
 def finder(folder: Path) -> FaceAlignmentFinder:
-    found = open_finder("face-alignment", weights=folder, landmarks="2d", detector="sfd", batch=2)
+    found = load_finder("face-alignment", weights=folder, landmarks="2d", detector="sfd", batch=2)
     assert isinstance(found, FaceAlignmentFinder)
     return found
 
@@ -261,7 +261,7 @@ def test_a_detector_that_needs_another_package_names_it(monkeypatch: pytest.Monk
 @pytest.mark.parametrize(("argument", "value"), [("landmarks", "4d"), ("detector", "dlib")])
 def test_unknown_names_are_refused_with_the_known_ones(tmp_path: Path, argument: str, value: str) -> None:
     with pytest.raises(ValueError, match=f"{argument}: expected .*, found '{value}'"):
-        open_finder("face-alignment", weights=tmp_path, **{argument: value})
+        load_finder("face-alignment", weights=tmp_path, **{argument: value})
 
 
 def test_without_the_package_the_error_names_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -269,7 +269,7 @@ def test_without_the_package_the_error_names_what_to_install(monkeypatch: pytest
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "face_alignment", None)
     with pytest.raises(BackendMissingError, match=r"pip install 'selfie3d\[face-alignment\]'"):
-        open_finder("face-alignment", weights=tmp_path)
+        load_finder("face-alignment", weights=tmp_path)
 
 
 def test_the_default_path_imports_neither_the_package_nor_opencv_nor_numba() -> None:

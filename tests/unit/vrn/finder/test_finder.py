@@ -9,7 +9,7 @@ import skimage.transform
 import torch
 from numpy.typing import NDArray
 
-from vrn.finder import BundledFinder, open_finder
+from vrn.finder import BundledFinder, load_finder
 from vrn.finder.face import AlignedFace, Finder
 from vrn.finder.open import ALIGNER_WEIGHTS, DETECTOR_WEIGHTS
 from vrn.weights import file as weights
@@ -25,7 +25,7 @@ FACE_CENTRE = np.array([224.0, 133.0])
 @pytest.fixture(scope="module")
 def finder() -> BundledFinder:
     torch.manual_seed(0)
-    opened = open_finder()
+    opened = load_finder()
     assert isinstance(opened, BundledFinder)
     return opened
 
@@ -202,7 +202,7 @@ def test_the_crop_does_not_depend_on_how_exactly_the_face_was_detected(finder: B
 
 
 def test_the_finder_is_a_finder_and_its_weights_are_small_and_unharmed() -> None:
-    finder: Finder = open_finder("bundled", min_score=0.99999)
+    finder: Finder = load_finder("bundled", min_score=0.99999)
     assert finder.find(np.asarray(skimage.data.astronaut())) == []
     paths = [weights.bundled(name) for name in (DETECTOR_WEIGHTS, ALIGNER_WEIGHTS)]
     assert sum(path.stat().st_size for path in paths) <= 5_000_000

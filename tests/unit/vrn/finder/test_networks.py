@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from vrn.errors import WeightsError
-from vrn.finder import open_finder
+from vrn.finder import load_finder
 from vrn.finder.aligner import LOOSENESS, AlignerView, upright_view
 from vrn.finder.bundled import BundledFinder
 from vrn.finder.detector import Detector, decoded, strongest
@@ -160,7 +160,7 @@ def test_two_boxes_that_lead_to_one_face_give_one_and_non_faces_are_left_out() -
 
 def test_an_unknown_finder_is_refused_by_name() -> None:
     with pytest.raises(ValueError, match="bundled or face-alignment"):
-        open_finder("haar")
+        load_finder("haar")
 
 
 def test_weights_of_another_network_are_refused(tmp_path) -> None:  # type: ignore[no-untyped-def]
