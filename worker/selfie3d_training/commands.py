@@ -17,6 +17,7 @@ from selfie3d_training.errors import TrainingError
 from selfie3d_training.evaluate import cases, evaluate, report, summary, table, view_cases
 from selfie3d_training.export import export
 from selfie3d_training.finder.commands import add_finder_commands
+from selfie3d_training.guided.commands import add_guided_commands
 from selfie3d_training.head import Head
 from selfie3d_training.options import configured, run, run_options, views_of
 from selfie3d_training.photos import Photos
@@ -110,4 +111,5 @@ def _parser() -> argparse.ArgumentParser:
     measure.add_argument("--out", type=Path, default=Path("runs/evaluation"))
     measure.set_defaults(command=_evaluate)
     add_finder_commands(commands, run_)
+    add_guided_commands(commands, run_)
     return parser

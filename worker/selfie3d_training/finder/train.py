@@ -55,7 +55,7 @@ class Samples(Protocol):
 class FinderTask:
     """See `selfie3d_training.engine.Task`. Nothing is held out: `finder-evaluate` measures what was exported."""
 
-    def __init__(self, config: FinderTrainConfig, samples: Samples) -> None:
+    def __init__(self, config: RunConfig, samples: Samples) -> None:
         self.config, self.samples = config, samples
         self.network, self.terms = samples.network, samples.terms
 

@@ -1,0 +1,47 @@
+"""The head model of the training data in the compact form that travels with the worker."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from selfie3d_training.errors import DataError
+from selfie3d_training.head import Head
+
+
+def export_model(source: Path, target: Path) -> None:
+    """head_model.npz of the training data -> head.npz of `vrn.avatar`; half floats, nostrils closed."""
+    head = Head.load(source)
+    with np.load(source) as arrays:
+        if not {"triangle_part", "points478_vertices", "points478_weights"} <= set(arrays.files):
+            raise DataError(f"{source} lacks the parts of its triangles or the places of the 478 points")
+        parts = arrays["triangle_part"].astype(np.int8)
+        dense = arrays["points478_vertices"].astype(np.int16), arrays["points478_weights"].astype(np.float32)
+    shapes = np.concatenate([head.identity, head.expression]).reshape(-1, *head.neutral.shape)
+    np.savez_compressed(
+        target,
+        neutral=head.neutral,
+        triangles=head.triangles.astype(np.int16 if len(head.neutral) < 2**15 else np.int32),
+        parts=parts,
+        shapes=shapes.astype(np.float16),
+        identities=np.int64(len(head.identity)),
+        landmark_vertices=head.landmark_vertices.astype(np.int16),
+        landmark_weights=head.landmark_weights,
+        dense_vertices=dense[0],
+        dense_weights=dense[1],
+        mirror=mirror_of(head).astype(np.int16),
+    )
+
+
+def mirror_of(head: Head) -> NDArray[np.int64]:
+    """(v,) int64 - for each vertex the one at its place on the other side: a permutation that undoes itself.
+
+    The place is compared in the neutral head and in the shape that moves most, where the rings of the mouth part.
+    """
+    moving = head.expression[np.abs(head.expression).sum(1).argsort()[-3:]].reshape(3, -1, 3).sum(0)
+    place = np.concatenate([head.neutral, head.neutral + moving], 1)
+    flip = np.array([-1.0, 1.0, 1.0, -1.0, 1.0, 1.0])
+    return np.asarray(cKDTree(place).query(place * flip)[1], np.int64)

@@ -1,0 +1,121 @@
+"""A watertight morphable head: skull, ears, eyes with lids, a mouth with a cavity, neck.
+
+Head frame: cm, x to the subject's left, y up, z out of the face; the tip of the nose lies near (0, 0, 13).
+The numbers are derived from ICT-FaceKit (USC Institute for Creative Technologies, MIT licence, NOTICE.txt beside
+this file). Nostrils are closed by a membrane.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vrn.errors import WeightsError
+
+MODEL_FILE = Path(__file__).with_name("head.npz")
+CHIN = 8  # landmark
+UNDER_CHIN_CM = 1.6  # the neck is cut this far under the chin
+NECK_TILT = 0.12  # the cut rises this much per cm towards the back, where the neck of the model ends higher
+FACE_PART, HEAD_PART, EYE_PART, MOUTH_PART, CAP_PART = range(5)  # parts of the triangles
+
+Floats = NDArray[np.float64]
+Singles = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class HeadModel:
+    """Shapes of a head; a head is ``neutral + coefficients @ shapes``.
+
+    Attributes
+    ----------
+    neutral : (v, 3) float32 - cm, head frame
+    triangles : (t, 3) int64 - counter-clockwise seen from outside
+    parts : (t,) int8 - FACE_PART, HEAD_PART, EYE_PART, MOUTH_PART or CAP_PART
+    shapes : (k, v * 3) float32 - cm per unit: identities (standard deviations), then expressions (0..1)
+    identities : how many of the shapes are identities
+    landmark_vertices : (68, 3) int64 and landmark_weights : (68, 3) float32 - landmarks as barycentric points
+    dense_vertices, dense_weights : the same of the 478 points of the face mesh topology
+    mirror : (v,) int64 - for each vertex the one at its place on the other side
+    """
+
+    neutral: Singles
+    triangles: NDArray[np.int64]
+    parts: NDArray[np.int8]
+    shapes: Singles
+    identities: int
+    landmark_vertices: NDArray[np.int64]
+    landmark_weights: Singles
+    dense_vertices: NDArray[np.int64]
+    dense_weights: Singles
+    mirror: NDArray[np.int64]
+
+    @classmethod
+    def load(cls, path: Path | str = MODEL_FILE) -> HeadModel:
+        """Raises WeightsError when the file is missing or no head model."""
+        try:
+            with np.load(path) as arrays:
+                return cls(
+                    arrays["neutral"].astype(np.float32),
+                    arrays["triangles"].astype(np.int64),
+                    arrays["parts"].astype(np.int8),
+                    arrays["shapes"].astype(np.float32).reshape(len(arrays["shapes"]), -1),
+                    int(arrays["identities"]),
+                    arrays["landmark_vertices"].astype(np.int64),
+                    arrays["landmark_weights"].astype(np.float32),
+                    arrays["dense_vertices"].astype(np.int64),
+                    arrays["dense_weights"].astype(np.float32),
+                    arrays["mirror"].astype(np.int64),
+                )
+        except (OSError, KeyError, ValueError) as error:
+            raise WeightsError(f"{path} is no head model: {error}") from error
+
+    def vertices(self, coefficients: NDArray[np.floating]) -> Singles:
+        """(..., k) -> (..., v, 3) float32, cm, head frame."""
+        moved = coefficients.astype(np.float32) @ self.shapes
+        return np.asarray(self.neutral + moved.reshape(*coefficients.shape[:-1], -1, 3))
+
+    def landmarks(self, vertices: NDArray[np.floating]) -> NDArray[np.floating]:
+        """(..., v, 3) -> (..., 68, 3), in the frame of the vertices."""
+        corners = vertices[..., self.landmark_vertices, :]
+        return np.asarray((corners * self.landmark_weights[..., None]).sum(-2))
+
+    def dense(self, vertices: NDArray[np.floating]) -> NDArray[np.floating]:
+        """(..., v, 3) -> (..., 478, 3), in the frame of the vertices."""
+        corners = vertices[..., self.dense_vertices, :]
+        return np.asarray((corners * self.dense_weights[..., None]).sum(-2))
+
+    @cached_property
+    def landmark_shapes(self) -> tuple[Floats, Floats]:
+        """The landmarks of the neutral head, (68, 3), and of every shape, (k, 68, 3), both float64."""
+        shapes = self.shapes.reshape(len(self.shapes), -1, 3)
+        return self.landmarks(self.neutral).astype(np.float64), self.landmarks(shapes).astype(np.float64)
+
+    @cached_property
+    def _dense_shapes(self) -> dict[tuple[int, ...], tuple[Floats, Floats]]:
+        return {}
+
+    def dense_shapes(self, indices: tuple[int, ...]) -> tuple[Floats, Floats]:
+        """As `landmark_shapes` for some of the 478 points: (m, 3) and (k, m, 3) float64."""
+        if indices not in self._dense_shapes:
+            shapes = self.dense(self.shapes.reshape(len(self.shapes), -1, 3))[:, indices].astype(np.float64)
+            self._dense_shapes[indices] = self.dense(self.neutral)[list(indices)].astype(np.float64), shapes
+        return self._dense_shapes[indices]
+
+    def neck_plane(self, coefficients: NDArray[np.floating]) -> Floats:
+        """(4,) float64 - the cut through the neck: points with a x + b y + c z + d >= 0 belong to the head.
+
+        It follows the chin of the shape with its mouth shut.
+        """
+        neutral, shapes = self.landmark_shapes
+        chin = neutral[CHIN] + coefficients[: self.identities] @ shapes[: self.identities, CHIN]
+        return np.array([0.0, 1.0, NECK_TILT, -(chin[1] - UNDER_CHIN_CM) - NECK_TILT * chin[2]])
+
+
+@lru_cache(maxsize=1)
+def load_model() -> HeadModel:
+    """The head that comes with the package, read once."""
+    return HeadModel.load()

@@ -1,0 +1,189 @@
+"""Triangles to columns, in numpy: where rays along depth cross a mesh, what they see of it and what lies inside.
+
+Triangles are rasterised onto the columns with an exact top-left rule in fixed point, so that a ray through an edge or
+a vertex crosses exactly once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from selfie3d.types.frames import Grid
+from vrn.meshing.field import Field
+
+FIXED = 1024  # units of the fixed-point raster per column
+
+Floats = NDArray[np.float64]
+Singles = NDArray[np.float32]
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Crossings:
+    """Where the columns' rays cross the triangles of a mesh, m of them in no order.
+
+    Attributes
+    ----------
+    column : (m,) int64 - ``row * width + column``
+    triangle : (m,) int64
+    depth : (m,) float64 - in the vertices' unit
+    front : (m,) bool - the triangle faces the viewer: towards larger depths the ray leaves the mesh
+    weights : (m, 2) float64 - barycentric, of the triangle's second and third corner
+    """
+
+    column: Integers
+    triangle: Integers
+    depth: Floats
+    front: NDArray[np.bool_]
+    weights: Floats
+
+
+def crossings(vertices: NDArray[np.floating], triangles: Integers, height: int, width: int) -> Crossings:
+    """All crossings of a mesh with height x width rays.
+
+    vertices : (v, 3) float - x and y in columns, rays at the integers; depth grows towards the viewer
+    triangles : (t, 3) int64 - counter-clockwise seen from outside (y up)
+    """
+    fixed = np.rint(vertices[:, :2] * FIXED)
+    corners = fixed[triangles]  # (t, 3, 2) float64 that are whole numbers: their products are exact
+    x, y = corners[..., 0], corners[..., 1]
+    area = (x[:, 1] - x[:, 0]) * (y[:, 2] - y[:, 0]) - (y[:, 1] - y[:, 0]) * (x[:, 2] - x[:, 0])
+    left = np.maximum(np.ceil(x.min(1) / FIXED), 0).astype(np.int64)
+    right = np.minimum(np.floor(x.max(1) / FIXED), width - 1).astype(np.int64)
+    top = np.maximum(np.ceil(y.min(1) / FIXED), 0).astype(np.int64)
+    bottom = np.minimum(np.floor(y.max(1) / FIXED), height - 1).astype(np.int64)
+    hit = np.flatnonzero((right >= left) & (bottom >= top) & (area != 0))
+    left, top, area, x, y = left[hit], top[hit], area[hit], x[hit], y[hit]
+    across, down = right[hit] - left + 1, bottom[hit] - top + 1
+    counts = across * down
+    owner = np.repeat(np.arange(len(hit)), counts)
+    place = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
+    row, column = np.divmod(place, across[owner])
+    row += top[owner]
+    column += left[owner]
+    edges, least = _edges(x, y, np.sign(area))
+    values = [a[owner] * column + b[owner] * row + c[owner] for a, b, c in edges]
+    inside = np.logical_and.reduce([v >= low[owner] for v, low in zip(values, least, strict=True)])
+    owner, row, column = owner[inside], row[inside], column[inside]
+    size = np.abs(area[owner])
+    weights = np.stack([values[1][inside] / size, values[2][inside] / size], 1)
+    of = triangles[hit[owner]]
+    depth = vertices[:, 2][of].astype(np.float64)
+    depth = depth[:, 0] + weights[:, 0] * (depth[:, 1] - depth[:, 0]) + weights[:, 1] * (depth[:, 2] - depth[:, 0])
+    return Crossings(row * width + column, hit[owner], depth, area[owner] < 0, weights)
+
+
+def _edges(x: Floats, y: Floats, sign: Floats) -> tuple[list[tuple[Floats, Floats, Floats]], list[Floats]]:
+    """For the edge opposite each corner: a, b, c of ``a * column + b * row + c``, positive inside; and the least value
+    that still counts as inside: 0 on top and left edges, 1 on others."""
+    edges, least = [], []
+    for k in range(3):
+        i, j = (k + 1) % 3, (k + 2) % 3
+        ex, ey = (x[:, j] - x[:, i]) * sign, (y[:, j] - y[:, i]) * sign
+        edges.append((-ey * FIXED, ex * FIXED, ey * x[:, i] - ex * y[:, i]))
+        least.append(np.where((ey < 0) | ((ey == 0) & (ex > 0)), 0.0, 1.0))
+    return edges, least
+
+
+def foremost(found: Crossings, height: int, width: int) -> tuple[Integers, Singles, Singles]:
+    """What the viewer sees of a mesh: of the triangles that face the viewer the one nearest in each column.
+
+    Returns the triangle (height, width) int64, -1 where there is none, the barycentric weights of its second and third
+    corner (height, width, 2) and its depth (height, width), both float32 and 0 where there is none.
+    """
+    facing = np.flatnonzero(found.front)
+    order = facing[np.argsort(found.depth[facing], kind="stable")]  # the last one written stays
+    shown = np.full(height * width, -1, np.int64)
+    weights, depth = np.zeros((height * width, 2), np.float32), np.zeros(height * width, np.float32)
+    column = found.column[order]
+    shown[column], weights[column], depth[column] = found.triangle[order], found.weights[order], found.depth[order]
+    return shown.reshape(height, width), weights.reshape(height, width, 2), depth.reshape(height, width)
+
+
+def soft_occupancy(vertices: NDArray[np.floating], triangles: Integers, plane: Floats, grid: Grid) -> Field:
+    """How much of the space around each sample lies inside a closed mesh and on the positive side of a plane.
+
+    Rays along each of the three axes tell exactly how much of a sample's step lies inside on that axis. A sample takes
+    each axis by how much the surface near it faces along it, and neighbours are smoothed with 1, 2, 1, so that the
+    level 0.5 is the surface without steps, whichever way it faces.
+
+    vertices : (v, 3) float - in the frame of the grid; plane : (4,), a x + b y + c depth + d >= 0 is kept
+
+    Returns values 0..1 on the part of the grid around the mesh, with an empty layer on every side of it.
+    """
+    kept = vertices[vertices @ plane[:3] + plane[3] >= 0]
+    grid = _part(grid, kept.min(0), kept.max(0)) if len(kept) else grid
+    place = (vertices - np.array(grid.origin)) / np.array(grid.step)
+    inside = [
+        np.moveaxis(_along(place[:, order], triangles, *np.array(grid.shape)[list(axes)]), (0, 1, 2), axes)
+        for order, axes in AXES
+    ]
+    weights = [_squared_slope(inside[0] + inside[1] + inside[2], axis) for axis in range(3)]
+    total = weights[0] + weights[1] + weights[2] + np.float32(1e-6)
+    mixed = sum(weight * values for weight, values in zip(weights, inside, strict=True))
+    values = np.asarray((mixed + np.float32(1e-6) * inside[0]) / total, np.float32)
+    return Field(_smoothed(values * _kept(plane, grid)), grid, 0.5)
+
+
+# for rays along depth, y and x: the vertices' coordinates as (column, row, along), and the volume's axes of (along,
+# row, column)
+AXES = (([0, 1, 2], (0, 1, 2)), ([0, 2, 1], (1, 0, 2)), ([1, 2, 0], (2, 0, 1)))
+
+
+def _along(place: Floats, triangles: Integers, depth: int, height: int, width: int) -> Singles:
+    """(depth, height, width) float32 - how much of each sample's step along depth lies inside; place in samples."""
+    found = crossings(place, triangles, height, width)
+    at = np.clip(found.depth, -1.0, depth + 1.0) + 1.5  # in samples of a volume with a layer more at either end
+    sample = np.floor(at).astype(np.int64)
+    later = (at - sample).astype(np.float32)
+    sign = np.where(found.front, -1, 1).astype(np.float32)
+    change = np.zeros((depth + 4, height * width), np.float32)
+    np.add.at(change, (sample, found.column), sign * (1 - later))
+    np.add.at(change, (sample + 1, found.column), sign * later)
+    np.cumsum(change, axis=0, out=change)
+    return np.minimum(np.abs(change[1 : depth + 1]), 1).reshape(depth, height, width)
+
+
+def _squared_slope(values: Singles, axis: int) -> Singles:
+    """The squared difference over the neighbours along an axis, smoothed across it."""
+    for other in range(3):
+        if other != axis:
+            values = _smoothed(values, (other,))
+    slope = np.zeros_like(values)
+    source, target = np.moveaxis(values, axis, 0), np.moveaxis(slope, axis, 0)
+    target[1:-1] = source[2:] - source[:-2]
+    return np.asarray(slope * slope, np.float32)
+
+
+def _part(grid: Grid, low: Floats, high: Floats) -> Grid:
+    """The samples of a grid that the box from `low` to `high` touches, and three more on every side."""
+    origin, step, count = np.array(grid.origin), np.array(grid.step), np.array(grid.shape[::-1])
+    first = np.clip(np.floor((low - origin) / step).astype(np.int64) - 3, 0, count - 1)
+    last = np.clip(np.ceil((high - origin) / step).astype(np.int64) + 3, first, count - 1)
+    width, height, depth = (last - first + 1).tolist()
+    start = origin + step * first
+    return Grid((depth, height, width), (float(start[0]), float(start[1]), float(start[2])), grid.step)
+
+
+def _kept(plane: Floats, grid: Grid) -> Singles:
+    """(depth, height, width) float32 - how much of each sample's step lies on the positive side of the plane."""
+    z, y, x = (
+        (np.arange(count) * step + origin).astype(np.float32)
+        for count, step, origin in zip(grid.shape, grid.step[::-1], grid.origin[::-1], strict=True)
+    )
+    reach = np.float32(np.abs(plane[:3]) @ np.array(grid.step))
+    a, b, c, d = (plane / reach).astype(np.float32)
+    distance = (a * x)[None, None] + (b * y)[None, :, None] + (c * z + d)[:, None, None]
+    return np.asarray(np.clip(distance + np.float32(0.5), 0, 1), np.float32)
+
+
+def _smoothed(values: Singles, axes: tuple[int, ...] = (0, 1, 2)) -> Singles:
+    for axis in axes:
+        smooth = values * np.float32(0.5)
+        for target, source in ((slice(1, None), slice(None, -1)), (slice(None, -1), slice(1, None))):
+            np.moveaxis(smooth, axis, 0)[target] += np.moveaxis(values, axis, 0)[source] * np.float32(0.25)
+        values = smooth
+    return values

@@ -1,0 +1,155 @@
+"""The guided network ready to run: a photo and a face's landmarks to that person's whole head."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812 - the name everybody knows
+from numpy.typing import NDArray
+
+from selfie3d.types.frames import CROP_CENTRE, CROP_SIZE, Crop, Grid, transform
+from vrn.avatar.fit import HeadPose, fit_landmarks, fit_points
+from vrn.avatar.guide import COLUMNS, guide_maps, head_crops, to_columns
+from vrn.avatar.model import HeadModel, load_model
+from vrn.avatar.raster import crossings, foremost, soft_occupancy
+from vrn.crop import sample
+from vrn.errors import WeightsError
+from vrn.finder.dense import INDICES
+from vrn.meshing.field import Field
+from vrn.network.guided import Guide, GuidedHourglass, displaced
+from vrn.network.guided_config import FAMILY, GuidedConfig
+from vrn.weights import file as weights
+
+ROTATED_SIZE = 272  # px, a square in which the head crop may be turned by any angle
+FIT_STEPS = 3
+
+Floats = NDArray[np.float64]
+Singles = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class WholeHead:
+    """What the guided network makes of a face.
+
+    Attributes
+    ----------
+    vertices : (v, 3) float64 - the moved guide, head crop frame
+    plane : (4,) float64 - the cut through the neck, head crop frame; the positive side is kept
+    to_crop : (4, 4) float64 - photo frame to head crop frame
+    """
+
+    vertices: Floats
+    plane: Floats
+    to_crop: Floats
+
+    def field(self, triangles: NDArray[np.int64], columns: int) -> Field:
+        """The volume, occupancy 0..1 on a grid of so many columns and depths over the head crop."""
+        step = CROP_SIZE / columns
+        grid = Grid((columns,) * 3, ((step - 1) / 2,) * 3, (step,) * 3)
+        return soft_occupancy(self.vertices, triangles, self.plane, grid)
+
+
+class GuidedNetwork:
+    """A network with its weights and the head model that guides it."""
+
+    def __init__(self, module: GuidedHourglass, model: HeadModel, device: str = "cpu") -> None:
+        self.model = model
+        self._device = torch.device(device)
+        self._module = module.eval().requires_grad_(False).to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._neutral = torch.from_numpy(model.neutral).to(self._device)
+        self._shapes = torch.from_numpy(model.shapes).to(self._device)
+
+    def head(
+        self,
+        image: NDArray[np.uint8],
+        landmarks_px: NDArray[np.floating],
+        points_px: NDArray[np.floating] | None = None,
+    ) -> WholeHead:
+        """The head of a face.
+
+        image : (height, width, 3) uint8 RGB, photo frame
+        landmarks_px : (68, 3) float, photo frame; points_px : (160, 3) float, the dense aligner's, if there is one
+        """
+        pose = self._fit(landmarks_px, points_px)
+        to_crop = head_crops(pose)[0]
+        guide, vertices = self._guide(pose, to_crop)
+        maps = torch.from_numpy(guide_pictures(self.model, vertices))[None].to(self._device)
+        picture = torch.from_numpy(upright_picture(image, to_crop))[None].to(self._device) / 255
+        with torch.inference_mode():
+            answer = self._module(picture.contiguous(memory_format=torch.channels_last), maps, guide.code())
+            corrected = guide.corrected(answer.corrections)
+            moved = displaced(corrected.vertices(self._neutral, self._shapes), answer.displacement)
+        return WholeHead(moved[0].double().cpu().numpy(), self._neck(corrected), to_crop)
+
+    def guide(self, landmarks_px: NDArray[np.floating], points_px: NDArray[np.floating] | None = None) -> WholeHead:
+        """The guide alone, as `head` would start from it."""
+        pose = self._fit(landmarks_px, points_px)
+        to_crop = head_crops(pose)[0]
+        guide, vertices = self._guide(pose, to_crop)
+        return WholeHead(vertices, self._neck(guide), to_crop)
+
+    def _fit(self, landmarks_px: NDArray[np.floating], points_px: NDArray[np.floating] | None) -> HeadPose:
+        if points_px is None:
+            return fit_landmarks(self.model, landmarks_px[None], FIT_STEPS)
+        return fit_points(self.model, landmarks_px[None], points_px[None], INDICES, FIT_STEPS)
+
+    def _guide(self, pose: HeadPose, to_crop: Floats) -> tuple[Guide, Floats]:
+        matrix = to_crop @ pose.matrices()[0]
+        scale = float(np.cbrt(abs(np.linalg.det(matrix[:3, :3]))))
+        flip = np.array([1.0, -1.0, 1.0])
+        parts = ([scale], flip[None, :, None] * matrix[None, :3, :3] / scale, (flip * matrix[:3, 3])[None])
+        tensors = [torch.as_tensor(np.asarray(part, np.float32), device=self._device) for part in parts]
+        coefficients = torch.from_numpy(pose.coefficients.astype(np.float32)).to(self._device)
+        vertices = transform(matrix, self.model.vertices(pose.coefficients[0]))
+        return Guide(tensors[0], tensors[1], tensors[2], coefficients), vertices
+
+    def _neck(self, guide: Guide) -> Floats:
+        """The plane through the neck, (4,), head crop frame."""
+        scale, rotation, translation, coefficients = (
+            value[0].double().cpu().numpy()
+            for value in (guide.scale, guide.rotation, guide.translation, guide.coefficients)
+        )
+        pose = HeadPose(np.array([scale]), rotation[None], translation[None], coefficients[None])
+        return np.asarray(self.model.neck_plane(coefficients) @ np.linalg.inv(pose.matrices()[0]))
+
+
+def guide_pictures(model: HeadModel, vertices: Floats) -> Singles:
+    """(5, 96, 96) float32 - see `vrn.avatar.guide`; vertices : (v, 3) float64, head crop frame."""
+    found = crossings(to_columns(vertices), model.triangles, COLUMNS, COLUMNS)
+    shown, shares, depth = foremost(found, COLUMNS, COLUMNS)
+    return guide_maps(shown, shares, depth, model.triangles, model.neutral)
+
+
+def upright_picture(image: NDArray[np.uint8], to_crop: Floats) -> Singles:
+    """The head crop of a photo, (3, 192, 192) float32 RGB, 0..255.
+
+    image : (height, width, 3) uint8 - RGB, photo frame; to_crop : (4, 4) - a similarity
+    """
+    scale = float(np.hypot(to_crop[0, 0], to_crop[1, 0]))
+    centre = np.linalg.inv(to_crop)[:2] @ np.array([CROP_CENTRE, CROP_CENTRE, 0.0, 1.0])
+    wide = Crop(scale * CROP_SIZE / ROTATED_SIZE, (0.0, 0.0))
+    wide = Crop(wide.scale, (CROP_CENTRE - wide.scale * centre[0], CROP_CENTRE - wide.scale * centre[1]))
+    patch = torch.from_numpy(sample(image, wide, ROTATED_SIZE)).permute(2, 0, 1)[None]
+    turn = np.zeros((1, 2, 3), np.float32)
+    turn[0, :, :2] = to_crop[:2, :2].T / scale * (CROP_SIZE / ROTATED_SIZE)
+    grid = F.affine_grid(torch.from_numpy(turn), [1, 3, CROP_SIZE, CROP_SIZE], align_corners=False)
+    turned = F.grid_sample(patch, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    return np.asarray(turned[0].numpy())
+
+
+def untrained(model: HeadModel) -> GuidedNetwork:
+    """A network whose answer is, but for little, the guide."""
+    return GuidedNetwork(GuidedHourglass(GuidedConfig()), model)
+
+
+def load_guided(path: str | Path, device: str = "cpu") -> GuidedNetwork:
+    """Bundled weights by name, or a file. Raises WeightsError."""
+    loaded = weights.load(weights.resolve(path))
+    if loaded.config.get("family") != FAMILY:
+        raise WeightsError(f"expected weights of the family {FAMILY}, found {loaded.config.get('family')!r}")
+    module = GuidedHourglass(GuidedConfig.of(loaded.config))
+    weights.fill(module, loaded.tensors)
+    return GuidedNetwork(module, load_model(), device)
