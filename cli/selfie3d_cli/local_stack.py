@@ -83,7 +83,7 @@ class LocalStack:
             child.start()
 
     def await_ready(self, stopping: Callable[[], bool] = bool) -> bool:
-        """Wait until the service says SERVING, as Redis answers and a worker has verified its weights, and the page is up.
+        """Wait until the service is SERVING (Redis answers, a worker has verified its weights) and the page is up.
 
         stopping : looked at while waiting; when it is true the answer is False
 
