@@ -18,6 +18,7 @@ MAX_OVERHEAD = 64 * 1024  # of a form, around the photo
 MAX_FIELDS = 16
 MAX_FIELD_BYTES = 1024
 MULTIPART = "multipart/form-data"
+DAMAGED = "The form is damaged or cut short."
 PHOTO = "photo"  # name of the form's file
 
 
@@ -81,7 +82,7 @@ class Form:
         self.fields: list[tuple[str, str]] = []
         self._pieces = body.pieces()
         self._photo: list[bytes] = []
-        self._has_photo = self._in_photo = False
+        self._has_photo = self._in_photo = self._ended = False
         self._name, self._value, self._header = b"", bytearray(), (bytearray(), bytearray())
         self._parser = self._make_parser(boundary)
 
@@ -105,13 +106,15 @@ class Form:
     async def _read(self) -> bool:
         piece = await anext(self._pieces, None)
         try:
-            if piece is None:
-                self._parser.finalize()
-                return False
-            self._parser.write(piece)
+            if piece is not None:
+                self._parser.write(piece)
+                return True
+            self._parser.finalize()
         except FormParserError as error:
-            raise _malformed("The form is damaged or cut short.") from error
-        return True
+            raise _malformed(DAMAGED) from error
+        if not self._ended:  # the parser itself takes half a photo for a whole one
+            raise _malformed(DAMAGED)
+        return False
 
     def _make_parser(self, boundary: bytes) -> MultipartParser:
         callbacks = {
@@ -123,6 +126,7 @@ class Form:
             "on_headers_finished": self._on_headers_finished,
             "on_part_data": self._on_part_data,
             "on_part_end": self._on_part_end,
+            "on_end": self._on_end,
         }
         try:
             return MultipartParser(boundary, callbacks)  # type: ignore[arg-type]
@@ -159,6 +163,9 @@ class Form:
         if not self._in_photo:
             self.fields.append((self._name.decode(errors="replace"), self._value.decode(errors="replace")))
         self._in_photo = False
+
+    def _on_end(self) -> None:
+        self._ended = True
 
 
 def _malformed(detail: str) -> Problem:

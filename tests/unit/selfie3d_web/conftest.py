@@ -1,0 +1,27 @@
+"""The web process in front of a scripted service, over real sockets."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import httpx
+import pytest
+
+from selfie3d_web import WebConfig, WebServer
+from tests.scripted_service import Running
+
+
+@pytest.fixture
+def service() -> Iterator[Running]:
+    with Running.with_mesh() as running:
+        yield running
+
+
+@pytest.fixture
+async def web(service: Running) -> AsyncIterator[httpx.AsyncClient]:
+    config = WebConfig(listen="127.0.0.1:0", server=service.address, heartbeat_seconds=0.1, drain_seconds=1)
+    async with (
+        WebServer(config) as server,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", timeout=20) as client,
+    ):
+        yield client
