@@ -253,9 +253,10 @@ export const scenarios = {
       }
       assert.fail(`Tab does not lead to ${id}`);
     };
+    const chosen = page.waitForEvent("filechooser"); // before the tabbing: the browser must have heard of it when Enter comes
     await tabTo("choose");
-    const [chooser] = await Promise.all([page.waitForEvent("filechooser"), press("Enter")]);
-    await chooser.setFiles(photo("astronaut.jpg"));
+    await press("Enter");
+    await (await chosen).setFiles(photo("astronaut.jpg"));
     await page.waitForSelector(DONE);
     assert.equal(await page.evaluate(() => document.activeElement.id), "done-title");
     const first = await picture(page);
