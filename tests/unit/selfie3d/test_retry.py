@@ -26,6 +26,12 @@ def test_the_last_attempt_is_the_last() -> None:
     assert Retry(attempts=1).pause(Unavailable(), 1) is None
 
 
+def test_a_service_that_takes_no_further_photo_at_this_moment_is_asked_again() -> None:
+    busy = QuotaExceeded(retry_after=1.0, reason="UPLOADS_BUSY")
+    assert Retry().pause(busy, 1) == 1.0
+    assert Retry(attempts=1).pause(busy, 1) is None
+
+
 @pytest.mark.parametrize("error", [NotFound(), DeadlineExceeded(), ServiceError(), QuotaExceeded()])
 def test_other_errors_are_raised_at_once(error: Selfie3dError) -> None:
     assert Retry().pause(error, 1) is None
