@@ -55,7 +55,7 @@ class LocalBackend:
 
 
 class Recorder:
-    """A network that keeps the fields it makes of a photo, for --volume."""
+    """A network that keeps the fields it makes of a photo's faces, for --volume."""
 
     def __init__(self, network: Network) -> None:
         self._network = network
@@ -73,6 +73,7 @@ def open_local(args: argparse.Namespace, options: Options) -> LocalBackend:
         from vrn import Reconstructor, VrnError
         from vrn.finder import load_finder
         from vrn.network import load_network
+        from vrn.network.heads import load_heads
         from vrn.pipeline import pick_device
     except ModuleNotFoundError as error:
         raise ExtraMissingError.for_extra("worker", error.name) from error
@@ -80,10 +81,11 @@ def open_local(args: argparse.Namespace, options: Options) -> LocalBackend:
     device = pick_device(args.device or settings.device)
     aligner = args.aligner or settings.aligner
     try:
-        network = Recorder(load_network(args.model or settings.model, device))
+        model = args.model or settings.model
+        network, heads = Recorder(load_network(model, device)), load_heads(model, device)
         finder = load_finder(aligner, device=device, **settings.options_of(aligner))
     except VrnError as error:
         raise CommandError(str(error)) from error
     except (ValueError, RuntimeError, AssertionError) as error:  # torch's, for a device that is not there
         raise CommandError(f"the models cannot be opened on {device}: {error}") from error
-    return LocalBackend(Reconstructor(network, finder), options, network)
+    return LocalBackend(Reconstructor(network, finder, heads=heads), options, network)

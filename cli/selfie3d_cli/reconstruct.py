@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO, Any, Protocol, cast
 
-from selfie3d import Detail, Face, Format, JobOptions, OptionError, Options, Priority, Result
+from selfie3d import Detail, Extent, Face, Format, JobOptions, OptionError, Options, Priority, Result
 from selfie3d.types.mesh_file import write_atomically
 from selfie3d_cli.errors import CommandError, ExtraMissingError, UsageError
 from selfie3d_cli.local import LocalBackend, open_local
@@ -54,12 +54,13 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("-o", "--output", type=Path, metavar="FILE|FOLDER", help="default: the current folder")
     parser.add_argument("--format", choices=[*Format], help="default: the ending of FILE, else ply")
     parser.add_argument("--detail", choices=[*Detail], default=Detail.STANDARD, help="default: %(default)s")
+    parser.add_argument("--extent", choices=[*Extent], help="the whole head or the face only; default: head")
     parser.add_argument("--all-faces", action="store_true", help="every face, not the largest only")
     parser.add_argument("--scene", action="store_true", help="with --all-faces: one file with all faces in place")
     parser.add_argument("--textured", action="store_true", help="a texture instead of vertex colours (obj, glb)")
     parser.add_argument("--printable", action="store_true", help="a solid with a flat base")
     parser.add_argument("--preview", type=Path, metavar="PNG", help="also a picture of the mesh: file, or a folder")
-    parser.add_argument("--volume", type=Path, metavar="FILE", help="also the network's volume, .raw or .npy (--local)")
+    parser.add_argument("--volume", type=Path, metavar="FILE", help="also the face's volume, .raw or .npy (--local)")
     parser.add_argument("--json", action="store_true", help="one JSON object per photo on stdout, nothing else")
     road = parser.add_mutually_exclusive_group()
     road.add_argument("--server", metavar="HOST:PORT", help="default: SELFIE3D_SERVER or localhost:50051")
@@ -164,10 +165,18 @@ def _options(args: argparse.Namespace) -> Options:
             scene=args.scene,
             textured=args.textured,
             printable=args.printable,
+            extent=_extent(args),
         )
     except OptionError as error:
         words = re.sub(r"(?<= )(format|all_faces)", lambda word: f"--{word[0].replace('_', '-')}", str(error))
         raise UsageError(f"--{words}") from error
+
+
+def _extent(args: argparse.Namespace) -> Extent:
+    """--extent, else the head, but the face where its volume is asked for. Raises UsageError for a head's volume."""
+    if args.volume and args.extent == Extent.HEAD:
+        raise UsageError("--volume writes the volume of a face: leave --extent out, or say --extent face")
+    return Extent(args.extent or (Extent.FACE if args.volume else Extent.HEAD))
 
 
 def _format(args: argparse.Namespace) -> str:

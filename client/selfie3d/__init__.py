@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from selfie3d.types import (
         Detail,
         Event,
+        Extent,
         Face,
         Format,
         JobOptions,
@@ -69,8 +70,8 @@ _MODULES = {
         "QuotaExceeded Selfie3dError ServiceError Unauthenticated Unavailable Violation"
     ),
     "selfie3d.types": (
-        "Detail Event Face Format JobOptions JobState JobStatus Mesh MeshFile OptionError Options Pose Priority Result "
-        "Stage"
+        "Detail Event Extent Face Format JobOptions JobState JobStatus Mesh MeshFile OptionError Options Pose "
+        "Priority Result Stage"
     ),
     "selfie3d.types.errors": "MissingExtra",
     "vrn": "Reconstructor",
@@ -87,6 +88,7 @@ __all__ = [
     "Detail",
     "DownloadDamaged",
     "Event",
+    "Extent",
     "Face",
     "FailedPrecondition",
     "Format",

@@ -18,6 +18,7 @@ from selfie3d.errors import ended_error
 from selfie3d.types import (
     Detail,
     Event,
+    Extent,
     Face,
     Format,
     JobOptions,
@@ -57,12 +58,14 @@ def options_message(options: Options) -> pb.Options:
         scene=options.scene,
         textured=options.textured,
         printable=options.printable,
+        extent=f"EXTENT_{options.extent.name}",
     )
 
 
 def options_of(message: pb.Options) -> Options:
     """The message's options; what is unset takes its default. Raises OptionError."""
     format, detail = _word(pb.MeshFormat, message.format), _word(pb.Detail, message.detail)
+    extent = _word(pb.Extent, message.extent)
     return Options(
         format=choice(Format, "format", format) if format else Options.format,
         detail=choice(Detail, "detail", detail) if detail else Options.detail,
@@ -70,6 +73,7 @@ def options_of(message: pb.Options) -> Options:
         scene=message.scene,
         textured=message.textured,
         printable=message.printable,
+        extent=choice(Extent, "extent", extent) if extent else Options.extent,
     )
 
 

@@ -38,6 +38,7 @@ def check_settings(settings: pb.JobSettings) -> None:
     options = settings.options
     _known(pb.MeshFormat, options.format, "settings.options.format")
     _known(pb.Detail, options.detail, "settings.options.detail")
+    _known(pb.Extent, options.extent, "settings.options.extent")
     _known(pb.Priority, settings.priority, "settings.priority")
     try:
         options_of(options)

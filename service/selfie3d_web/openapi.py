@@ -13,7 +13,7 @@ from selfie3d_web import problem
 from selfie3d_web.body import MAX_PHOTO_BYTES
 from selfie3d_web.mesh import MEDIA_TYPES
 from selfie3d_web.payload import enum_words
-from selfie3d_web.settings import DETAILS, FORMATS, PRIORITIES, STATES, SWITCHES
+from selfie3d_web.settings import DETAILS, EXTENTS, FORMATS, PRIORITIES, STATES, SWITCHES
 
 PHOTO_TYPES = ("image/jpeg", "image/png", "image/webp", "application/octet-stream")
 Json = dict[Any, Any]  # the numbers of statuses are keys, too, until they are written
@@ -63,6 +63,7 @@ def _create() -> Json:
     options: Json = {
         "format": _enum(FORMATS, "ply"),
         "detail": _enum(DETAILS, "standard"),
+        "extent": _enum(EXTENTS, "head"),
         **{name: {"type": "boolean", "default": False, "description": SWITCH_TEXTS[name]} for name in SWITCHES},
         "priority": _enum(PRIORITIES, "interactive"),
         "timeout": {"type": "number", "description": "Seconds after which the job expires; default: the service's."},

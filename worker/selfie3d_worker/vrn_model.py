@@ -17,6 +17,7 @@ from selfie3d_worker.model import Output
 from vrn import Reconstructor
 from vrn.finder import load_finder
 from vrn.network import LoadedNetwork, load_network
+from vrn.network.heads import load_heads
 from vrn.pipeline import pick_device
 
 
@@ -32,7 +33,8 @@ def open_reconstructor(config: WorkerConfig) -> VrnModel:
     options = config.face_alignment.options() if config.aligner == "face-alignment" else {}
     finder = load_finder(config.aligner, device=device, **options)
     limits = Limits(max_decode_bytes=config.max_decode_mib * MEBIBYTE)
-    return VrnModel(config.model, device, network, Reconstructor(network, finder, limits))
+    reconstructor = Reconstructor(network, finder, limits, load_heads(config.model, device))
+    return VrnModel(config.model, device, network, reconstructor)
 
 
 class VrnModel:

@@ -1,8 +1,9 @@
-"""Cuts a square out of a photo for a network: any scale, sub-pixel exact, without aliasing.
+"""Cuts a square out of a photo for a network: any scale and roll, sub-pixel exact, without aliasing.
 
 Every output pixel is the mean of the linearly interpolated photo over the area that the pixel covers. Such a mean
 gives back linear ramps exactly at every scale, so a crop never shifts the face. Beyond the photo's border the
-photo is mirrored, and the further out the more it is blurred: that is how the training photos were padded.
+photo is mirrored, and the further out the more it is blurred: that is how the training photos were padded. A rolled
+square is turned out of an upright one of the same resolution that holds it.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from selfie3d.types.frames import CROP_CENTRE, CROP_SIZE, Crop
+from selfie3d.types.frames import CROP_CENTRE, CROP_SIZE, Crop, transform
 
 BORDER_BLUR = 0.5  # px of averaging per px beyond the border
+TURNING_ROOM = 17 / 12  # side of a square in which another one may be turned by any angle, a little over sqrt(2)
 
 
 def resample(image: NDArray[np.uint8], crop: Crop, size: int = CROP_SIZE) -> NDArray[np.uint8]:
@@ -31,9 +33,13 @@ def resample(image: NDArray[np.uint8], crop: Crop, size: int = CROP_SIZE) -> NDA
 
 def sample(image: NDArray[np.uint8], crop: Crop, size: int = CROP_SIZE) -> NDArray[np.float32]:
     """As `resample`, but not rounded to bytes: (size, size, 3) float32, 0..255."""
+    return _rolled(image, crop, size) if crop.roll else _upright(image, crop, size)
+
+
+def _upright(image: NDArray[np.uint8], crop: Crop, size: int) -> NDArray[np.float32]:
     step = CROP_SIZE / size / crop.scale
     outwards = np.asarray((np.arange(size) - (size - 1) / 2) * step, np.float64)
-    x, y = ((CROP_CENTRE - offset) / crop.scale + outwards for offset in crop.offset)  # photo px
+    x, y = ((CROP_CENTRE - offset) / crop.scale + outwards for offset in crop.offset[:2])  # photo px
     height, width = image.shape[:2]
     rows, row_weights = _taps(y, step, height)
     columns, column_weights = _taps(x, step, width)
@@ -42,6 +48,19 @@ def sample(image: NDArray[np.uint8], crop: Crop, size: int = CROP_SIZE) -> NDArr
     lines = _weighted_sums(part, rows, row_weights)  # (size, width, 3)
     square = _weighted_sums(lines.transpose(0, 1).contiguous(), columns, column_weights)
     return np.asarray(square.transpose(0, 1).numpy())
+
+
+def _rolled(image: NDArray[np.uint8], crop: Crop, size: int) -> NDArray[np.float32]:
+    room = round(size * TURNING_ROOM)
+    x, y, _ = transform(crop.to_photo(), np.array([[CROP_CENTRE, CROP_CENTRE, 0.0]]))[0].tolist()
+    scale = crop.scale * size / room
+    around = Crop(scale, (CROP_CENTRE - scale * x, CROP_CENTRE - scale * y))
+    patch = torch.from_numpy(_upright(image, around, room)).permute(2, 0, 1)[None]
+    cos, sin = np.cos(crop.roll) * size / room, np.sin(crop.roll) * size / room
+    turn = torch.tensor([[[cos, -sin, 0.0], [sin, cos, 0.0]]], dtype=torch.float32)
+    places = functional.affine_grid(turn, [1, 3, size, size], align_corners=False)
+    square = functional.grid_sample(patch, places, mode="bilinear", padding_mode="border", align_corners=False)
+    return np.ascontiguousarray(square[0].permute(1, 2, 0).numpy())
 
 
 def _taps(centres: NDArray[np.float64], step: float, length: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:

@@ -11,9 +11,11 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from selfie3d.types import Face, Mesh, MeshFile, Options, Result, Stage
+from selfie3d.types import Extent, Face, Mesh, MeshFile, Options, Result, Stage
 from selfie3d.types.photo import PhotoSource, photo_bytes
 from selfie3d_photo import Limits, decode
+from vrn.avatar.head_surface import HeadSurface
+from vrn.avatar.whole_head import WholeHead
 from vrn.crop import resample
 from vrn.errors import FieldError, NoFaceError
 from vrn.files.export import encode, encode_scene
@@ -41,10 +43,18 @@ OnStage = Callable[[Stage, float], None]  # called before each stage with the pr
 
 
 class Network(Protocol):
-    """What turns a crop into a field: `vrn.network`."""
+    """What turns a crop into the field of a face: `vrn.network`."""
 
     def field(self, crop: NDArray[np.uint8]) -> Field:
         """crop : (192, 192, 3) uint8 - RGB, crop frame."""
+        ...
+
+
+class Heads(Protocol):
+    """What turns a face in a photo into a whole head: `vrn.network.heads`."""
+
+    def head(self, image: NDArray[np.uint8], face: AlignedFace) -> WholeHead:
+        """image : (height, width, 3) uint8 - RGB, photo frame."""
         ...
 
 
@@ -72,8 +82,11 @@ class Reconstructor:
         result.faces[0].mesh.save("me.ply")
     """
 
-    def __init__(self, network: Network, finder: Finder, limits: Limits | None = None) -> None:
-        self._network, self._finder, self._limits = network, finder, limits or Limits()
+    def __init__(
+        self, network: Network, finder: Finder, limits: Limits | None = None, heads: Heads | None = None
+    ) -> None:
+        """heads : what makes whole heads; None: every mesh is of the face, whatever the options say."""
+        self._network, self._finder, self._limits, self._heads = network, finder, limits or Limits(), heads
 
     @classmethod
     def open(cls, model: str | Path = "default", finder: str = "bundled", device: str = "auto") -> Reconstructor:
@@ -86,9 +99,10 @@ class Reconstructor:
         """
         from vrn.finder import load_finder  # here, because torch takes its time
         from vrn.network import load_network
+        from vrn.network.heads import load_heads
 
         place = pick_device(device)
-        return cls(load_network(model, place), load_finder(finder, device=place))
+        return cls(load_network(model, place), load_finder(finder, device=place), heads=load_heads(model, place))
 
     def reconstruct(
         self,
@@ -143,11 +157,18 @@ class Reconstructor:
         return made
 
     def _one(self, image: NDArray[np.uint8], face: AlignedFace, options: Options, clock: _Clock) -> Made:
-        field = clock.run(Stage.NETWORK, lambda: self._network.field(resample(image, face.crop)))
-        surface = clock.run(Stage.SURFACE, lambda: FaceSurface.of(field, face, options))
+        surface = self._surface(image, face, options, clock)
         mesh = clock.run(Stage.COLOUR, lambda: surface.coloured(image, face, textured=options.textured))
         file = None if options.scene else clock.run(Stage.ENCODE, lambda: encode(mesh, options))
         return face, mesh, file
+
+    def _surface(self, image: NDArray[np.uint8], face: AlignedFace, options: Options, clock: _Clock) -> FaceSurface:
+        heads = self._heads if options.extent is Extent.HEAD and not options.solid else None
+        if heads is not None:
+            head = clock.run(Stage.NETWORK, lambda: heads.head(image, face))
+            return clock.run(Stage.SURFACE, lambda: HeadSurface.of_head(head, face, options))
+        field = clock.run(Stage.NETWORK, lambda: self._network.field(resample(image, face.crop)))
+        return clock.run(Stage.SURFACE, lambda: FaceSurface.of(field, face, options))
 
 
 def _in_scene(made: Sequence[Made], options: Options, clock: _Clock) -> list[Made]:

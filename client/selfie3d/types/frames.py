@@ -10,6 +10,10 @@ Crop frame
     that puts the centre of that box at (95.5, 95.5). Depth runs from 0 (back) to 100 px (front):
     ``depth_crop = scale * depth_photo``.
 
+Head crop frame
+    The square in which a whole head is reconstructed: a crop frame too, but turned so that the head stands upright and
+    scaled to 6.4 px per cm of the head, with the head's centre at (95.5, 95.5, 95.5); see `vrn.avatar.guide`.
+
 Field
     Samples of occupancy over the crop, array order (depth, height, width), depth growing towards the viewer.
     Sample (k, j, i) lies at crop ``x = x0 + i * dx, y = y0 + j * dy, depth = z0 + k * dz``: a :class:`Grid`.
@@ -85,16 +89,19 @@ class Grid:
 
 @dataclass(frozen=True)
 class Crop:
-    """The similarity between photo and crop frame: ``crop = scale * photo + offset``.
+    """The similarity between photo and crop frame: ``crop = scale * turn(photo) + offset``.
 
     Attributes
     ----------
     scale : crop px per photo px
-    offset : (x, y) in crop px
+    offset : (x, y) or (x, y, depth) in crop px; no depth is 0
+    roll : radians by which the photo is turned counter-clockwise, as seen; a head that is tilted clockwise by as much
+        stands upright in the crop
     """
 
     scale: float
-    offset: tuple[float, float]
+    offset: tuple[float, ...]
+    roll: float = 0.0
 
     @classmethod
     def around(cls, centre: tuple[float, float], size: float) -> Crop:
@@ -112,9 +119,18 @@ class Crop:
         centre = (low + high) / 2
         return cls.around((float(centre[0]), float(centre[1])), float(np.sqrt(np.prod(high - low))))
 
+    @classmethod
+    def of_matrix(cls, to_crop: Floats) -> Crop:
+        """to_crop : (4, 4) float64 - photo (x, y, depth, 1) to crop px, a similarity that turns about depth."""
+        x, y, depth = to_crop[:3, 3].tolist()
+        scale, roll = np.hypot(to_crop[0, 0], to_crop[0, 1]), np.arctan2(to_crop[0, 1], to_crop[0, 0])
+        return cls(float(scale), (x, y, depth), float(roll))
+
     def to_crop(self) -> Floats:
         """(4, 4) float64 - photo (x, y, depth, 1) to crop px."""
-        return _affine(np.diag([self.scale] * 3), (*self.offset, 0.0))
+        cos, sin = np.cos(self.roll), np.sin(self.roll)
+        turn = np.array([[cos, sin, 0.0], [-sin, cos, 0.0], [0.0, 0.0, 1.0]])
+        return _affine(self.scale * turn, np.array((*self.offset, 0.0)[:3]))
 
     def to_photo(self) -> Floats:
         """(4, 4) float64 - crop (x, y, depth, 1) to photo px."""

@@ -26,6 +26,13 @@ class Detail(StrEnum):
     FULL = "full"  # the network's full grid, about 200,000 triangles
 
 
+class Extent(StrEnum):
+    """How much of the person the mesh shows."""
+
+    HEAD = "head"  # skull, ears and neck
+    FACE = "face"  # what the paper's volume holds: the face, cut flat behind the cheeks
+
+
 class Priority(StrEnum):
     """Interactive jobs overtake bulk jobs. Also the names of the queues, in the order in which workers look at them."""
 
@@ -57,7 +64,8 @@ class Options:
     all_faces : every face by descending size, not the largest only
     scene : one file with all faces in place instead of one file a face; needs all_faces
     textured : a texture picture instead of vertex colours; OBJ (then a ZIP) and GLB only
-    printable : a solid with a flat back to print; an STL always is one
+    printable : a solid with a flat back to print; an STL always is one, and it always is the face
+    extent : the whole head or the face only
     """
 
     format: Format = Format.PLY
@@ -66,10 +74,12 @@ class Options:
     scene: bool = False
     textured: bool = False
     printable: bool = False
+    extent: Extent = Extent.HEAD
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "format", choice(Format, "format", self.format))
         object.__setattr__(self, "detail", choice(Detail, "detail", self.detail))
+        object.__setattr__(self, "extent", choice(Extent, "extent", self.extent))
         if self.textured and self.format not in (Format.OBJ, Format.GLB):
             raise OptionError("textured", "textured needs format obj or glb: the others hold no texture.")
         if self.scene and not self.all_faces:
@@ -100,6 +110,7 @@ class JobOptions(TypedDict, total=False):
     scene: bool
     textured: bool
     printable: bool
+    extent: Extent | str
     priority: Priority | str
     job_timeout: float | None
     request_id: str

@@ -48,6 +48,12 @@ class Detail(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     DETAIL_STANDARD: _ClassVar[Detail]
     DETAIL_FULL: _ClassVar[Detail]
 
+class Extent(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    EXTENT_UNSPECIFIED: _ClassVar[Extent]
+    EXTENT_HEAD: _ClassVar[Extent]
+    EXTENT_FACE: _ClassVar[Extent]
+
 class Priority(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     PRIORITY_UNSPECIFIED: _ClassVar[Priority]
@@ -78,25 +84,30 @@ DETAIL_UNSPECIFIED: Detail
 DETAIL_PREVIEW: Detail
 DETAIL_STANDARD: Detail
 DETAIL_FULL: Detail
+EXTENT_UNSPECIFIED: Extent
+EXTENT_HEAD: Extent
+EXTENT_FACE: Extent
 PRIORITY_UNSPECIFIED: Priority
 PRIORITY_INTERACTIVE: Priority
 PRIORITY_BULK: Priority
 
 class Options(_message.Message):
-    __slots__ = ("format", "detail", "all_faces", "scene", "textured", "printable")
+    __slots__ = ("format", "detail", "all_faces", "scene", "textured", "printable", "extent")
     FORMAT_FIELD_NUMBER: _ClassVar[int]
     DETAIL_FIELD_NUMBER: _ClassVar[int]
     ALL_FACES_FIELD_NUMBER: _ClassVar[int]
     SCENE_FIELD_NUMBER: _ClassVar[int]
     TEXTURED_FIELD_NUMBER: _ClassVar[int]
     PRINTABLE_FIELD_NUMBER: _ClassVar[int]
+    EXTENT_FIELD_NUMBER: _ClassVar[int]
     format: MeshFormat
     detail: Detail
     all_faces: bool
     scene: bool
     textured: bool
     printable: bool
-    def __init__(self, format: _Optional[_Union[MeshFormat, str]] = ..., detail: _Optional[_Union[Detail, str]] = ..., all_faces: _Optional[bool] = ..., scene: _Optional[bool] = ..., textured: _Optional[bool] = ..., printable: _Optional[bool] = ...) -> None: ...
+    extent: Extent
+    def __init__(self, format: _Optional[_Union[MeshFormat, str]] = ..., detail: _Optional[_Union[Detail, str]] = ..., all_faces: _Optional[bool] = ..., scene: _Optional[bool] = ..., textured: _Optional[bool] = ..., printable: _Optional[bool] = ..., extent: _Optional[_Union[Extent, str]] = ...) -> None: ...
 
 class JobSettings(_message.Message):
     __slots__ = ("request_id", "options", "priority", "timeout")

@@ -15,12 +15,15 @@ from numpy.typing import NDArray
 from PIL import Image
 from plyfile import PlyData
 
-from selfie3d.types import Detail, Format, OptionError, Options, Result, Stage
+from selfie3d.types import Detail, Extent, Format, OptionError, Options, Result, Stage
 from selfie3d.types.frames import Grid
 from selfie3d_photo import PhotoError
+from vrn.avatar.model import load_model
+from vrn.avatar.whole_head import WholeHead
 from vrn.errors import FieldError, NoFaceError
 from vrn.finder.face import AlignedFace, Detection
 from vrn.meshing.field import Field
+from vrn.network.guided_load import untrained
 from vrn.pipeline import Reconstructor
 
 PREVIEW = Options(detail=Detail.PREVIEW)
@@ -237,3 +240,40 @@ def test_with_all_faces_a_failed_one_is_left_out(photo: bytes, heads: list[Any])
 def test_every_option_gives_a_file(two: Reconstructor, photo: bytes, options: Options) -> None:
     (file,) = two.reconstruct(photo, options).files
     assert len(file.data) > 10_000
+
+
+class KnownHeads:
+    """A network of whole heads that answers with the mean head where the face is."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def head(self, image: NDArray[np.uint8], face: AlignedFace) -> WholeHead:
+        assert image.dtype == np.uint8
+        self.asked += 1
+        return untrained(load_model()).guide(face.landmarks_px)
+
+
+@pytest.mark.parametrize(
+    ("options", "whole"),
+    [
+        (Options(detail=Detail.PREVIEW), True),
+        (Options(detail=Detail.PREVIEW, extent=Extent.FACE), False),
+        (Options(detail=Detail.PREVIEW, printable=True), False),
+        (Options(detail=Detail.PREVIEW, format=Format.STL), False),
+    ],
+)
+def test_the_extent_decides_between_the_head_and_the_face(
+    heads: list[Any], photo: bytes, options: Options, whole: bool
+) -> None:
+    whole_heads, network = KnownHeads(), KnownFields(heads[0].field())
+    reconstructor = Reconstructor(network, KnownFaces([heads[0].face]), heads=whole_heads)
+    mesh = reconstructor.reconstruct(photo, options).mesh
+    assert (whole_heads.asked, len(network.crops)) == ((1, 0) if whole else (0, 1))
+    depth = np.ptp(mesh.vertices[:, 2])
+    assert (depth > 180) == whole  # mm; a skull is deeper than a face
+
+
+def test_without_a_network_of_heads_every_mesh_is_of_the_face(two: Reconstructor, photo: bytes) -> None:
+    mesh = two.reconstruct(photo, Options(detail=Detail.PREVIEW, extent=Extent.HEAD)).mesh
+    assert np.ptp(mesh.vertices[:, 2]) < 150

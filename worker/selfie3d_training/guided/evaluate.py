@@ -26,11 +26,12 @@ from selfie3d_training.head import yaw_degrees
 from selfie3d_training.metrics import Surface, distances, normal_angle, surface_error, surface_of
 from selfie3d_training.raster import EMPTY, rasterise
 from vrn.avatar.model import HeadModel
+from vrn.avatar.whole_head import WholeHead
 from vrn.crop import resample
 from vrn.finder.dense import DenseAligner
 from vrn.finder.face import AlignedFace, Finder
 from vrn.meshing.field import Field
-from vrn.network.guided_load import GuidedNetwork, WholeHead
+from vrn.network.guided_load import GuidedNetwork
 
 HEAD_COLUMNS = 128  # of the guided heads' volumes
 POINTS = 400  # of the fitted head, evenly over its vertices' areas
@@ -154,7 +155,7 @@ def table(results: dict[str, list[tuple[HeadCase, HeadScore | None]]]) -> str:
 
 def methods_of(finder: Finder, shipped: Predictor, dense: DenseAligner, network: GuidedNetwork) -> dict[str, Method]:
     """What is compared, each from the finder: the shipped hourglass, the guides alone and the guided network."""
-    triangles, found = network.model.triangles, _OneFace(finder)
+    found = _OneFace(finder)
 
     def of(make: Callable[[SampleSource, AlignedFace], WholeHead]) -> Method:
         def method(source: SampleSource) -> Surface | None:
@@ -162,7 +163,7 @@ def methods_of(finder: Finder, shipped: Predictor, dense: DenseAligner, network:
             if face is None:
                 return None
             head = make(source, face)
-            return surface_in_picture(head.field(triangles, HEAD_COLUMNS), head.to_crop)
+            return surface_in_picture(head.field(HEAD_COLUMNS), head.crop.to_crop())
 
         return method
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vrn.errors import WeightsError
+from vrn.meshing.normals import vertex_normals
 
 MODEL_FILE = Path(__file__).with_name("head.npz")
 CHIN = 8  # landmark
@@ -87,6 +88,20 @@ class HeadModel:
         """(..., v, 3) -> (..., 478, 3), in the frame of the vertices."""
         corners = vertices[..., self.dense_vertices, :]
         return np.asarray((corners * self.dense_weights[..., None]).sum(-2))
+
+    @cached_property
+    def hollow(self) -> Singles:
+        """(v,) float32 - cm by which the neighbours of each vertex of the neutral head rise above it: where the head is
+        hollow, and light hardly comes."""
+        a, b = np.concatenate([self.triangles[:, [0, 1]], self.triangles[:, [1, 2]], self.triangles[:, [2, 0]]]).T
+        count = np.bincount(a, minlength=len(self.neutral))
+        normals = vertex_normals(self.neutral, self.triangles)
+
+        def around(values: Singles) -> Singles:
+            return np.stack([np.bincount(a, column[b], len(count)) / count for column in values.T], 1)
+
+        smooth = around(around(around(self.neutral)))
+        return np.asarray(((smooth - self.neutral) * normals).sum(1), np.float32)
 
     @cached_property
     def landmark_shapes(self) -> tuple[Floats, Floats]:

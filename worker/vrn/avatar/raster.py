@@ -107,8 +107,8 @@ def soft_occupancy(vertices: NDArray[np.floating], triangles: Integers, plane: F
     """How much of the space around each sample lies inside a closed mesh and on the positive side of a plane.
 
     Rays along each of the three axes tell exactly how much of a sample's step lies inside on that axis. A sample takes
-    each axis by how much the surface near it faces along it, and neighbours are smoothed with 1, 2, 1, so that the
-    level 0.5 is the surface without steps, whichever way it faces.
+    each axis by how much the surface near it faces along it, so that the level 0.5 is the surface, whichever way it
+    faces.
 
     vertices : (v, 3) float - in the frame of the grid; plane : (4,), a x + b y + c depth + d >= 0 is kept
 
@@ -125,7 +125,7 @@ def soft_occupancy(vertices: NDArray[np.floating], triangles: Integers, plane: F
     total = weights[0] + weights[1] + weights[2] + np.float32(1e-6)
     mixed = sum(weight * values for weight, values in zip(weights, inside, strict=True))
     values = np.asarray((mixed + np.float32(1e-6) * inside[0]) / total, np.float32)
-    return Field(_smoothed(values * _kept(plane, grid)), grid, 0.5)
+    return Field(values * _kept(plane, grid), grid, 0.5)
 
 
 # for rays along depth, y and x: the vertices' coordinates as (column, row, along), and the volume's axes of (along,
@@ -140,10 +140,10 @@ def _along(place: Floats, triangles: Integers, depth: int, height: int, width: i
     sample = np.floor(at).astype(np.int64)
     later = (at - sample).astype(np.float32)
     sign = np.where(found.front, -1, 1).astype(np.float32)
-    change = np.zeros((depth + 4, height * width), np.float32)
-    np.add.at(change, (sample, found.column), sign * (1 - later))
-    np.add.at(change, (sample + 1, found.column), sign * later)
-    np.cumsum(change, axis=0, out=change)
+    place = sample * (height * width) + found.column
+    place, share = np.concatenate([place, place + height * width]), np.concatenate([1 - later, later])
+    change = np.bincount(place, np.tile(sign, 2) * share, (depth + 4) * height * width).astype(np.float32)
+    change = np.cumsum(change.reshape(depth + 4, height * width), axis=0)
     return np.minimum(np.abs(change[1 : depth + 1]), 1).reshape(depth, height, width)
 
 

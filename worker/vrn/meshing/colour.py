@@ -71,9 +71,10 @@ class PhotoSampler:
         """photo : (H, W, 3) uint8 - photo frame; spacing : crop px between the points to sample."""
         height, width = photo.shape[:2]
         factor = max(1, round(spacing / crop.scale / 2))
-        corners = transform(crop.to_photo(), np.array([[0.0, 0.0, 0.0], [CROP_SIZE, CROP_SIZE, 0.0]]))[:, :2]
-        low = np.floor(corners[0] - 2 * factor).astype(int).clip(0, (width - 1, height - 1))
-        high = np.ceil(corners[1] + 2 * factor).astype(int).clip(low + 1, (width, height))
+        square = np.array([[x, y, 0.0] for x in (0.0, CROP_SIZE) for y in (0.0, CROP_SIZE)])
+        corners = transform(crop.to_photo(), square)[:, :2]
+        low = np.floor(corners.min(0) - 2 * factor).astype(int).clip(0, (width - 1, height - 1))
+        high = np.ceil(corners.max(0) + 2 * factor).astype(int).clip(low + 1, (width, height))
         patch = photo[low[1] : high[1], low[0] : high[0]]
         if factor > 1:
             patch = np.asarray(Image.fromarray(patch).reduce(factor))
@@ -101,9 +102,9 @@ class PhotoSampler:
         return np.asarray(colours)
 
     def _photo(self, points: Floats32) -> tuple[Floats32, Floats32]:
-        x0, y0 = self.crop.offset
-        scale = np.float32(self.crop.scale)
-        return (points[:, 0] - np.float32(x0)) / scale, (points[:, 1] - np.float32(y0)) / scale
+        matrix = self.crop.to_photo()[:2].astype(np.float32)
+        x, y = (points[:, 0] * row[0] + points[:, 1] * row[1] + row[3] for row in matrix)
+        return x, y
 
     @staticmethod
     def _split(at: NDArray[np.floating], size: int) -> tuple[NDArray[np.int32], Floats32]:

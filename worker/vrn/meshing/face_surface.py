@@ -8,11 +8,11 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from selfie3d.types import Detail, Mesh, Options
-from selfie3d.types.frames import transform, upright
+from selfie3d.types import Detail, Mesh, Options, Pose
+from selfie3d.types.frames import Crop, transform, upright
 from vrn.finder.face import AlignedFace
 from vrn.meshing.assemble import assemble, px_per_mm
-from vrn.meshing.colour import paint
+from vrn.meshing.colour import Paint, paint
 from vrn.meshing.field import Field
 from vrn.meshing.head_fit import HeadFit, Plane
 from vrn.meshing.landmarks import nearest_vertices, register_depth
@@ -25,25 +25,29 @@ from vrn.meshing.visibility import View
 
 @dataclass(frozen=True)
 class FaceSurface:
-    """A closed surface in the crop frame.
+    """A closed surface in a crop frame.
 
     Attributes
     ----------
+    crop : Crop - the frame
     vertices, normals : (n, 3) float32 - crop frame
     triangles : (m, 3) int32 - counter-clockwise seen from outside in a frame with y up
     view : what the camera sees of the solid
     landmarks : (68, 3) float64 - crop frame, depth on the surface
     head : the mean head laid over the landmarks, crop frame with y up
+    pose : the head's, as the photo shows it
     spacing : crop px between vertices
     axes : (3, 3) float64 - the mesh frame's axes to the camera's (y up)
     """
 
+    crop: Crop
     vertices: NDArray[np.float32]
     normals: NDArray[np.float32]
     triangles: NDArray[np.int32]
     view: View
     landmarks: NDArray[np.float64]
     head: HeadFit
+    pose: Pose
     spacing: float
     axes: NDArray[np.float64]
 
@@ -66,15 +70,20 @@ class FaceSurface:
         else:
             vertices, triangles = march(solid)
         normals = upright(vertex_normals(upright(vertices), triangles))
-        return cls(vertices, normals, triangles, view, landmarks, head, STEPS_PX[options.detail][0], axes)
+        spacing = STEPS_PX[options.detail][0]
+        return cls(face.crop, vertices, normals, triangles, view, landmarks, head, head.pose, spacing, axes)
 
     def coloured(self, photo: NDArray[np.uint8], face: AlignedFace, *, textured: bool = False) -> Mesh:
         """Colour it from the photo, (H, W, 3) uint8, and move it to the mesh frame."""
-        painted = paint(photo, face.crop, self.vertices, self.normals, self.view, self.symmetry, self.spacing)
+        painted = self.painted(photo)
         at = nearest_vertices(self.landmarks, self.vertices)
-        picture = texture(photo, face.crop, self.vertices, self.triangles, painted) if textured else None
+        picture = texture(photo, self.crop, self.vertices, self.triangles, painted) if textured else None
         surface = self.vertices, self.triangles
-        return assemble(surface, self.normals, painted, face, self.head.pose, at, self.axes, picture)
+        return assemble(surface, self.normals, painted, face, self.crop, self.pose, at, self.axes, picture)
+
+    def painted(self, photo: NDArray[np.uint8]) -> Paint:
+        """The colours of the vertices; photo : (H, W, 3) uint8."""
+        return paint(photo, self.crop, self.vertices, self.normals, self.view, self.symmetry, self.spacing)
 
 
 def _relief(solid: Field, head: HeadFit, px_per_mm: float) -> tuple[NDArray[np.float32], NDArray[np.int32]]:

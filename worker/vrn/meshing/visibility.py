@@ -16,7 +16,7 @@ Floats32 = NDArray[np.float32]
 
 FACING = (0.2, 0.45)  # cosine between normal and view: below the first unseen, above the second well seen
 RIM_PX = (2.0, 6.0)  # crop px inside the silhouette, where the photo may already show the background
-DEPTH_TOLERANCE_PX = 2.0  # how far a point may lie behind the depth buffer and still be seen
+DEPTH_TOLERANCE_PX = 2.0
 STEEPEST = 2.5  # depth px per lateral px that the tolerance follows
 
 
@@ -40,18 +40,39 @@ class View:
     @classmethod
     def of(cls, solid: Field) -> Self:
         """solid : what surface.solidify returns (closed, level 0)."""
-        front = _front(solid)
-        inset = distance_transform_edt(np.isfinite(front), sampling=solid.grid.step[1::-1])
-        return cls(front, maximum_filter(front, 3), inset.astype(np.float32), solid.grid)
+        return cls.of_front(_front(solid), solid.grid)
+
+    @classmethod
+    def of_front(cls, front: Floats32, grid: Grid) -> Self:
+        """front : (h, w) float32 - depth of the foremost surface on the columns of a grid, -inf where there is none."""
+        inset = distance_transform_edt(np.isfinite(front), sampling=grid.step[1::-1])
+        return cls(front, maximum_filter(front, 3), inset.astype(np.float32), grid)
 
     def front_at(self, points: NDArray[np.floating]) -> Floats32:
         """(n,) float32 - depth of the foremost surface at the (x, y) of crop points, -inf where there is none."""
         return self.front[self._nearest(points)]
 
-    def seen(self, points: NDArray[np.floating], normals: NDArray[np.floating]) -> Floats32:
+    def inset_at(self, points: NDArray[np.floating]) -> Floats32:
+        """(n,) float32 - crop px from the (x, y) of crop points to the silhouette, 0 outside."""
+        return self.inset[self._nearest(points)]
+
+    def around(self, distance_px: tuple[float, float], step_px: float) -> Floats32:
+        """(n, 3) float32 - points around the solid, that far outside its silhouette and that far apart; depth 0."""
+        (x0, y0, _), (dx, dy, _) = self.grid.origin, self.grid.step
+        pad, every = int(np.ceil(distance_px[1] / min(dx, dy))), max(1, round(step_px / max(dx, dy)))
+        outside = distance_transform_edt(np.pad(~np.isfinite(self.front), pad, constant_values=True), sampling=(dy, dx))
+        chosen = (outside[::every, ::every] > distance_px[0]) & (outside[::every, ::every] < distance_px[1])
+        row, column = np.nonzero(chosen)
+        x, y = (column * every - pad) * dx + x0, (row * every - pad) * dy + y0
+        return np.stack([x, y, np.zeros_like(x)], 1).astype(np.float32)
+
+    def seen(
+        self, points: NDArray[np.floating], normals: NDArray[np.floating], tolerance_px: float = DEPTH_TOLERANCE_PX
+    ) -> Floats32:
         """How well each point of the surface is seen.
 
         points, normals : (n, 3) float - crop frame (x, y, depth)
+        tolerance_px : how far a point may lie behind the depth buffer and still be seen
 
         Returns (n,) float32 from 0 (hidden, grazing or on the rim) to 1.
         """
@@ -59,7 +80,7 @@ class View:
         facing = normals[:, 2]
         slope = np.minimum(np.sqrt(np.maximum(1 - facing**2, 0)) / np.maximum(facing, 1e-3), STEEPEST)
         behind = self.occluder[at] - points[:, 2]
-        unoccluded = behind <= DEPTH_TOLERANCE_PX + 1.5 * self.grid.step[0] * slope
+        unoccluded = behind <= tolerance_px + 1.5 * self.grid.step[0] * slope
         seen = smoothstep(facing, FACING) * smoothstep(self.inset[at], RIM_PX) * unoccluded
         return np.asarray(seen, np.float32)
 

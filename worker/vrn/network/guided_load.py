@@ -2,54 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812 - the name everybody knows
 from numpy.typing import NDArray
 
-from selfie3d.types.frames import CROP_CENTRE, CROP_SIZE, Crop, Grid, transform
+from selfie3d.types.frames import Crop, transform
 from vrn.avatar.fit import HeadPose, fit_landmarks, fit_points
 from vrn.avatar.guide import COLUMNS, guide_maps, head_crops, to_columns
 from vrn.avatar.model import HeadModel, load_model
-from vrn.avatar.raster import crossings, foremost, soft_occupancy
+from vrn.avatar.raster import crossings, foremost
+from vrn.avatar.whole_head import WholeHead
 from vrn.crop import sample
 from vrn.errors import WeightsError
 from vrn.finder.dense import INDICES
-from vrn.meshing.field import Field
 from vrn.network.guided import Guide, GuidedHourglass, displaced
 from vrn.network.guided_config import FAMILY, GuidedConfig
 from vrn.weights import file as weights
 
-ROTATED_SIZE = 272  # px, a square in which the head crop may be turned by any angle
 FIT_STEPS = 3
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class WholeHead:
-    """What the guided network makes of a face.
-
-    Attributes
-    ----------
-    vertices : (v, 3) float64 - the moved guide, head crop frame
-    plane : (4,) float64 - the cut through the neck, head crop frame; the positive side is kept
-    to_crop : (4, 4) float64 - photo frame to head crop frame
-    """
-
-    vertices: Floats
-    plane: Floats
-    to_crop: Floats
-
-    def field(self, triangles: NDArray[np.int64], columns: int) -> Field:
-        """The volume, occupancy 0..1 on a grid of so many columns and depths over the head crop."""
-        step = CROP_SIZE / columns
-        grid = Grid((columns,) * 3, ((step - 1) / 2,) * 3, (step,) * 3)
-        return soft_occupancy(self.vertices, triangles, self.plane, grid)
 
 
 class GuidedNetwork:
@@ -74,30 +49,30 @@ class GuidedNetwork:
         landmarks_px : (68, 3) float, photo frame; points_px : (160, 3) float, the dense aligner's, if there is one
         """
         pose = self._fit(landmarks_px, points_px)
-        to_crop = head_crops(pose)[0]
-        guide, vertices = self._guide(pose, to_crop)
+        crop = Crop.of_matrix(head_crops(pose)[0])
+        guide, vertices = self._guide(pose, crop)
         maps = torch.from_numpy(guide_pictures(self.model, vertices))[None].to(self._device)
-        picture = torch.from_numpy(upright_picture(image, to_crop))[None].to(self._device) / 255
+        picture = torch.from_numpy(sample(image, crop)).permute(2, 0, 1)[None].to(self._device) / 255
         with torch.inference_mode():
             answer = self._module(picture.contiguous(memory_format=torch.channels_last), maps, guide.code())
             corrected = guide.corrected(answer.corrections)
             moved = displaced(corrected.vertices(self._neutral, self._shapes), answer.displacement)
-        return WholeHead(moved[0].double().cpu().numpy(), self._neck(corrected), to_crop)
+        return WholeHead(moved[0].double().cpu().numpy(), self.model, self._neck(corrected), crop)
 
     def guide(self, landmarks_px: NDArray[np.floating], points_px: NDArray[np.floating] | None = None) -> WholeHead:
         """The guide alone, as `head` would start from it."""
         pose = self._fit(landmarks_px, points_px)
-        to_crop = head_crops(pose)[0]
-        guide, vertices = self._guide(pose, to_crop)
-        return WholeHead(vertices, self._neck(guide), to_crop)
+        crop = Crop.of_matrix(head_crops(pose)[0])
+        guide, vertices = self._guide(pose, crop)
+        return WholeHead(vertices, self.model, self._neck(guide), crop)
 
     def _fit(self, landmarks_px: NDArray[np.floating], points_px: NDArray[np.floating] | None) -> HeadPose:
         if points_px is None:
             return fit_landmarks(self.model, landmarks_px[None], FIT_STEPS)
         return fit_points(self.model, landmarks_px[None], points_px[None], INDICES, FIT_STEPS)
 
-    def _guide(self, pose: HeadPose, to_crop: Floats) -> tuple[Guide, Floats]:
-        matrix = to_crop @ pose.matrices()[0]
+    def _guide(self, pose: HeadPose, crop: Crop) -> tuple[Guide, Floats]:
+        matrix = crop.to_crop() @ pose.matrices()[0]
         scale = float(np.cbrt(abs(np.linalg.det(matrix[:3, :3]))))
         flip = np.array([1.0, -1.0, 1.0])
         parts = ([scale], flip[None, :, None] * matrix[None, :3, :3] / scale, (flip * matrix[:3, 3])[None])
@@ -121,23 +96,6 @@ def guide_pictures(model: HeadModel, vertices: Floats) -> Singles:
     found = crossings(to_columns(vertices), model.triangles, COLUMNS, COLUMNS)
     shown, shares, depth = foremost(found, COLUMNS, COLUMNS)
     return guide_maps(shown, shares, depth, model.triangles, model.neutral)
-
-
-def upright_picture(image: NDArray[np.uint8], to_crop: Floats) -> Singles:
-    """The head crop of a photo, (3, 192, 192) float32 RGB, 0..255.
-
-    image : (height, width, 3) uint8 - RGB, photo frame; to_crop : (4, 4) - a similarity
-    """
-    scale = float(np.hypot(to_crop[0, 0], to_crop[1, 0]))
-    centre = np.linalg.inv(to_crop)[:2] @ np.array([CROP_CENTRE, CROP_CENTRE, 0.0, 1.0])
-    wide = Crop(scale * CROP_SIZE / ROTATED_SIZE, (0.0, 0.0))
-    wide = Crop(wide.scale, (CROP_CENTRE - wide.scale * centre[0], CROP_CENTRE - wide.scale * centre[1]))
-    patch = torch.from_numpy(sample(image, wide, ROTATED_SIZE)).permute(2, 0, 1)[None]
-    turn = np.zeros((1, 2, 3), np.float32)
-    turn[0, :, :2] = to_crop[:2, :2].T / scale * (CROP_SIZE / ROTATED_SIZE)
-    grid = F.affine_grid(torch.from_numpy(turn), [1, 3, CROP_SIZE, CROP_SIZE], align_corners=False)
-    turned = F.grid_sample(patch, grid, mode="bilinear", padding_mode="border", align_corners=False)
-    return np.asarray(turned[0].numpy())
 
 
 def untrained(model: HeadModel) -> GuidedNetwork:

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 import torch
 
+from selfie3d.types.frames import Crop
 from vrn.avatar.model import load_model
+from vrn.crop import sample
 from vrn.errors import WeightsError
 from vrn.network.guided import POSE, Guide, GuidedHourglass, displaced, layer_weights
 from vrn.network.guided_config import GuidedConfig
-from vrn.network.guided_load import load_guided, upright_picture
+from vrn.network.guided_load import load_guided
 from vrn.weights import file as weights
 
 SMALL = GuidedConfig(stem=4, widths=(4, 4, 4, 4), bottom=1, lateral=4, squeeze=2, hidden=8)
@@ -71,7 +73,7 @@ def test_weights_know_their_configuration(tmp_path: Path) -> None:
     matrix[:3, 3] = 100.0, 100.0, 0.0
     landmarks = model.landmarks(model.neutral) @ matrix[:3, :3].T + matrix[:3, 3]
     head = network.head(np.full((200, 200, 3), 128, np.uint8), landmarks)
-    field = head.field(model.triangles, 48)
+    field = head.field(48)
     assert (field.values > field.level).sum() * float(np.prod(field.grid.step)) > 100.0**3
     with pytest.raises(WeightsError):
         load_guided("default")
@@ -90,6 +92,6 @@ def test_the_picture_is_turned_as_the_matrix_says(degrees: float) -> None:
     to_crop[:2, 3] = np.array([95.5, 95.5]) - to_crop[:2, :2] @ [150.0, 140.0]
     y, x = np.mgrid[:300, :320]
     image = np.stack([x * 0.7, y * 0.7, np.zeros_like(x)], -1).astype(np.uint8)
-    picture = upright_picture(image, to_crop)
+    picture = sample(image, Crop.of_matrix(to_crop)).transpose(2, 0, 1)
     in_photo = np.linalg.inv(to_crop) @ np.array([60.0, 110.0, 0.0, 1.0])
     np.testing.assert_allclose(picture[:2, 110, 60], in_photo[:2] * 0.7, atol=0.8)

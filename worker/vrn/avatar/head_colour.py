@@ -1,0 +1,84 @@
+"""Colours of a whole head: seen in the photo, else from the head's other side, else completed.
+
+Every point of the surface has its place on the neutral head, so the other side is found through the head model, also
+where an expression or the pose makes the two sides differ, and it is known what is scalp, ear, neck, eye and mouth.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vrn.avatar.completion import completed
+from vrn.avatar.palette import background, skin_around
+from vrn.avatar.places import Places
+from vrn.avatar.whole_head import WholeHead
+from vrn.meshing.colour import LIGHT_CELL_PX, Confidence, Paint, PhotoSampler
+from vrn.meshing.diffusion import diffuse
+from vrn.meshing.head_fit import Plane
+from vrn.meshing.visibility import View, smoothstep
+
+Floats = NDArray[np.float32]
+
+FOLD_PX = 4.0  # head crop px behind the depth buffer, the depth of a fold of the skin that the photo still shows
+MIRROR_TOLERANCE_PX = 4.0  # head crop px between a mirrored point and the front of the surface whose colour it takes
+MOUTH_TOLERANCE_PX = 6.0  # head crop px behind the front of the surface at which the inside of a mouth is seen
+HAIR_RIM_PX = (4.0, 10.0)  # head crop px inside the silhouette: hair and skull do not end at the same place
+
+
+def paint_head(
+    photo: NDArray[np.uint8], whole: WholeHead, places: Places, view: View, symmetry: Plane, spacing: float
+) -> Paint:
+    """Colour the surface of a head all round.
+
+    photo : (H, W, 3) uint8 - sRGB, photo frame
+    places : the surface's points
+    view, symmetry : head crop frame, as is `spacing`, the px between points
+    """
+    sampler = PhotoSampler.around(photo, whole.crop, spacing)
+    colours, seen = _shown(sampler, view, places, places.points, places.normals)
+    inside = np.flatnonzero(places.mouth)
+    visible = view.on_surface(places.points[inside], MOUTH_TOLERANCE_PX) & sampler.inside(places.points[inside])
+    seen[inside], colours[inside] = visible, sampler.sample(places.points[inside])
+
+    by_mirror, other = _mirrored(sampler, whole, places, view, symmetry, seen, colours)
+    known = seen + by_mirror
+    colours = (colours * seen[:, None] + other * by_mirror[:, None]) / np.maximum(known, 1e-6)[:, None]
+    sure = known * known
+    at = np.flatnonzero(sure < 1)
+    fill = completed(places, colours, sure, at)
+    colours[at] = fill + (colours[at] - fill) * sure[at, None]
+    confidence = np.full(len(colours), Confidence.FILLED, np.uint8)
+    confidence[known >= 0.5] = Confidence.MIRRORED
+    confidence[seen >= 0.5] = Confidence.SEEN
+    return Paint(np.clip(colours, 0, 255, out=colours), confidence, seen)
+
+
+def _shown(sampler: PhotoSampler, view: View, places: Places, points: Floats, normals: Floats) -> tuple[Floats, Floats]:
+    """The photo's colours (n, 3) at points, which belong to the same places, and how well it shows them, (n,) 0..1."""
+    seen = view.seen(points, normals, FOLD_PX) * sampler.inside(points)
+    seen *= 1 - places.hair * (1 - smoothstep(view.inset_at(points), HAIR_RIM_PX))
+    colours = np.zeros_like(points)
+    at = np.flatnonzero(seen)
+    colours[at] = sampler.sample(points[at])
+    seen *= 1 - background(sampler, view, points, colours, seen)
+    at = np.flatnonzero(places.bare)
+    seen[at] *= skin_around(places, colours, seen, at)
+    return colours, np.asarray(seen, np.float32)
+
+
+def _mirrored(
+    sampler: PhotoSampler, whole: WholeHead, places: Places, view: View, symmetry: Plane, seen: Floats, colours: Floats
+) -> tuple[Floats, Floats]:
+    """Weight (n,) and colours (n, 3) that the head's other side lends to what is not well seen; as
+    `vrn.meshing.colour`, with the difference in light between the two sides taken out."""
+    vertices = whole.vertices.astype(np.float32)
+    images = vertices[whole.model.mirror[places.nearest]]
+    images = images + symmetry.reflect_directions(places.points - vertices[places.nearest])
+    other, weight = _shown(sampler, view, places, images, symmetry.reflect_directions(places.normals))
+    weight *= view.on_surface(images, MIRROR_TOLERANCE_PX)
+    at = np.flatnonzero(weight)
+    if len(at):
+        both = weight[at] * seen[at]
+        other[at] += diffuse(places.points[at], colours[at] - other[at], both, LIGHT_CELL_PX)
+    return weight * (1 - seen), other

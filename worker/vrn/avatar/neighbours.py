@@ -1,0 +1,83 @@
+"""Which vertices of a whole head lie next to the points of its marched surface."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from selfie3d.types.frames import upright
+from vrn.avatar.whole_head import WholeHead
+from vrn.meshing.normals import vertex_normals
+from vrn.meshing.visibility import smoothstep
+
+Floats = NDArray[np.float32]
+
+COUNT = 4
+KERNEL = 1.7  # width of the weights, in distances to the second nearest
+AGREEMENT = (0.2, 0.7)  # cosine between their normals and the marched surface's from which they count
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """The nearest vertices of the head model to each of n points.
+
+    Attributes
+    ----------
+    index : (n, 4) - nearest first
+    weights : (n, 4) float32 - how much each counts, 0..1: near ones that face the same way
+    """
+
+    index: NDArray[np.intp]
+    weights: Floats
+
+    @classmethod
+    def of(cls, whole: WholeHead, points: Floats, normals: Floats, model_normals: Floats) -> Self:
+        """points, normals : (n, 3) float32 - head crop frame; model_normals : (v, 3) float32 - of whole.vertices."""
+        distance, index = cKDTree(whole.vertices).query(points, COUNT)
+        weights = np.exp(-((distance / (KERNEL * distance[:, 1:2])) ** 2)).astype(np.float32)
+        agree = sum(model_normals[:, c][index] * normals[:, c : c + 1] for c in range(3))
+        return cls(np.asarray(index, np.intp), weights * smoothstep(np.asarray(agree), AGREEMENT))
+
+    def mean(self, values: Floats) -> Floats:
+        """(n, c) float32 - weighted means of values (v, c) of the model's vertices; the nearest's where none counts."""
+        total = self.weights.sum(1) + np.float32(1e-6)
+        weights = self.weights / total[:, None]
+        weights[:, 0] += np.float32(1e-6) / total
+        return np.stack([(column[self.index] * weights).sum(1) for column in values.T], 1)
+
+
+def model_normals(whole: WholeHead) -> Floats:
+    """(v, 3) float32 - outward normals of a head's vertices, head crop frame."""
+    return upright(vertex_normals(upright(whole.vertices.astype(np.float32)), whole.model.triangles))
+
+
+def onto_model(
+    whole: WholeHead, vertices: Floats, triangles: NDArray[np.int32], spacing: float
+) -> tuple[Floats, Floats, Neighbours]:
+    """Vertices moved onto the head's own surface, its normals there, both (n, 3) float32, and their neighbours.
+
+    A volume holds a surface to a fraction of its step, which shows as rings where the light grazes it. The surface
+    is the zero of the weighted mean of the distances to the tangent planes of the neighbours (Kolluri, Provably good
+    moving least squares, 2008). The cut through the neck stays where it is.
+
+    vertices : (n, 3) float32 - head crop frame; spacing : px between them, of which half is the furthest move
+    """
+    normals, of_model = upright(vertex_normals(upright(vertices), triangles)), model_normals(whole)
+    near = Neighbours.of(whole, vertices, normals, of_model)
+    points = whole.vertices.astype(np.float32)
+    plane = whole.plane / np.linalg.norm(whole.plane[:3])
+    above = vertices @ plane[:3].astype(np.float32) + np.float32(plane[3])
+    total = near.weights.sum(1)
+    share = smoothstep(above, (spacing / 2, spacing)) * total / (total + np.float32(1e-3))
+    off = np.zeros_like(near.weights)
+    for c in range(3):
+        off += of_model[:, c][near.index] * (vertices[:, c : c + 1] - points[:, c][near.index])
+    move = share * (off * near.weights).sum(1) / np.maximum(total, np.float32(1e-6))
+    smooth = normals + (near.mean(of_model) - normals) * share[:, None]
+    smooth /= np.maximum(np.linalg.norm(smooth, axis=1, keepdims=True), np.float32(1e-6))
+    moved = vertices - np.clip(move, -spacing / 2, spacing / 2)[:, None] * smooth
+    return np.asarray(moved, np.float32), np.asarray(smooth, np.float32), near

@@ -1,0 +1,82 @@
+"""Which colours a head shows, and which only its background, hair or clothes."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+from vrn.avatar.places import Places
+from vrn.meshing.colour import PhotoSampler
+from vrn.meshing.diffusion import diffuse
+from vrn.meshing.visibility import View, smoothstep
+
+Floats = NDArray[np.float32]
+
+CORE_PX = 16.0  # head crop px inside the silhouette, where the photo surely shows the head
+AROUND_PX, AROUND_STEP_PX = (8.0, 40.0), 3.0  # where the background is, head crop px outside the silhouette
+FEW = 50  # colours, less make no palette
+BIN = 12  # sRGB
+RARE = 1.0  # a colour that is less frequent says nothing
+BACKGROUND = (0.8, 0.95)  # share of the background in a colour's frequency at which it seems, and is, background
+NEARER = (0.5, 0.85)  # share of the squared distance from the other colour at which a colour begins to count, and does
+COVER_CELL_PX = 12.0  # head crop px over which it is decided whether hair or clothes cover an ear or the neck
+COVERED = (0.6, 0.9)  # share of skin-like colours there: below the first covered, above the second bare
+GREY = np.full(3, 128, np.float32)
+DARK = np.array([0.40, 0.34, 0.30], np.float32)  # of the skin's colour: hair that the photo does not show
+
+
+def background(sampler: PhotoSampler, view: View, points: Floats, colours: Floats, seen: Floats) -> Floats:
+    """(n,) float32 0..1 - how likely the photo shows the background where it should show the head.
+
+    The skull may be smaller than the model's, and the hair thinner. Near the silhouette a colour is taken for the
+    background's when it occurs around the head and hardly ever well inside it.
+    """
+    answer = np.zeros(len(points), np.float32)
+    inset = view.inset_at(points)
+    core = np.flatnonzero((seen > 0.5) & (inset > CORE_PX))
+    doubtful = np.flatnonzero((seen > 0) & (inset <= CORE_PX))
+    around = view.around(AROUND_PX, AROUND_STEP_PX)
+    around = around[sampler.inside(around)]
+    if len(core) < FEW or len(around) < FEW or not len(doubtful):
+        return answer
+    of_head, of_background = (
+        _shares(palette, colours[doubtful]) for palette in (colours[core], sampler.sample(around))
+    )
+    answer[doubtful] = smoothstep(of_background / (of_head + of_background + RARE), BACKGROUND)
+    return answer
+
+
+def _shares(palette: Floats, colours: Floats) -> Floats:
+    """(n,) float32 - how frequent colours (n, 3) are in a palette: 1 is as frequent as if all were alike."""
+    bins = (int(256 // BIN) + 1,) * 3
+    at = [np.ravel_multi_index((some.clip(0, 255) // BIN).astype(np.intp).T, bins) for some in (palette, colours)]
+    counts = np.bincount(at[0], minlength=int(np.prod(bins))).reshape(bins).astype(np.float32)
+    smooth = gaussian_filter(counts, 1.0, mode="constant", truncate=2.0)
+    return np.asarray(smooth.ravel()[at[1]] * (counts.size / len(palette)), np.float32)
+
+
+def skin_around(places: Places, colours: Floats, seen: Floats, at: NDArray[np.intp]) -> Floats:
+    """(len(at),) 0..1 - whether the photo shows skin around vertices, and not hair or clothes that cover them."""
+    like = nearer(colours[at], *medians(places, colours, seen))
+    return smoothstep(diffuse(places.points[at], like[:, None], seen[at], COVER_CELL_PX)[:, 0], COVERED)
+
+
+def medians(places: Places, colours: Floats, seen: Floats) -> tuple[Floats, Floats]:
+    """(3,) each - the colours of skin and of hair; where no hair is seen, of dark hair."""
+    skin = _median(colours, seen * places.skin * ~places.bare)
+    hair = _median(colours, seen * places.hair)
+    skin = GREY if skin is None else skin
+    return skin, skin * DARK if hair is None else hair
+
+
+def _median(colours: Floats, weights: Floats) -> Floats | None:
+    """(3,) - of the colours that count more than half, if there are any."""
+    known = np.flatnonzero(weights > 0.5)
+    return np.asarray(np.median(colours[known], 0), np.float32) if len(known) else None
+
+
+def nearer(colours: Floats, one: Floats, other: Floats) -> Floats:
+    """(n,) 0..1 - how much nearer colours lie to one than to another."""
+    to_one, to_other = (((colours - colour) ** 2).sum(1) for colour in (one, other))
+    return smoothstep(to_other / (to_one + to_other + np.float32(1)), NEARER)

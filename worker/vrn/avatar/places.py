@@ -1,0 +1,97 @@
+"""Where the points of a head's surface lie on the neutral head: scalp or skin, ear, neck, eye or mouth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vrn.avatar.model import EYE_PART, MOUTH_PART, HeadModel
+from vrn.avatar.neighbours import Neighbours
+from vrn.meshing.visibility import smoothstep
+
+Floats = NDArray[np.float32]
+
+HAIRLINE = np.array([0.0, 1.0, -0.87, -1.9], np.float32)  # on the neutral head, cm: positive above and behind it
+HAIRLINE_CM = (-0.6, 0.9)  # over which skin becomes hair
+EAR_SIDE_CM = (6.0, 6.6)  # |x| on the neutral head from which a place may belong to an ear
+EAR_CENTRE_CM, EAR_RADII_CM = (0.9, -0.5), (3.2, 2.5)  # of an ellipse around the ears: y and z on the neutral head
+EAR_RIM = (0.95, 1.2)  # in radii
+JAW = np.array([0.0, 1.0, -0.45, 12.0], np.float32)  # on the neutral head, cm: negative under the jaw
+HOLLOW_SHADE, SHADES = 2.0, (0.55, 1.06)  # less light per cm of hollow; the least and the most
+CROWN_CENTRE = np.array([0.0, 4.0, 0.5], np.float32)  # inside the neutral head, under the crown, cm
+
+
+@dataclass(frozen=True)
+class Places:
+    """n points of the surface, and where they lie on the neutral head.
+
+    Attributes
+    ----------
+    points, normals : (n, 3) float32 - head crop frame
+    nearest : (n,) - the head model's vertex closest to each
+    neutral : (n, 3) float32 - its place on the neutral head, cm
+    hair : (n,) float32 - 0..1, how much of the place is scalp
+    shade : (n,) float32 - how light a place is, 1 on an even surface, less in a hollow
+    bare : (n,) bool - an ear or the neck, which are skin whatever lies over them in the photo
+    mouth, eye : (n,) bool - inside the mouth, on an eyeball
+    """
+
+    points: Floats
+    normals: Floats
+    nearest: NDArray[np.intp]
+    neutral: Floats
+    hair: Floats
+    shade: Floats
+    bare: NDArray[np.bool_]
+    mouth: NDArray[np.bool_]
+    eye: NDArray[np.bool_]
+
+    @property
+    def skin(self) -> Floats:
+        """(n,) float32 - 0..1, how much of the place is skin."""
+        return (1 - self.hair) * ~self.mouth * ~self.eye
+
+    @classmethod
+    def of(cls, model: HeadModel, near: Neighbours, points: Floats, normals: Floats) -> Self:
+        """near : the model's vertices next to the points."""
+        nearest, neutral = near.index[:, 0], near.mean(model.neutral)
+        return cls(
+            points,
+            normals,
+            nearest,
+            neutral,
+            scalp(neutral),
+            np.clip(1 - HOLLOW_SHADE * near.mean(model.hollow[:, None])[:, 0], *SHADES),
+            (ear(neutral) > 0.5) | (neutral @ JAW[:3] + JAW[3] < 0),
+            _of_part(model, MOUTH_PART)[nearest],
+            _of_part(model, EYE_PART)[nearest],
+        )
+
+
+def scalp(neutral: Floats) -> Floats:
+    """(n,) float32 0..1 - whether places (n, 3) of the neutral head lie above the hairline and on no ear."""
+    hair = smoothstep(neutral @ HAIRLINE[:3] + HAIRLINE[3], HAIRLINE_CM)
+    return np.asarray(hair * (1 - ear(neutral)), np.float32)
+
+
+def ear(neutral: Floats) -> Floats:
+    """(n,) float32 0..1 - whether places (n, 3) of the neutral head belong to an ear."""
+    inside = smoothstep(np.abs(neutral[:, 0]), EAR_SIDE_CM)
+    away = ((neutral[:, 1:] - EAR_CENTRE_CM) / EAR_RADII_CM).astype(np.float32)
+    return np.asarray(inside * (1 - smoothstep(np.linalg.norm(away, axis=1), EAR_RIM)), np.float32)
+
+
+def _of_part(model: HeadModel, part: int) -> NDArray[np.bool_]:
+    """(v,) - which vertices touch only triangles of a part."""
+    others = np.zeros(len(model.neutral), bool)
+    others[model.triangles[model.parts != part]] = True
+    return ~others
+
+
+def scalp_angles(neutral: Floats) -> Floats:
+    """(n, 2) radians - of places (n, 3) of the neutral head around the crown, 0 in front, and away from it."""
+    x, y, z = (neutral - CROWN_CENTRE).T
+    return np.stack([np.arctan2(x, z), np.arctan2(np.hypot(x, z), y)], 1).astype(np.float32)
