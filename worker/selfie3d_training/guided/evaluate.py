@@ -6,6 +6,8 @@ surface   mean distance of the 68 true landmarks to it, depth offset removed, ov
 normals   degrees, mean angle between its front's normals and the fitted head's inside the hull of the landmarks
 front     px, mean absolute difference of the front's depth there, median removed
 head      mm, mean distance from the fitted head, all of it above the neck's cut, to the surface, offset removed
+cavity    mm, how far the surface between open lips lies behind them; only where the fitted lips are open by 10 % of
+          the face and more
 """
 
 from __future__ import annotations
@@ -18,13 +20,15 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from tqdm import tqdm
 
-from selfie3d.types.frames import OUTER_EYE_CORNERS, OUTER_EYE_MM, Crop, Grid, transform
+from selfie3d.types import Options
+from selfie3d.types.frames import FACE_SIZE, OUTER_EYE_CORNERS, OUTER_EYE_MM, Crop, Grid, transform
 from selfie3d_training.dataset import SampleSource, _hull
 from selfie3d_training.evaluate import YAW_BINS, Predictor
 from selfie3d_training.guided.pairs import HeadMaterial
 from selfie3d_training.head import yaw_degrees
 from selfie3d_training.metrics import Surface, distances, normal_angle, surface_error, surface_of
 from selfie3d_training.raster import EMPTY, rasterise
+from vrn.avatar.head_surface import HeadSurface
 from vrn.avatar.model import HeadModel
 from vrn.avatar.whole_head import WholeHead
 from vrn.crop import resample
@@ -36,6 +40,8 @@ from vrn.network.guided_load import GuidedNetwork
 HEAD_COLUMNS = 128  # of the guided heads' volumes
 POINTS = 400  # of the fitted head, evenly over its vertices' areas
 COLUMNS = 96
+INNER_LIPS = (62, 66)  # landmarks in the middle of the inner rims, upper and lower
+OPEN_MOUTH = 0.10  # gap between them, share of the face's size
 
 Floats = NDArray[np.float64]
 Method = Callable[[SampleSource], Surface | None]  # the surface in the picture frame, or None where no face was found
@@ -49,6 +55,7 @@ class HeadScore:
     normals: float
     front: float
     head: float
+    cavity: float
 
 
 class Truth:
@@ -64,6 +71,8 @@ class Truth:
         self.vertices = transform(matrix, head)
         self.grid = Grid.blocks(COLUMNS, 100)
         self.front = front_of(Surface(self.vertices, model.triangles), self.grid)
+        self.lips = np.asarray(model.landmarks(self.vertices), np.float64)[list(INNER_LIPS)]
+        self.open = float(np.linalg.norm(self.lips[1, :2] - self.lips[0, :2])) > OPEN_MOUTH * FACE_SIZE
         self.hull = _hull(np.asarray(model.landmarks(self.vertices), np.float64), self.grid).astype(bool)
         plane = model.neck_plane(coefficients)
         above = np.flatnonzero(head @ plane[:3] + plane[3] > 0.3)
@@ -85,7 +94,19 @@ class Truth:
             normal_angle(front, self.front.astype(np.float32), self.hull, self.grid),
             float(np.abs(self.front - front - offset)[both].mean()) if both.any() else float("nan"),
             float(head) * self.mm,
+            self._cavity(front) * self.mm,
         )
+
+    def _cavity(self, front: Floats) -> float:
+        """px - from the lips of a surface back to what lies between them; NaN where the mouth is shut."""
+        if not self.open:
+            return float("nan")
+        x, (top, bottom) = float(self.lips[:, 0].mean()), self.lips[:, 1].tolist()
+        column, first, last = (round((place - self.grid.origin[0]) / self.grid.step[0]) for place in (x, top, bottom))
+        reach = max(last - first, 2)
+        along = front[first - reach : last + reach + 1, column]
+        lips = min(np.nanmax(along[:reach]), np.nanmax(along[-reach:]))
+        return float(lips - np.nanmin(along[reach:-reach])) if len(along) > 2 * reach else float("nan")
 
 
 def front_of(surface: Surface, grid: Grid) -> Floats:
@@ -128,8 +149,8 @@ def table(results: dict[str, list[tuple[HeadCase, HeadScore | None]]]) -> str:
     """As markdown: one row per group, bin of yaw and method."""
     names = [field.name for field in fields(HeadScore)]
     lines = [
-        "| set | yaw | faces | method | missed | surface error | normals, degrees | front, px | head, mm |",
-        "|" + " --- |" * 9,
+        "| set | yaw | faces | method | missed | surface error | normals, deg | front, px | head, mm | cavity, mm |",
+        "|" + " --- |" * 10,
     ]
     first = next(iter(results.values()))
     groups = list(dict.fromkeys(case.group for case, _ in first))
@@ -144,13 +165,18 @@ def table(results: dict[str, list[tuple[HeadCase, HeadScore | None]]]) -> str:
                 if not chosen:
                     continue
                 figures = np.array([[asdict(s)[n] for n in names] for s in chosen if s is not None])
-                surface, normals, front, head = np.nanmean(figures, 0)
+                surface, normals, front, head, cavity = _means(figures)
                 yaw = "all" if high == 180 else f"{low}-{min(high, 90)}"
                 lines.append(
                     f"| {group} | {yaw} | {len(chosen)} | {method} | {sum(s is None for s in chosen)} "
-                    f"| {surface:.4f} | {normals:.2f} | {front:.2f} | {head:.2f} |"
+                    f"| {surface:.4f} | {normals:.2f} | {front:.2f} | {head:.2f} | {cavity:.1f} |"
                 )
     return "\n".join(lines) + "\n"
+
+
+def _means(figures: Floats) -> list[float]:
+    """Of each column, without NaN; NaN for a column of nothing else."""
+    return [float(column[~np.isnan(column)].mean()) if not np.isnan(column).all() else np.nan for column in figures.T]
 
 
 def methods_of(finder: Finder, shipped: Predictor, dense: DenseAligner, network: GuidedNetwork) -> dict[str, Method]:
@@ -167,6 +193,14 @@ def methods_of(finder: Finder, shipped: Predictor, dense: DenseAligner, network:
 
         return method
 
+    def mesh(source: SampleSource) -> Surface | None:
+        face = found(source)
+        if face is None:
+            return None
+        whole = network.head(source.image, face.landmarks_px, points(source, face))
+        surface = HeadSurface.of_head(whole, face, Options())
+        return Surface(transform(whole.crop.to_photo(), surface.vertices), surface.triangles)
+
     def hourglass(source: SampleSource) -> Surface | None:
         face = found(source)
         if face is None:
@@ -181,6 +215,7 @@ def methods_of(finder: Finder, shipped: Predictor, dense: DenseAligner, network:
         "guide, 68": of(lambda _, face: network.guide(face.landmarks_px)),
         "guide, 68 + 160": of(lambda source, face: network.guide(face.landmarks_px, points(source, face))),
         "guided network": of(lambda source, face: network.head(source.image, face.landmarks_px, points(source, face))),
+        "its mesh": mesh,
     }
 
 

@@ -140,9 +140,9 @@ def _along(place: Floats, triangles: Integers, depth: int, height: int, width: i
     sample = np.floor(at).astype(np.int64)
     later = (at - sample).astype(np.float32)
     sign = np.where(found.front, -1, 1).astype(np.float32)
-    place = sample * (height * width) + found.column
-    place, share = np.concatenate([place, place + height * width]), np.concatenate([1 - later, later])
-    change = np.bincount(place, np.tile(sign, 2) * share, (depth + 4) * height * width).astype(np.float32)
+    first = sample * (height * width) + found.column
+    both, share = np.concatenate([first, first + height * width]), np.concatenate([1 - later, later])
+    change = np.bincount(both, np.tile(sign, 2) * share, (depth + 4) * height * width).astype(np.float32)
     change = np.cumsum(change.reshape(depth + 4, height * width), axis=0)
     return np.minimum(np.abs(change[1 : depth + 1]), 1).reshape(depth, height, width)
 
