@@ -12,7 +12,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
-PARENT_VARIABLE = "SELFIE3D_PARENT_PID"  # set for children: whose end is theirs
+from selfie3d_cli.settings import PARENT_VARIABLE, from_environment
+
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 Write = Callable[[str], None]
 
@@ -24,11 +25,12 @@ def selfie3d(*arguments: str) -> tuple[str, ...]:
 
 def end_with_parent() -> None:
     """In a child: have the kernel send SIGTERM when the parent dies, however it dies. Linux only."""
-    parent = os.environ.pop(PARENT_VARIABLE, "")
+    parent = from_environment().parent
+    os.environ.pop(PARENT_VARIABLE, None)  # our own children are not that process's
     if not parent or sys.platform != "linux":
         return
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != int(parent):  # it died before the line above
+    if os.getppid() != parent:  # it died before the line above
         os.kill(os.getpid(), signal.SIGTERM)
 
 

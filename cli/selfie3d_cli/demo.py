@@ -45,8 +45,15 @@ def run(args: argparse.Namespace) -> int:
     lines: list[str] = []
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="selfie3d-") as data:
-        web = page_address(from_environment(), console.print) if args.open else ""
-        config = StackConfig(Path(data), free_address(), workers=1, web=web)
+        settings = from_environment()
+        config = StackConfig(
+            data=Path(data),
+            listen=free_address(),
+            workers=1,
+            web=page_address(settings, console.print) if args.open else "",
+            tls=bool(settings.tls_certificate),
+            log_format=settings.log_format or StackConfig.log_format,
+        )
         try:
             with console.status("starting Redis, the service and a worker"), LocalStack(config, lines.append) as stack:
                 stack.await_ready()

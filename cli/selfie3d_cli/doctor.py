@@ -27,7 +27,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print one finding a line; 1 when one is a failure."""
-    findings = [finding for check in _checks() for finding in _safely(check)]
+    findings = [finding for name, check in _checks().items() for finding in _safely(name, check)]
     if args.json:
         print(json.dumps([finding.as_json() for finding in findings], indent=2))
     else:
@@ -35,26 +35,26 @@ def run(args: argparse.Namespace) -> int:
     return 1 if any(finding.level is Severity.FAILURE for finding in findings) else 0
 
 
-def _checks() -> list[Callable[[], Iterator[Finding]]]:
+def _checks() -> dict[str, Callable[[], Iterator[Finding]]]:
+    """By the name of what they check."""
     settings = from_environment()
-    return [
-        checks.check_packages,
-        checks.check_settings,
-        lambda: checks.check_redis(settings.redis_url, settings.data),
-        lambda: checks.check_listen(settings.listen),
-        checks.check_device,
-        checks.check_weights,
-        checks.check_memory,
-        lambda: checks.check_disk(settings.data),
-    ]
+    return {
+        "packages": checks.check_packages,
+        "settings": checks.check_settings,
+        "redis": lambda: checks.check_redis(settings.redis_url, settings.data),
+        "port": lambda: checks.check_listen(settings.listen, tls=bool(settings.tls_certificate)),
+        "device": lambda: checks.check_device(settings.device),
+        "weights": lambda: checks.check_weights(settings),
+        "memory": checks.check_memory,
+        "disk": lambda: checks.check_disk(settings.data),
+    }
 
 
-def _safely(check: Callable[[], Iterator[Finding]]) -> list[Finding]:
+def _safely(name: str, check: Callable[[], Iterator[Finding]]) -> list[Finding]:
     """The findings of a check; a check that breaks is a finding too."""
     try:
         return list(check())
     except Exception as error:
-        name = getattr(check, "__name__", "check").removeprefix("check_")
         return [Finding(name, Severity.FAILURE, f"{type(error).__name__}: {error}", "Please report this as a bug.")]
 
 

@@ -14,10 +14,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from selfie3d_cli.errors import CommandError
-from selfie3d_cli.finder_options import finder_options
 from selfie3d_cli.local_stack import is_ready, reachable
 from selfie3d_cli.redis_log import AppendLog
 from selfie3d_cli.redis_server import find_binary, version_of
+from selfie3d_cli.settings import Settings
 from selfie3d_cli.version import installed
 
 EXTRAS = {  # as pyproject.toml declares them
@@ -156,8 +156,8 @@ def _embedded_redis(data: Path) -> Iterator[Finding]:
     yield Finding("redis", Severity.OK, f"embedded: {binary.name} {version}, data in {data}")
 
 
-def check_listen(listen: str) -> Iterator[Finding]:
-    """Whether the service's port is free, or the service there is ready."""
+def check_listen(listen: str, *, tls: bool = False) -> Iterator[Finding]:
+    """Whether the service's port is free, or the service there is ready. tls : whether it encrypts."""
     if listen.startswith("unix:"):
         return
     host, _, port = reachable(listen).rpartition(":")
@@ -168,20 +168,19 @@ def check_listen(listen: str) -> Iterator[Finding]:
     except (ValueError, socket.gaierror):
         yield Finding("port", Severity.FAILURE, f"SELFIE3D_LISTEN={listen} is no address", "HOST:PORT is wanted.")
     except OSError as error:
-        if installed("grpcio-health-checking") and is_ready(listen):
+        if installed("grpcio-health-checking") and is_ready(listen, tls=tls):
             yield Finding("port", Severity.OK, f"selfie3d is SERVING at {listen}")
         else:
             remedy = "If selfie3d runs there, its log says why it is not ready; else choose another SELFIE3D_LISTEN."
             yield Finding("port", Severity.FAILURE, f"{listen}: {error.strerror}", remedy)
 
 
-def check_device() -> Iterator[Finding]:
-    """What the network runs on."""
+def check_device(wanted: str) -> Iterator[Finding]:
+    """What the network runs on. wanted : auto, cpu, cuda or cuda:N."""
     try:
         import torch
     except ModuleNotFoundError:
         return
-    wanted = os.environ.get("SELFIE3D_DEVICE") or "auto"
     if torch.cuda.is_available():
         memory = torch.cuda.get_device_properties(0).total_memory / GIB
         yield Finding("device", Severity.OK, f"{torch.cuda.get_device_name(0)}, {memory:.0f} GiB")
@@ -192,18 +191,17 @@ def check_device() -> Iterator[Finding]:
         yield Finding("device", Severity.OK, f"CPU, {torch.get_num_threads()} threads, torch {torch.__version__}")
 
 
-def check_weights() -> Iterator[Finding]:
+def check_weights(settings: Settings) -> Iterator[Finding]:
     """Whether the models open: their weights are there and their checksums right."""
     try:
         from vrn.finder import load_finder
         from vrn.network import load_network
     except ModuleNotFoundError:
         return  # check_packages has said so
-    model = os.environ.get("SELFIE3D_MODEL") or "default"
-    aligner = os.environ.get("SELFIE3D_ALIGNER") or "bundled"
+    model, aligner = settings.model, settings.aligner
     opened: dict[str, Callable[[], object]] = {
         model: partial(load_network, model),
-        aligner: partial(load_finder, aligner, **finder_options(aligner)),
+        aligner: partial(load_finder, aligner, **settings.options_of(aligner)),
     }
     for name, open_model in opened.items():
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import time
 from collections.abc import Callable, Sequence
@@ -33,6 +32,8 @@ class StackConfig:
     workers : how many processes
     redis_url : another Redis to use; empty: the embedded one
     web : HOST:PORT of the page; empty: none
+    tls : whether the service encrypts
+    log_format : text or json, of the children
     worker_command : what a worker is started with
     """
 
@@ -41,6 +42,8 @@ class StackConfig:
     workers: int
     redis_url: str = ""
     web: str = ""
+    tls: bool = False
+    log_format: str = "text"  # people read along here
     worker_command: Sequence[str] = selfie3d("worker")
 
 
@@ -55,9 +58,11 @@ class LocalStack:
         self._write = write
         self._redis = None if config.redis_url else RedisServer(config.data / "redis")
         url = self._redis.url if self._redis else config.redis_url
-        env = {"SELFIE3D_REDIS_URL": url, "SELFIE3D_LISTEN": config.listen}
-        if "SELFIE3D_LOG_FORMAT" not in os.environ:
-            env["SELFIE3D_LOG_FORMAT"] = "text"  # people read along here
+        env = {
+            "SELFIE3D_REDIS_URL": url,
+            "SELFIE3D_LISTEN": config.listen,
+            "SELFIE3D_LOG_FORMAT": config.log_format,
+        }
         self._service = Child("service", selfie3d("serve"), env, write)
         env_web = env | {"SELFIE3D_WEB_LISTEN": config.web, "SELFIE3D_SERVER": reachable(config.listen)}
         self._web = [Child("web", selfie3d("web"), env_web, write)] if config.web else []
@@ -90,7 +95,7 @@ class LocalStack:
         Raises StackError when a child ends before that, or READY_TIMEOUT passes; RedisSyncError.
         """
         deadline = time.monotonic() + READY_TIMEOUT
-        while not (is_ready(self.config.listen) and (not self.config.web or listens(reachable(self.config.web)))):
+        while not self._is_ready():
             if stopping():
                 return False
             if self._redis is not None:
@@ -159,6 +164,10 @@ class LocalStack:
         self._write(f"{child.name} | ended with exit code {child.exit_code}; starting it again")
         child.start()
 
+    def _is_ready(self) -> bool:
+        web = self.config.web
+        return is_ready(self.config.listen, tls=self.config.tls) and (not web or listens(reachable(web)))
+
     def _end(self, children: list[Child], seconds: float) -> bool:
         for child in children:
             child.terminate()
@@ -172,9 +181,9 @@ class LocalStack:
         return clean
 
 
-def is_ready(listen: str) -> bool:
+def is_ready(listen: str, *, tls: bool) -> bool:
     """Whether the service at that address says SERVING; over TLS, whose names we do not know, whether it listens."""
-    if os.environ.get("SELFIE3D_TLS_CERT"):
+    if tls:
         return listens(reachable(listen))
     try:
         return serving_status(reachable(listen), wait=False) == SERVING

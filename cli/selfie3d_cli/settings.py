@@ -11,6 +11,7 @@ from typing import Any, Self
 DEFAULT_LISTEN = "127.0.0.1:50051"
 DEFAULT_WEB_LISTEN = "127.0.0.1:8080"
 DEFAULT_SERVER = "localhost:50051"
+PARENT_VARIABLE = "SELFIE3D_PARENT_PID"  # set by `selfie3d_cli.children` for its children, by nobody else
 FINDER = "SELFIE3D_FACE_ALIGNMENT_"  # WEIGHTS, LANDMARKS, DETECTOR, FLIP, as a worker reads them
 
 
@@ -23,6 +24,7 @@ class Settings:
     finder_options : of the face-alignment finder, as `vrn.finder` takes them
     web_listen : of the page; empty: DEFAULT_WEB_LISTEN, or the next free port
     log_format : None where none is set: each command then has its own default
+    parent : process id of the command that started this process as its child; 0: none did
     """
 
     server: str = DEFAULT_SERVER
@@ -39,6 +41,7 @@ class Settings:
     device: str = "auto"
     finder_options: Mapping[str, Any] = field(default_factory=dict)
     log_format: str | None = None
+    parent: int = 0
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> Self:
@@ -63,6 +66,7 @@ class Settings:
             device=read("DEVICE", cls.device),
             finder_options=_finder_options(environ),
             log_format=read("LOG_FORMAT") or None,
+            parent=int(environ.get(PARENT_VARIABLE) or 0),
         )
 
     def options_of(self, aligner: str) -> Mapping[str, Any]:

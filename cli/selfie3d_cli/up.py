@@ -40,6 +40,8 @@ def run(args: argparse.Namespace) -> int:
         workers=args.workers,
         redis_url=settings.redis_url,
         web="" if args.no_web else page_address(settings, say),
+        tls=bool(settings.tls_certificate),
+        log_format=settings.log_format or StackConfig.log_format,
     )
     return keep_running(config)
 

@@ -31,7 +31,7 @@ async def serve(config: ServiceConfig) -> None:
 
 
 def main() -> int:
-    """Settings from the environment; a bad one is told and ends with code 2."""
+    """Settings from the environment; a bad value is reported and ends the process with code 2."""
     try:
         return run(from_environment(ServiceConfig))
     except ConfigError as error:

@@ -30,7 +30,7 @@ async def serve(config: WebConfig) -> None:
 
 
 def main() -> int:
-    """Settings from the environment; a bad one is reported and ends with code 2."""
+    """Settings from the environment; a bad value is reported and ends the process with code 2."""
     try:
         return run(from_environment(WebConfig))
     except ConfigError as error:

@@ -13,8 +13,8 @@ import grpc
 
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d.v1 import reconstruction_pb2_grpc as rpc
-from tests.faults.tiny import expected_mesh
 from tests.stack import BOUND, FINAL_STATES, download, open_api, watch
+from tests.tiny import expected_mesh
 
 
 @dataclass

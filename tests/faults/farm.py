@@ -18,8 +18,8 @@ from selfie3d_cli.redis_server import RedisServer
 from selfie3d_jobs import JobsConfig, Record, Store
 from selfie3d_jobs.queries import ANYONE, get
 from tests.faults.audit import Audit
-from tests.faults.tiny import make_photo
 from tests.stack import BOUND, Process, Stack, eventually, is_serving
+from tests.tiny import make_photo
 
 RUNNING_STAGES = tuple(Stage)
 PATIENT = Retry(attempts=60, first=0.1, largest=1.0)
@@ -41,7 +41,7 @@ class Farm(Stack):
             services=services,
             workers=workers,
             redis=RedisServer(folder / "redis", port=0),
-            worker_module="tests.faults.tiny",
+            worker_module="tests.tiny",
             **settings,
         )
         self.db = redis.Redis.from_url(self.redis.url)

@@ -17,8 +17,8 @@ from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d.v1 import reconstruction_pb2_grpc as rpc
 from tests.faults.farm import Farm
 from tests.faults.proxy import Proxy
-from tests.faults.tiny import network_runs
 from tests.stack import Process, eventually, free_port, is_serving, open_api, open_channel
+from tests.tiny import network_runs
 
 Api = rpc.ReconstructionServiceStub
 CHILDREN = 4  # of the farm's two workers

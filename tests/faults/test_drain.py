@@ -14,8 +14,8 @@ from google.rpc import error_details_pb2, status_pb2
 from selfie3d import Retry
 from selfie3d.types import Stage
 from tests.faults.farm import Farm
-from tests.faults.tiny import expected_mesh
 from tests.stack import await_serving, eventually, open_api, open_channel, watch
+from tests.tiny import expected_mesh
 
 CALLERS = 2
 WATCHERS = 20

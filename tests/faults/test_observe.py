@@ -28,8 +28,8 @@ from selfie3d.types import Stage
 from selfie3d_jobs import ConfigError
 from selfie3d_jobs.maintenance import ALIVE_SECONDS
 from selfie3d_jobs.trace import export
-from tests.faults.tiny import make_photo
 from tests.stack import BOUND, Process, Stack, eventually, free_port
+from tests.tiny import make_photo
 
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
 PATIENT = Retry(attempts=60, first=0.1, largest=1.0)
@@ -123,7 +123,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
         "OTEL_BSP_SCHEDULE_DELAY": "100",  # ms
         "GRPC_VERBOSITY": "ERROR",
     }
-    with Stack(folder, worker_module="tests.faults.tiny", **env) as stack:
+    with Stack(folder, worker_module="tests.tiny", **env) as stack:
         yield Seen(stack, collector, f"http://{metrics}/metrics")
     collector.close()
 

@@ -15,8 +15,8 @@ from selfie3d_jobs import JobsConfig, Record
 from selfie3d_jobs.broker import create_app, publish
 from selfie3d_jobs.maintenance import Message
 from tests.faults.farm import Farm
-from tests.faults.tiny import network_runs
 from tests.stack import eventually
+from tests.tiny import Command, network_runs
 
 CLIENTS = 20
 DROPPED, FENCED = "A late or second delivery was dropped.", "The job is not ours any more."
@@ -27,7 +27,7 @@ def killer(whole_farm: Farm) -> str:
     """A job whose photo kills; it is given up while the tests of this file go on."""
     whole_farm.restore()
     with whole_farm.client() as client:
-        return whole_farm.submit(client, whole_farm.new_photo(killer=True))
+        return whole_farm.submit(client, whole_farm.new_photo(command=Command.KILL))
 
 
 def deliver_again(farm: Farm, job_id: str) -> None:

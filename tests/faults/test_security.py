@@ -23,8 +23,8 @@ from selfie3d_cli.redis_server import RedisServer
 from selfie3d_jobs import ConfigError
 from selfie3d_service import ServiceConfig
 from tests.faults.guarded import Authority, Door, TokenBook, bearer, ended_with, refusal, stub
-from tests.faults.tiny import make_photo
 from tests.stack import BOUND, eventually, free_port
+from tests.tiny import make_photo
 
 SCOPES = {
     "submit": ["CreateJob", "UploadJob", "Reconstruct", "CancelJob", "DeleteJob"],

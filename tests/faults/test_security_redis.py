@@ -19,8 +19,8 @@ from selfie3d import Client
 from selfie3d_jobs import ConfigError, JobsConfig
 from selfie3d_jobs.broker import TASK
 from tests.faults.guarded import Authority, LockedRedis, TlsProxy, command_lines, ended_with, redis_rules
-from tests.faults.tiny import expected_mesh, make_photo
 from tests.stack import BOUND, Process, eventually, free_port
+from tests.tiny import expected_mesh, make_photo
 
 ROOT = Path(__file__).parents[2]
 PASSWORD = "pw-8f3a1c"
@@ -63,7 +63,7 @@ def vault(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vault]:
             env = {"SELFIE3D_REDIS_URL": vault.url(), "SELFIE3D_LISTEN": address, "SELFIE3D_MODEL": str(folder)}
             processes += [
                 Process(["serve"], folder / "service.log", **env).start(),
-                Process([], folder / "worker.log", module="tests.faults.tiny", **env).start(),
+                Process([], folder / "worker.log", module="tests.tiny", **env).start(),
             ]
             try:
                 yield vault
@@ -109,7 +109,7 @@ def test_secrets_are_in_no_process_list_and_no_log(vault: Vault) -> None:
     vault.reconstruct(2)
     lines = list(command_lines())
     assert any("selfie3d_cli serve" in line for line in lines)  # our processes are among them
-    assert any("tests.faults.tiny" in line for line in lines)
+    assert any("tests.tiny" in line for line in lines)
     assert not [line for line in lines if PASSWORD in line]
     assert PASSWORD not in vault.said()
 

@@ -13,7 +13,6 @@ from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d_jobs import JobsConfig, Record, Store, admission, execution, maintenance, queries
 
 LEASE = 60.0  # seconds
-BOUND = 60.0  # seconds after which a condition that has not come true is a failure
 WIDE = admission.AdmissionLimits(max_queued=100_000, max_active=100_000, max_stored_mib=1024, result_reserve_mib=0)
 
 

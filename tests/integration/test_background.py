@@ -21,8 +21,9 @@ from selfie3d_jobs import Store, maintenance
 from selfie3d_jobs.maintenance import WorkerReport
 from selfie3d_service import Server, ServiceConfig, publisher
 from selfie3d_service import maintenance as service_maintenance
-from tests.integration.road import BOUND, Keys, finish, get, new_job, submit
-from tests.integration.tiny import make_photo
+from tests.integration.road import Keys, finish, get, new_job, submit
+from tests.stack import BOUND, eventually_async
+from tests.tiny import make_photo
 
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
 
@@ -43,14 +44,14 @@ class Served:
         return job_id
 
     async def await_health(self, status: int) -> None:
-        async with asyncio.timeout(BOUND):
-            while (await self._health.Check(health_pb2.HealthCheckRequest())).status != status:
-                await asyncio.sleep(0.02)
+        async def is_so() -> bool:
+            answer = await self._health.Check(health_pb2.HealthCheckRequest())
+            return bool(answer.status == status)
+
+        await eventually_async(is_so, f"health is {status}")
 
     async def until(self, look: Callable[[], Any]) -> None:
-        async with asyncio.timeout(BOUND):
-            while not await asyncio.to_thread(look):
-                await asyncio.sleep(0.02)
+        await eventually_async(lambda: asyncio.to_thread(look), "what the test waits for")
 
 
 @pytest.fixture

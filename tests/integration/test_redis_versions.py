@@ -17,11 +17,11 @@ from selfie3d_cli.doctor_checks import OLDEST_REDIS, Severity, check_redis
 from selfie3d_cli.local_stack import LocalStack, StackConfig, free_address
 from selfie3d_cli.redis_server import version_of
 from tests.integration.conftest import OTHER_REDIS
-from tests.integration.tiny import make_mesh, make_photo
 from tests.stack import eventually, free_port
+from tests.tiny import expected_mesh, make_photo
 
 ROOT = Path(__file__).parents[2]
-TINY = (sys.executable, "-m", "tests.integration.tiny")
+TINY = (sys.executable, "-m", "tests.tiny")
 
 
 def redis_6_2() -> Path:
@@ -83,5 +83,5 @@ def test_a_job_goes_all_the_way_over_it(other_redis: str, tmp_path: Path, monkey
         assert stack.await_ready(), "\n".join(lines)
         assert stack.redis_pid is None
         photo = make_photo(1)
-        assert client.reconstruct(photo).mesh.data == make_mesh(photo)
+        assert client.reconstruct(photo).mesh.data == expected_mesh(photo)
         assert Severity.FAILURE not in {finding.level for finding in check_redis(other_redis, tmp_path)}

@@ -27,9 +27,9 @@ from selfie3d_jobs.maintenance import WorkerReport
 from selfie3d_service import Server, ServiceConfig
 from selfie3d_service.tokens import new_token
 from tests.integration.conftest import served
-from tests.integration.road import BOUND, LEASE, Keys, claim, finish, get, result, start
-from tests.integration.tiny import make_photo
-from tests.stack import eventually_async
+from tests.integration.road import LEASE, Keys, claim, finish, get, result, start
+from tests.stack import BOUND, eventually_async
+from tests.tiny import make_photo
 
 UNKNOWN = "0" * 32
 

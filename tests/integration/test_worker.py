@@ -18,10 +18,9 @@ from selfie3d_cli.redis_server import RedisServer
 from selfie3d_jobs import JobsConfig, Record, Store, maintenance, queries
 from selfie3d_jobs.broker import create_app, publish
 from selfie3d_jobs.maintenance import Message
-from tests.integration import tiny
-from tests.integration.road import BOUND, Keys, get, new_job, reap, submit
-from tests.integration.tiny import make_mesh, make_photo
-from tests.stack import eventually
+from tests.integration.road import Keys, get, new_job, reap, submit
+from tests.stack import BOUND, eventually
+from tests.tiny import Command, expected_mesh, make_photo
 
 HOLD = "test-hold"
 
@@ -32,7 +31,7 @@ class Worker:
     def __init__(self, environment: dict[str, str], log: Path) -> None:
         self.log = log
         with log.open("ab") as file:
-            command = [sys.executable, "-W", "ignore", "-m", "tests.integration.tiny"]
+            command = [sys.executable, "-W", "ignore", "-m", "tests.tiny"]
             self.process = subprocess.Popen(command, env=environment, stdout=file, stderr=file, start_new_session=True)
 
     @property
@@ -138,11 +137,11 @@ def test_jobs_go_all_the_way_and_each_ends_as_its_photo_deserves(
     start_worker: Callable[..., Worker], send: Callable[..., str], store: Store, keys: Keys
 ) -> None:
     worker = start_worker()
-    photos = [make_photo(1), make_photo(2, tiny.LARGE), make_photo(3, tiny.NO_FACE), make_photo(4, tiny.CRASH)]
+    photos = [make_photo(1), make_photo(2, Command.LARGE), make_photo(3, Command.NO_FACE), make_photo(4, Command.CRASH)]
     jobs = [await_end(store, send(photo)) for photo in photos]
     assert [job.state for job in jobs] == [JobState.SUCCEEDED] * 2 + [JobState.FAILED] * 2
     for photo, job in zip(photos[:2], jobs[:2], strict=True):
-        assert store.run(queries.mesh(job.id, 0, 0, 1 << 21)) == make_mesh(photo)
+        assert store.run(queries.mesh(job.id, 0, 0, 1 << 21)) == expected_mesh(photo)
         assert len(job.outcome.stage_times) == 7
     errors = [job.error for job in jobs[2:]]
     assert [error.reason for error in errors if error] == ["NO_FACE", "INTERNAL"]
@@ -170,7 +169,7 @@ def test_the_job_of_a_killed_child_ends_on_its_successor_and_a_killer_is_given_u
     job = await_end(store, job_id)
     assert (job.state, job.attempt) == (JobState.SUCCEEDED, 2)
     assert job.worker != held.worker
-    killer = send(make_photo(2, tiny.KILL))
+    killer = send(make_photo(2, Command.KILL))
     for attempt in range(1, 4):
         eventually(lambda n=attempt: get(store, killer).attempt == n, f"attempt {attempt}")  # type: ignore[misc]
         eventually(lambda: not Path(f"/proc/{child_of(get(store, killer))}").exists(), "the child is dead")

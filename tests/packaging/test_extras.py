@@ -8,10 +8,12 @@ import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.photos import astronaut
+from tests.scripted_service import Running
 from tests.unit.selfie3d_training.conftest import TINY, data, head  # noqa: F401 - fixtures
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
@@ -52,6 +54,33 @@ with RedisServer(folder) as redis:
     finally:
         service.terminate()
         print(service.wait(30))
+"""
+
+WEB = """
+import json, subprocess, sys, urllib.error, urllib.request
+from pathlib import Path
+
+server, photo, port = sys.argv[1], Path(sys.argv[2]).read_bytes(), sys.argv[3]
+command = [sys.executable, "-m", "selfie3d_cli", "web", "--listen", f"127.0.0.1:{port}", "--server", server]
+web = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+
+def ask(path, body=None):
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", data=body)
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.status, answer.headers.get_content_type(), answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.status, error.headers.get_content_type(), error.read().decode()
+
+try:
+    assert any("Serving the page." in line for line in web.stderr), "it ended before it listened"
+    answers = {"page": ask("/"), "health": ask("/healthz"), "readiness": ask("/readyz"), "job": ask("/v1/jobs", photo)}
+finally:
+    web.terminate()
+    web.stderr.read()
+print(json.dumps(answers))
+print(web.wait(30))
 """
 
 
@@ -101,6 +130,7 @@ def test_the_wheel_holds_every_package_its_data_and_its_licence(wheel: Path) -> 
         "selfie3d_photo",
         "selfie3d_jobs",
         "selfie3d_service",
+        "selfie3d_web",
         "vrn",
         "selfie3d_worker",
         "selfie3d_cli",
@@ -108,6 +138,7 @@ def test_the_wheel_holds_every_package_its_data_and_its_licence(wheel: Path) -> 
     assert {f"{package}/__init__.py" for package in packages} <= set(names)
     assert {f"{package}/py.typed" for package in packages} <= set(names)
     assert "selfie3d_jobs/scripts/create.lua" in names
+    assert "selfie3d_web/static/index.html" in names
     assert "vrn/weights/data/default.safetensors" in names
     assert {Path(name).name for name in names if ".dist-info/licenses/" in name} == {"LICENSE", "NOTICE"}
     metadata = zipfile.ZipFile(wheel).read(next(name for name in names if name.endswith("/METADATA"))).decode()
@@ -135,6 +166,34 @@ def test_the_service_alone_publishes_what_it_accepts(
     created, published, state = json.loads(lines[-2])
     assert (published, state) == (created, "queued")
     assert lines[-1] == "0"
+
+
+def test_the_web_door_alone_serves_the_page_and_passes_photos_on_to_a_service_that_is_there(
+    environment: Environment, tmp_path: Path, unused_tcp_port_factory: Callable[[], int]
+) -> None:
+    python, photo = environment("web"), tmp_path / "me.jpg"
+    photo.write_bytes(astronaut())
+    heavy = ["torch", "trimesh", "celery", "PIL"]
+    assert run([python, "-c", ABSENT.format(names=heavy)], cwd=tmp_path).strip() == "[]"
+
+    def ask(server: str) -> dict[str, list[Any]]:
+        port = str(unused_tcp_port_factory())
+        answers, code = run([python, "-c", WEB, server, photo, port], cwd=tmp_path).splitlines()
+        assert code == "0"
+        found: dict[str, list[Any]] = json.loads(answers)
+        assert found["page"][:2] == [200, "text/html"]
+        assert found["health"] == [200, "application/json", '{"status":"ok"}']
+        return found
+
+    with Running.with_mesh() as service:
+        status, _, job = ask(service.address)["job"]
+        assert status == 202
+        assert service.script.photos == {json.loads(job)["id"]: photo.read_bytes()}
+    alone = ask(f"127.0.0.1:{unused_tcp_port_factory()}")
+    for question in ("readiness", "job"):
+        status, kind, problem = alone[question]
+        assert (status, kind) == (503, "application/problem+json")
+        assert "cannot be reached" in json.loads(problem)["detail"]
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -36,6 +37,7 @@ ALLOWED = {
 
 
 FOLDERS = ["client", "service", "worker", "cli"]  # a folder imports those before it, and itself
+READING = re.compile(r"environ\.get|getenv|in os\.environ|environ\[[^]]+\](?! = )")
 FRONT_PAGE = ROOT / "client" / "selfie3d" / "__init__.py"  # names every part and imports none before it is asked for
 
 
@@ -107,6 +109,11 @@ def test_importing_it_leaves_these_alone(module: str, forbidden: list[str]) -> N
 @pytest.mark.parametrize("package", HOMES)
 def test_every_package_says_that_it_is_typed(package: str) -> None:
     assert (ROOT / HOMES[package] / package / "py.typed").is_file()
+
+
+def test_the_command_reads_its_environment_in_one_place() -> None:
+    reading = [path.name for path in sources("selfie3d_cli") if READING.search(path.read_text())]
+    assert reading == ["settings.py"]
 
 
 def test_importing_vrn_leaves_the_environment_alone() -> None:

@@ -68,7 +68,7 @@ def celery_settings(config: WorkerConfig) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Settings from the environment; a bad one is told and ends with code 2."""
+    """Settings from the environment; a bad value is reported and ends the process with code 2."""
     try:
         return run(from_environment(WorkerConfig))
     except ConfigError as error:

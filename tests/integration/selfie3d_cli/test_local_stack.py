@@ -17,8 +17,8 @@ from selfie3d_cli.children import Child, selfie3d
 from selfie3d_cli.errors import RedisInUseError, StackError
 from selfie3d_cli.local_stack import LocalStack, StackConfig
 from selfie3d_cli.redis_server import RedisServer
-from tests.integration.tiny import make_mesh, make_photo
 from tests.stack import eventually, free_port
+from tests.tiny import expected_mesh, make_photo
 
 UP = """
 import sys
@@ -28,7 +28,7 @@ from selfie3d_cli.up import keep_running
 data, listen, *worker = sys.argv[1:]
 sys.exit(keep_running(StackConfig(Path(data), listen, workers=1, worker_command=worker)))
 """
-TINY = (sys.executable, "-m", "tests.integration.tiny")
+TINY = (sys.executable, "-m", "tests.tiny")
 IDLE = """
 import signal
 from selfie3d_cli.children import end_with_parent
@@ -101,7 +101,7 @@ def test_up_works_revives_what_dies_and_drains_on_ctrl_c(config: StackConfig) ->
             os.kill(children(process.pid)[victim], signal.SIGKILL)
             read_until(process, "starting it again")
             photo = make_photo(seed)
-            assert client.reconstruct(photo).mesh.data == make_mesh(photo)
+            assert client.reconstruct(photo).mesh.data == expected_mesh(photo)
         below = children(process.pid)
         process.send_signal(signal.SIGINT)
         output, _ = process.communicate(timeout=150)

@@ -21,7 +21,7 @@ from tests import photos
 from tests.stack import ROOT, Process, Stack, eventually, free_port
 
 RUNNER = ROOT / "tests" / "browser" / "run.mjs"
-BOUND = 170  # seconds of one scenario, on a busy machine
+SCENARIO_BOUND = 170  # seconds of one scenario, on a busy machine
 SCENARIOS = {
     "upload": "a photo becomes a head stage by stage, and a hand turns, zooms and resets it",
     "looks": "every look, the landmarks, the light and the photo change the picture, and only likings are stored",
@@ -98,7 +98,7 @@ class Scenario:
     def asks(self, line: str) -> None:
         assert self._process.stdout is not None
         said = self._process.stdout.readline().rstrip("\n")
-        assert said == line, said + "\n" + self._process.communicate(timeout=BOUND)[0]
+        assert said == line, said + "\n" + self._process.communicate(timeout=SCENARIO_BOUND)[0]
 
     def answer(self, line: str = "done") -> None:
         assert self._process.stdin is not None
@@ -106,7 +106,7 @@ class Scenario:
         self._process.stdin.flush()
 
     def ends_well(self) -> None:
-        output, _ = self._process.communicate(timeout=BOUND)
+        output, _ = self._process.communicate(timeout=SCENARIO_BOUND)
         assert self._process.returncode == 0, output
 
     def kill(self) -> None:

@@ -10,19 +10,23 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from selfie3d_cli import doctor_checks
 from selfie3d_cli.doctor import table
 from selfie3d_cli.doctor_checks import (
     EXTRAS,
     Finding,
     Severity,
+    check_device,
     check_disk,
     check_listen,
     check_memory,
     check_redis,
+    check_weights,
     judge_redis,
 )
 from selfie3d_cli.main import main
 from selfie3d_cli.redis_log import AppendLog
+from selfie3d_cli.settings import Settings
 
 ROOT = Path(__file__).parents[3]
 GOOD = {"redis_version": "7.4.1", "maxmemory_policy": "noeviction", "aof_enabled": 1, "maxmemory": 0}
@@ -119,6 +123,28 @@ def test_the_command_prints_json_and_fails_on_a_failure(
     findings = json.loads(capsys.readouterr().out)
     assert {"packages", "redis", "port", "memory", "disk"} <= {finding["check"] for finding in findings}
     assert all(set(finding) == {"check", "status", "finding", "remedy"} for finding in findings)
+
+
+def test_a_check_that_breaks_is_a_failure_of_its_own_name(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def break_down() -> None:
+        raise ZeroDivisionError("no bytes")
+
+    monkeypatch.setattr(doctor_checks, "check_memory", break_down)
+    assert main(["doctor", "--json"]) == 1
+    findings = [finding for finding in json.loads(capsys.readouterr().out) if finding["check"] == "memory"]
+    assert [finding["finding"] for finding in findings] == ["ZeroDivisionError: no bytes"]
+
+
+def test_weights_and_device_are_those_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    settings = Settings.of({"SELFIE3D_MODEL": "nowhere.safetensors", "SELFIE3D_DEVICE": "cuda:9"})
+    findings = {finding.text.partition(":")[0]: finding.level for finding in check_weights(settings)}
+    assert findings == {"nowhere.safetensors": Severity.FAILURE, "bundled": Severity.OK}
+    [device] = check_device(settings.device)
+    assert device.level is Severity.FAILURE
+    assert "SELFIE3D_DEVICE=cuda:9" in device.text
 
 
 def test_the_table_holds_every_word_of_a_finding() -> None:

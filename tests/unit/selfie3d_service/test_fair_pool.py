@@ -8,8 +8,7 @@ import threading
 import pytest
 
 from selfie3d_service.fair_pool import FairPool
-
-BOUND = 20.0  # seconds
+from tests.stack import BOUND
 
 
 class Work:

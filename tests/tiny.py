@@ -1,9 +1,9 @@
-"""A worker with a tiny reconstructor for fault tests: every stage, a network of two layers, a real little mesh.
+"""A worker with a tiny reconstructor for tests: every stage, a network of two layers, a real little mesh, in no time.
 
 The mesh is a function of the photo alone, so that a test can say which bytes a job must give (`expected_mesh`).
-SELFIE3D_MODEL names a folder: each run of the network is a line in its file `network`. SELFIE3D_ALIGNER holds the
-seconds that a run takes, so that kills find jobs to hit. A photo whose first pixel is
-KILLER kills the process that looks at it.
+The first pixel of a photo can command what happens to it: see `Command`. Where SELFIE3D_MODEL names a folder, each run
+of the network is a line in its file `network`; the model `broken` cannot be loaded. SELFIE3D_ALIGNER holds the seconds
+that a run takes, so that kills find jobs to hit.
 """
 
 from __future__ import annotations
@@ -16,12 +16,14 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from enum import Enum
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from selfie3d.types import Stage
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d_jobs.env import from_environment
 from selfie3d_photo import decode
@@ -32,10 +34,25 @@ from tests.held_worker import install_breakpoint
 SIDE = 64  # px of a test photo
 GRID = 16  # vertices along a side of the mesh
 FULL_COPIES = 1000  # of the vertices, with detail full: a mesh of 3 MB
-KILLER = (255, 0, 0)  # RGB of the first pixel
+LARGE_COPIES = 350  # with Command.LARGE: a little over 1 MiB
 WEIGHTS = np.random.default_rng(1).normal(size=(2, GRID, GRID)) / GRID
 PLY_HEADER = "ply\nformat binary_little_endian 1.0\nelement vertex {}\nproperty float x\nproperty float y\n"
 PLY_HEADER += "property float z\nelement face {}\nproperty list uchar int vertex_indices\nend_header\n"
+
+
+class Command(Enum):
+    """RGB of a photo's first pixel; the noise of `make_photo` never has them."""
+
+    KILL = (255, 0, 0)  # the process that looks at it dies
+    NO_FACE = (255, 0, 1)
+    CRASH = (255, 0, 2)  # a programming error
+    LARGE = (255, 0, 3)  # a mesh of 1 MiB
+
+
+class NobodyThere(Exception):  # noqa: N818
+    """As vrn.NoFaceError, without the second that importing vrn takes."""
+
+    reason = "NO_FACE"
 
 
 class Tiny:
@@ -50,30 +67,56 @@ class Tiny:
 
     def __call__(self, photo: bytes, options: pb.Options, on_stage: Callable[[str, float], None]) -> Output:
         """One face for any photo."""
-        copies = FULL_COPIES if options.detail == pb.DETAIL_FULL else 1
-        on_stage("decode", 0)
+
+        def begin(stage: Stage) -> None:
+            on_stage(stage, list(Stage).index(stage) / len(Stage))
+
+        begin(Stage.DECODE)
         rgb = decode(photo).rgb
-        on_stage("detect", 0.125)
-        box = pb.Box(width=rgb.shape[1], height=rgb.shape[0])
-        on_stage("align", 0.25)
+        command = command_of(rgb)
+        begin(Stage.DETECT)
+        begin(Stage.ALIGN)
         luma = np.asarray(Image.fromarray(rgb).convert("L").resize((GRID, GRID)), np.float64) / 255
-        on_stage("network", 0.375)
+        begin(Stage.NETWORK)
         self._note(photo)
-        if tuple(rgb[0, 0]) == KILLER:
-            os.kill(os.getpid(), signal.SIGKILL)
+        obey(command)
         time.sleep(self._seconds)
         depth = WEIGHTS[1] @ np.tanh(WEIGHTS[0] @ luma)
-        on_stage("surface", 0.5)
+        begin(Stage.SURFACE)
         vertices, triangles = surface(depth)
-        on_stage("colour", 0.625)
-        on_stage("encode", 0.75)
-        file = encode(np.tile(vertices, (copies, 1)), triangles)
-        return Output([describe(file, box, copies * len(vertices), len(triangles))], [file])
+        begin(Stage.COLOUR)
+        begin(Stage.ENCODE)
+        vertices = np.tile(vertices, (copies_for(options, command), 1))
+        file = encode(vertices, triangles)
+        box = pb.Box(width=rgb.shape[1], height=rgb.shape[0])
+        return Output([describe(file, options, box, len(vertices), len(triangles))], [file])
 
     def _note(self, photo: bytes) -> None:
         if self._folder:
             with (self._folder / "network").open("a") as file:
                 file.write(f"{hashlib.sha256(photo).hexdigest()} {os.getpid()}\n")
+
+
+def command_of(rgb: NDArray[np.uint8]) -> Command | None:
+    """What the photo commands, if anything. rgb : (h, w, 3)."""
+    pixel = tuple(rgb[0, 0].tolist())
+    return Command(pixel) if pixel in {command.value for command in Command} else None
+
+
+def obey(command: Command | None) -> None:
+    if command is Command.NO_FACE:
+        raise NobodyThere
+    if command is Command.CRASH:
+        raise ZeroDivisionError("secret detail")
+    if command is Command.KILL:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def copies_for(options: pb.Options, command: Command | None) -> int:
+    """How many times the vertices are in the file."""
+    if options.detail == pb.DETAIL_FULL:
+        return FULL_COPIES
+    return LARGE_COPIES if command is Command.LARGE else 1
 
 
 def surface(depth: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
@@ -93,9 +136,9 @@ def encode(vertices: NDArray[np.float32], triangles: NDArray[np.int32]) -> bytes
     return PLY_HEADER.format(len(vertices), len(triangles)).encode() + vertices.tobytes() + faces.tobytes()
 
 
-def describe(file: bytes, box: pb.Box, vertices: int, triangles: int) -> pb.Face:
+def describe(file: bytes, options: pb.Options, box: pb.Box, vertices: int, triangles: int) -> pb.Face:
     kind = pb.MeshFile(
-        format=pb.MESH_FORMAT_PLY,
+        format=options.format or pb.MESH_FORMAT_PLY,
         media_type="model/ply",
         extension=".ply",
         size_bytes=len(file),
@@ -110,11 +153,11 @@ def expected_mesh(photo: bytes, options: pb.Options | None = None) -> bytes:
     return Tiny(None)(photo, options or pb.Options(), lambda *_: None).files[0]
 
 
-def make_photo(seed: int, *, killer: bool = False, side: int = SIDE) -> bytes:
+def make_photo(seed: int = 0, command: Command | None = None, *, side: int = SIDE) -> bytes:
     """PNG of coloured noise, different for every seed."""
     pixels = np.random.default_rng(seed).integers(0, 250, (side, side, 3), dtype=np.uint8)
-    if killer:
-        pixels[0, 0] = KILLER
+    if command:
+        pixels[0, 0] = command.value
     data = io.BytesIO()
     Image.fromarray(pixels).save(data, "PNG", compress_level=1)
     return data.getvalue()
@@ -128,9 +171,12 @@ def network_runs(folder: Path, photo: bytes) -> int:
 
 def open_tiny(config: WorkerConfig) -> Tiny:
     install_breakpoint(config.jobs)
+    if config.model == "broken":
+        raise ValueError("these weights do not fit")
     seconds = 0.0 if config.aligner == "bundled" else float(config.aligner)
-    return Tiny(Path(config.model) if config.model else None, seconds)
+    folder = Path(config.model)
+    return Tiny(folder if folder.is_dir() else None, seconds)
 
 
 if __name__ == "__main__":
-    sys.exit(run(replace(from_environment(WorkerConfig), reconstructor="tests.faults.tiny:open_tiny")))
+    sys.exit(run(replace(from_environment(WorkerConfig), reconstructor="tests.tiny:open_tiny")))
