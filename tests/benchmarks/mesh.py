@@ -24,7 +24,7 @@ import trimesh
 from numpy.typing import NDArray
 from PIL import Image
 
-from selfie3d.types import Detail, Format, Mesh, Options
+from selfie3d.types import Detail, Extent, Format, Mesh, Options
 from selfie3d.types.frames import Grid
 from tests.benchmarks import original
 from tests.photos import astronaut
@@ -100,7 +100,7 @@ def main(folder: Path | None) -> None:
 
 def photos(reconstructor: Reconstructor) -> dict[str, NDArray[np.uint8]]:
     """(H, W, 3) uint8 each: the photo itself, and the textured mesh turned before a plain background."""
-    mesh = reconstructor.reconstruct(astronaut(), Options(detail=Detail.FULL)).faces[0].mesh
+    mesh = reconstructor.reconstruct(astronaut(), Options(detail=Detail.FULL, extent=Extent.FACE)).faces[0].mesh
     turned = {name: view(mesh, yaw, PHOTO_PX)[0] for name, yaw in VIEWS.items() if yaw}
     return {"frontal": np.asarray(Image.open(BytesIO(astronaut())).convert("RGB")), **turned}
 
@@ -190,11 +190,9 @@ def side_by_side(photo: NDArray[np.uint8], *meshes: Mesh) -> NDArray[np.uint8]:
 def show(folder: Path, reconstructor: Reconstructor) -> None:
     """The other pictures of the page, and how long a preview takes."""
     folder.mkdir(parents=True, exist_ok=True)
-    mesh = reconstructor.reconstruct(astronaut(), Options(textured=True)).faces[0].mesh
-    for name, draw in (("sheet", preview_sheet), ("turntable", turntable)):
-        data, seconds = fastest(lambda draw=draw: draw(mesh), 3)  # type: ignore[misc]
-        print(f"{name}: {1e3 * seconds:.0f} ms", file=sys.stderr)
-        (folder / f"mesh-{name}.{'png' if name == 'sheet' else 'webp'}").write_bytes(data)
+    mesh = reconstructor.reconstruct(astronaut(), Options(format=Format.GLB, textured=True)).faces[0].mesh
+    for draw in (preview_sheet, turntable):
+        print(f"{draw.__name__}: {1e3 * fastest(lambda draw=draw: draw(mesh), 3)[1]:.0f} ms", file=sys.stderr)  # type: ignore[misc]
     printable = reconstructor.reconstruct(astronaut(), Options(printable=True)).faces[0].mesh
     (folder / "mesh-printable.png").write_bytes(preview_sheet(printable, 160))
     if mesh.texture:

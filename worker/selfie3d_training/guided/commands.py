@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from selfie3d.types import Extent, Options
 from selfie3d_training.engine import Trainer
 from selfie3d_training.finder.train import FinderTask
 from selfie3d_training.guided.config import MOST_RESIDUAL, DenseTrainConfig, GuidedTrainConfig
 from selfie3d_training.guided.dense import DenseSamples
 from selfie3d_training.guided.dense_errors import ERRORS, DenseErrors
 from selfie3d_training.guided.evaluate import cases_of, evaluate, methods_of, table
+from selfie3d_training.guided.evaluate_colour import colour_cases, evaluate_colours
 from selfie3d_training.guided.loss import vertex_areas
 from selfie3d_training.guided.model_file import export_model
 from selfie3d_training.guided.pairs import HeadMaterial
@@ -25,6 +27,7 @@ from vrn.finder import load_finder
 from vrn.finder.dense import load_dense
 from vrn.network import load_network
 from vrn.network.guided_load import load_guided, untrained
+from vrn.pipeline import Reconstructor
 from vrn.weights import file as weights
 
 
@@ -53,6 +56,11 @@ def add_guided_commands(commands: Any, run_options: argparse.ArgumentParser) -> 
     compare.add_argument("--weights", help="of the guided network (default: untrained, which is the guide)")
     compare.add_argument("--count", type=int, default=100, help="photos, and as many views")
     compare.set_defaults(command=_evaluate)
+    colours = commands.add_parser("colour-evaluate", parents=[found], help="measure the colours that a turn hides")
+    colours.add_argument("--data", type=Path, required=True, help="folder of the training data")
+    colours.add_argument("--views", type=Path, required=True, help="cache of turned views")
+    colours.add_argument("--count", type=int, default=100, help="views")
+    colours.set_defaults(command=_evaluate_colours)
 
 
 def _material(options: argparse.Namespace) -> HeadMaterial:
@@ -91,3 +99,13 @@ def _evaluate(options: argparse.Namespace) -> None:
     network = load_guided(options.weights) if options.weights else untrained(material.model)
     methods = methods_of(load_finder("bundled"), load_network("default"), load_dense(options.dense), network)
     print(table(evaluate(material.model, vertex_areas(material.model), cases, methods)), end="")
+
+
+def _evaluate_colours(options: argparse.Namespace) -> None:
+    cases, reconstructor = colour_cases(_material(options), options.count), Reconstructor.open()
+    methods = {str(extent): (reconstructor, Options(extent=extent)) for extent in Extent}
+    results = evaluate_colours(cases, methods)
+    both = ~np.isnan(np.stack(list(results.values()))).any(0)
+    print(f"{len(cases)} views, found by all methods: {both.sum()}")
+    for name, values in results.items():
+        print(f"{name}: mean {values[both].mean():.2f} dB, median {np.median(values[both]):.2f} dB")

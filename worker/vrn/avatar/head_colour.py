@@ -23,7 +23,8 @@ Floats = NDArray[np.float32]
 FOLD_PX = 4.0  # head crop px behind the depth buffer, the depth of a fold of the skin that the photo still shows
 MIRROR_TOLERANCE_PX = 4.0  # head crop px between a mirrored point and the front of the surface whose colour it takes
 MOUTH_TOLERANCE_PX = 6.0  # head crop px behind the front of the surface at which the inside of a mouth is seen
-HAIR_RIM_PX = (4.0, 10.0)  # head crop px inside the silhouette: hair and skull do not end at the same place
+SKIN_RIM_PX = (3.0, 8.0)  # head crop px inside the silhouette, where the photo may already show the background
+HAIR_RIM_PX = (4.0, 10.0)  # the same of the scalp: hair and skull do not end at the same place
 
 
 def paint_head(
@@ -57,7 +58,9 @@ def paint_head(
 def _shown(sampler: PhotoSampler, view: View, places: Places, points: Floats, normals: Floats) -> tuple[Floats, Floats]:
     """The photo's colours (n, 3) at points, which belong to the same places, and how well it shows them, (n,) 0..1."""
     seen = view.seen(points, normals, FOLD_PX) * sampler.inside(points)
-    seen *= 1 - places.hair * (1 - smoothstep(view.inset_at(points), HAIR_RIM_PX))
+    inset = view.inset_at(points)
+    skin_rim, hair_rim = smoothstep(inset, SKIN_RIM_PX), smoothstep(inset, HAIR_RIM_PX)
+    seen *= skin_rim + (hair_rim - skin_rim) * places.hair
     colours = np.zeros_like(points)
     at = np.flatnonzero(seen)
     colours[at] = sampler.sample(points[at])
