@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from selfie3d.variables import unknown_variables
 from selfie3d_cli.errors import CommandError
 from selfie3d_cli.local_stack import is_ready, reachable
 from selfie3d_cli.redis_log import AppendLog
@@ -43,6 +45,7 @@ EXTRAS = {  # as pyproject.toml declares them
         "trimesh",
     ),
 }
+CONFIGS = {name: f"selfie3d_{name}.config" for name in ("service", "worker", "web")}  # module of its NameConfig
 OLDEST_REDIS = (6, 2)
 REDIS_TIMEOUT = 2.0  # seconds
 WORKER_MEMORY = 1.5  # GiB, one worker with the bundled network and a photo of 64 MP: docs/operations.md, Memory
@@ -83,19 +86,22 @@ def check_packages() -> Iterator[Finding]:
             yield Finding("packages", Severity.OK, f"{extra}: complete")
 
 
+def check_variables() -> Iterator[Finding]:
+    """Whether each SELFIE3D_... variable is one that there is."""
+    for sentence in unknown_variables(os.environ).values():
+        yield Finding("settings", Severity.WARNING, sentence, "Correct the name, or unset it.")
+
+
 def check_settings() -> Iterator[Finding]:
-    """Whether the environment's settings make sense to the service and to the worker."""
-    try:
-        from selfie3d_jobs import ConfigError
-        from selfie3d_jobs.env import from_environment
-        from selfie3d_service.config import ServiceConfig
-        from selfie3d_worker.config import WorkerConfig
-    except ModuleNotFoundError:
-        return
-    for name, config in (("service", ServiceConfig), ("worker", WorkerConfig)):
+    """Whether the environment's settings make sense to the service, to the worker and to the page."""
+    for name, home in CONFIGS.items():
         try:
-            from_environment(config)
-        except ConfigError as error:
+            module, env = import_module(home), import_module("selfie3d_jobs.env")
+        except ModuleNotFoundError:
+            continue  # check_packages says so
+        try:
+            env.from_environment(getattr(module, f"{name.title()}Config"))
+        except env.ConfigError as error:
             yield Finding("settings", Severity.FAILURE, f"{name}: {error}", "Correct the variable.")
         else:
             yield Finding("settings", Severity.OK, f"{name}: fine")

@@ -6,6 +6,7 @@ import argparse
 import socket
 from typing import Any
 
+from selfie3d_cli.arguments import server
 from selfie3d_cli.errors import ExtraMissingError
 from selfie3d_cli.settings import DEFAULT_WEB_LISTEN, from_environment
 
@@ -16,7 +17,9 @@ SERVING = "SERVING"  # grpc.health.v1
 def add_parser(subparsers: Any) -> None:
     """Declare the command."""
     parser = subparsers.add_parser("health", help="exit with 0 when the service, or this host's worker, is well")
-    parser.add_argument("--server", metavar="HOST:PORT", help="default: the port of SELFIE3D_LISTEN on this host")
+    parser.add_argument(
+        "--server", type=server, metavar="HOST:PORT", help="default: the port of SELFIE3D_LISTEN on this host"
+    )
     parser.add_argument("--worker", action="store_true", help="ask Redis whether a worker of this host reports in")
     parser.add_argument("--web", action="store_true", help="ask the web process of this host")
     parser.set_defaults(run=run)

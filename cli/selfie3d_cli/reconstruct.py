@@ -15,6 +15,7 @@ from typing import IO, Any, Protocol, cast
 
 from selfie3d import Detail, Extent, Face, Format, JobOptions, OptionError, Options, Priority, Result
 from selfie3d.types.mesh_file import write_atomically
+from selfie3d_cli.arguments import output, seconds, server
 from selfie3d_cli.errors import CommandError, ExtraMissingError, UsageError
 from selfie3d_cli.local import LocalBackend, open_local
 from selfie3d_cli.outcome import Outcome, PhotoFailedError
@@ -51,7 +52,9 @@ def add_parser(subparsers: Any) -> None:
     """Declare the command."""
     parser = subparsers.add_parser("reconstruct", help="photos to meshes")
     parser.add_argument("photos", nargs="+", type=Path, metavar="PHOTO", help="JPEG, PNG or WebP, or folders of them")
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE|FOLDER", help="default: the current folder")
+    parser.add_argument(
+        "-o", "--output", type=output("a mesh", MESH_SUFFIXES), metavar="FILE|FOLDER", help="default: here"
+    )
     parser.add_argument("--format", choices=[*Format], help="default: the ending of FILE, else ply")
     parser.add_argument("--detail", choices=[*Detail], default=Detail.STANDARD, help="default: %(default)s")
     parser.add_argument("--extent", choices=[*Extent], help="the whole head or the face only; default: head")
@@ -59,11 +62,13 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--scene", action="store_true", help="with --all-faces: one file with all faces in place")
     parser.add_argument("--textured", action="store_true", help="a texture instead of vertex colours (obj, glb)")
     parser.add_argument("--printable", action="store_true", help="a solid with a flat base")
-    parser.add_argument("--preview", type=Path, metavar="PNG", help="also a picture of the mesh: file, or a folder")
+    parser.add_argument(
+        "--preview", type=output("a picture", {".png"}), metavar="PNG", help="also a picture: file, or a folder"
+    )
     parser.add_argument("--volume", type=Path, metavar="FILE", help="also the face's volume, .raw or .npy (--local)")
     parser.add_argument("--json", action="store_true", help="one JSON object per photo on stdout, nothing else")
     road = parser.add_mutually_exclusive_group()
-    road.add_argument("--server", metavar="HOST:PORT", help="default: SELFIE3D_SERVER or localhost:50051")
+    road.add_argument("--server", type=server, metavar="HOST:PORT", help="default: SELFIE3D_SERVER or localhost:50051")
     road.add_argument("--local", action="store_true", help="in this process, without a service")
     _add_server_arguments(parser.add_argument_group("with a service"))
     local = parser.add_argument_group("with --local")
@@ -239,5 +244,5 @@ def _add_server_arguments(group: Any) -> None:
     group.add_argument("--tls-key", metavar="PEM", help="its key")
     group.add_argument("--tls-server-name", metavar="NAME", help="name in the service's certificate")
     group.add_argument(
-        "--timeout", type=float, default=PHOTO_TIMEOUT, help="seconds for one photo, default: %(default)s"
+        "--timeout", type=seconds, default=PHOTO_TIMEOUT, help="seconds for one photo, default: %(default)s"
     )

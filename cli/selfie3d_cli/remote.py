@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from selfie3d import Client, InvalidArgument, Job, JobEnded, JobOptions, Result, Retry, Selfie3dError, Tls
+from selfie3d_cli.arguments import server_of
 from selfie3d_cli.errors import UsageError
 from selfie3d_cli.outcome import PhotoFailedError
 from selfie3d_cli.settings import from_environment
@@ -55,7 +56,7 @@ class RemoteBackend:
 
 def open_remote(args: argparse.Namespace, options: JobOptions) -> RemoteBackend:
     """The service of --server, SELFIE3D_SERVER or localhost. Raises UsageError."""
-    address = args.server or from_environment().server
+    address = server_of(args.server, from_environment().server)
     try:
         client = Client(address, token=_token(args), tls=_tls(args), timeout=args.timeout, retry=Retry(quota=True))
     except OSError as error:

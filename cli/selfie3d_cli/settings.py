@@ -13,6 +13,11 @@ DEFAULT_WEB_LISTEN = "127.0.0.1:8080"
 DEFAULT_SERVER = "localhost:50051"
 PARENT_VARIABLE = "SELFIE3D_PARENT_PID"  # set by `selfie3d_cli.children` for its children, by nobody else
 FINDER = "SELFIE3D_FACE_ALIGNMENT_"  # WEIGHTS, LANDMARKS, DETECTOR, FLIP, as a worker reads them
+COMMAND_SETTINGS = {  # variable: (default, what it means); those beside it that other processes read, too, are theirs
+    "SELFIE3D_DATA": ("~/.local/share/selfie3d", "folder of the embedded Redis of `selfie3d up`"),
+    "SELFIE3D_TOKEN": ("", "bearer token that `selfie3d reconstruct` sends"),
+    "SELFIE3D_SERVER": (DEFAULT_SERVER, "service that the page and `selfie3d reconstruct` speak to"),
+}
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from selfie3d_cli.arguments import count
 from selfie3d_cli.errors import ExtraMissingError, UsageError
 
 SCOPES = ("submit", "read", "admin")
@@ -19,7 +20,7 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser("token", help="make a bearer token and the entry of SELFIE3D_TOKENS that knows it")
     parser.add_argument("caller", help="whose jobs are created with it")
     parser.add_argument("--scope", action="append", choices=SCOPES, help="repeatable, default: submit and read")
-    parser.add_argument("--max-active", type=int, metavar="N", help="jobs of the caller that have not ended, at most")
+    parser.add_argument("--max-active", type=count, metavar="N", help="jobs of the caller that have not ended, at most")
     parser.add_argument("--file", type=Path, help="append the entry there, instead of printing it to stderr")
     parser.set_defaults(run=run)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import sys
@@ -10,13 +11,16 @@ from typing import Any
 from selfie3d.threads import let_idle_threads_sleep
 from selfie3d_jobs import ConfigError, JobsError, Store, logs, maintenance
 from selfie3d_jobs.broker import HARD_LIMIT_SECONDS, create_app
-from selfie3d_jobs.env import from_environment
+from selfie3d_jobs.env import from_environment, name_unknown, report
 from selfie3d_worker.config import WorkerConfig
+
+log = logging.getLogger(__name__)
 
 
 def run(config: WorkerConfig) -> int:
     """Work until SIGTERM, then finish the running jobs. The process's exit code."""
     logs.configure(config.log_level, config.log_format)
+    name_unknown(log)
     let_idle_threads_sleep()  # before a child imports torch
     app = create_app(config.jobs, **celery_settings(config))
     worker = app.Worker(
@@ -72,8 +76,7 @@ def main() -> int:
     try:
         return run(from_environment(WorkerConfig))
     except ConfigError as error:
-        print(error, file=sys.stderr)
-        return 2
+        return report(error)
 
 
 if __name__ == "__main__":
