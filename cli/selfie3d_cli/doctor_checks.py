@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from selfie3d.pem import PemError, read_authorities, read_pair
 from selfie3d.variables import unknown_variables
 from selfie3d_cli.errors import CommandError
 from selfie3d_cli.local_stack import is_ready, reachable
@@ -46,6 +47,8 @@ EXTRAS = {  # as pyproject.toml declares them
     ),
 }
 CONFIGS = {name: f"selfie3d_{name}.config" for name in ("service", "worker", "web")}  # module of its NameConfig
+PAIRS = [(f"SELFIE3D_{part}_CERT", f"SELFIE3D_{part}_KEY") for part in ("TLS", "WEB_TLS", "WEB_SERVER")]
+AUTHORITIES = [("SELFIE3D_TLS_CLIENT_CA",), ("SELFIE3D_WEB_SERVER_CA",)]
 OLDEST_REDIS = (6, 2)
 REDIS_TIMEOUT = 2.0  # seconds
 WORKER_MEMORY = 1.5  # GiB, one worker with the bundled network and a photo of 64 MP: docs/operations.md, Memory
@@ -105,6 +108,20 @@ def check_settings() -> Iterator[Finding]:
             yield Finding("settings", Severity.FAILURE, f"{name}: {error}", "Correct the variable.")
         else:
             yield Finding("settings", Severity.OK, f"{name}: fine")
+
+
+def check_tls() -> Iterator[Finding]:
+    """Whether the PEM files that the environment names can be used."""
+    for names in (*PAIRS, *AUTHORITIES):
+        files = [os.environ.get(name) or None for name in names]
+        if not any(files):
+            continue
+        try:
+            read_pair(*files) if names in PAIRS else read_authorities(files[0] or "")
+        except PemError as error:
+            yield Finding("tls", Severity.FAILURE, f"{', '.join(names)}: {error}", "Correct the file or the variable.")
+        else:
+            yield Finding("tls", Severity.OK, f"{', '.join(names)}: fine")
 
 
 def check_redis(url: str, data: Path) -> Iterator[Finding]:

@@ -22,6 +22,7 @@ from selfie3d_cli.outcome import Outcome, PhotoFailedError
 from selfie3d_cli.photos import MESH_SUFFIXES, OutputPaths, PhotoFile, find_photos
 from selfie3d_cli.progress import ProgressView
 from selfie3d_cli.remote import open_remote
+from selfie3d_cli.server_options import add_tls_arguments
 
 PHOTO_TIMEOUT = 600.0  # seconds for one photo at a service, waiting included
 VOLUME_SUFFIXES = {".raw", ".npy"}
@@ -237,12 +238,7 @@ def _stdout_for_json(wanted: bool) -> Iterator[IO[str] | None]:
 
 
 def _add_server_arguments(group: Any) -> None:
-    group.add_argument("--token-file", metavar="FILE", help="file that holds the token, default: SELFIE3D_TOKEN")
-    group.add_argument("--tls", action="store_true", help="encrypt, trusting gRPC's own list of authorities")
-    group.add_argument("--tls-ca", metavar="PEM", help="encrypt, trusting these authorities")
-    group.add_argument("--tls-cert", metavar="PEM", help="own certificate, for mutual TLS")
-    group.add_argument("--tls-key", metavar="PEM", help="its key")
-    group.add_argument("--tls-server-name", metavar="NAME", help="name in the service's certificate")
+    add_tls_arguments(group)
     group.add_argument(
         "--timeout", type=seconds, default=PHOTO_TIMEOUT, help="seconds for one photo, default: %(default)s"
     )

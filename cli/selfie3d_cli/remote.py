@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 
-from selfie3d import Client, InvalidArgument, Job, JobEnded, JobOptions, Result, Retry, Selfie3dError, Tls
+from selfie3d import Client, InvalidArgument, InvalidConnection, Job, JobEnded, JobOptions, Result, Retry, Selfie3dError
 from selfie3d_cli.arguments import server_of
 from selfie3d_cli.errors import UsageError
 from selfie3d_cli.outcome import PhotoFailedError
+from selfie3d_cli.server_options import tls_of, token_of
 from selfie3d_cli.settings import from_environment
 
 CANCEL_TIMEOUT = 2.0  # seconds
@@ -57,19 +57,9 @@ class RemoteBackend:
 def open_remote(args: argparse.Namespace, options: JobOptions) -> RemoteBackend:
     """The service of --server, SELFIE3D_SERVER or localhost. Raises UsageError."""
     address = server_of(args.server, from_environment().server)
+    token, tls = token_of(args), tls_of(args)
     try:
-        client = Client(address, token=_token(args), tls=_tls(args), timeout=args.timeout, retry=Retry(quota=True))
-    except OSError as error:
-        raise UsageError(f"{error.filename}: {error.strerror}") from error
+        client = Client(address, token=token, tls=tls or False, timeout=args.timeout, retry=Retry(quota=True))
+    except InvalidConnection as error:
+        raise UsageError(str(error)) from error
     return RemoteBackend(client, address, options)
-
-
-def _token(args: argparse.Namespace) -> str | None:
-    if args.token_file:
-        return str(Path(args.token_file).read_text().strip())
-    return from_environment().token  # no argument: every user of the machine could read it
-
-
-def _tls(args: argparse.Namespace) -> bool | Tls:
-    wanted = args.tls or args.tls_ca or args.tls_cert or args.tls_server_name
-    return Tls(args.tls_ca, args.tls_cert, args.tls_key, args.tls_server_name) if wanted else False

@@ -11,7 +11,7 @@ from types import FrameType
 from typing import Any
 
 from selfie3d_cli.arguments import count, listen
-from selfie3d_cli.doctor_checks import Severity, check_settings
+from selfie3d_cli.doctor_checks import Severity, check_settings, check_tls
 from selfie3d_cli.errors import UsageError
 from selfie3d_cli.local_stack import LocalStack, StackConfig
 from selfie3d_cli.page import page_address, page_url
@@ -54,9 +54,9 @@ def run(args: argparse.Namespace) -> int:
 
 def refuse_bad_settings() -> None:
     """Raises UsageError for a setting that a child would refuse: before anything is started."""
-    for finding in check_settings():
+    for finding in (*check_settings(), *check_tls()):
         if finding.level is Severity.FAILURE:
-            raise UsageError(finding.text)
+            raise UsageError(f"{finding.text.rstrip('.')}.")
 
 
 def keep_running(config: StackConfig) -> int:

@@ -6,17 +6,19 @@ from typing import Generic, TypeVar
 
 import grpc
 
-from selfie3d._connection import DEFAULT_ADDRESS, Connection, Pem, Tls
+from selfie3d._connection import DEFAULT_ADDRESS, Connection, Tls
 from selfie3d._core import Core
 from selfie3d._effects import Transport
 from selfie3d._retry import Retry
+from selfie3d.errors import InvalidConnection
+from selfie3d.pem import Pem
 from selfie3d.types.job_status import JobStatus
 
 TIMEOUT = 300.0  # seconds for one logical call, retries, waiting and downloads included
 
 
 class BaseClient:
-    """A connection to the service.
+    """A connection to the service. Raises InvalidConnection for arguments that can never reach one.
 
     address : host:port, or unix:/path
     token : sent with every call; without TLS anyone on the way can read it
@@ -34,6 +36,8 @@ class BaseClient:
         timeout: float = TIMEOUT,
         retry: Retry | None = None,
     ) -> None:
+        if not timeout > 0:  # nor NaN
+            raise InvalidConnection(f"timeout is {timeout}, but must be above 0 seconds.", reason="INVALID_TIMEOUT")
         connection = Connection(address, tls, token)
         self._channel = self._open(connection)
         self._transport = Transport(self._channel, connection.metadata)

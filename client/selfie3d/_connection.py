@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from os import PathLike
-from pathlib import Path
 
 import grpc
+
+from selfie3d.address import hosts_of
+from selfie3d.errors import InvalidConnection
+from selfie3d.pem import Pem, PemError, read_authorities, read_pair
 
 DEFAULT_ADDRESS = "localhost:50051"
 CHANNEL_OPTIONS: list[tuple[str, str | int]] = [
@@ -18,15 +20,13 @@ CHANNEL_OPTIONS: list[tuple[str, str | int]] = [
     ("grpc.keepalive_timeout_ms", 10_000),
 ]
 
-Pem = str | PathLike[str] | bytes  # a file's path, or PEM text as bytes
-
 
 @dataclass(frozen=True)
 class Tls:
     """How to encrypt.
 
     ca : certificates that the service's is checked against; None: those of gRPC's own list
-    certificate, key : of this client, for mutual TLS
+    certificate, key : of this client, for mutual TLS; both or none
     server_name : the name in the service's certificate, where it is not the host of the address
     """
 
@@ -36,13 +36,19 @@ class Tls:
     server_name: str | None = None
 
     def credentials(self) -> grpc.ChannelCredentials:
-        """For grpc. Raises OSError when a file cannot be read."""
-        return grpc.ssl_channel_credentials(_pem(self.ca), _pem(self.key), _pem(self.certificate))
+        """For grpc. Raises InvalidConnection when a file cannot be used."""
+        try:
+            authorities = None if self.ca is None else read_authorities(self.ca)
+            pair = read_pair(self.certificate, self.key)
+        except PemError as error:
+            raise InvalidConnection(f"TLS is not possible: {error}.", reason="INVALID_TLS") from None
+        chain, key = pair or (None, None)
+        return grpc.ssl_channel_credentials(authorities, key, chain)
 
 
 @dataclass(frozen=True)
 class Connection:
-    """Everything that is needed to reach the service.
+    """Everything that is needed to reach the service. Raises InvalidConnection for what can never reach one.
 
     tls : False: none; True: gRPC's own list of authorities; Tls, or the authorities' PEM as path or bytes
     token : sent as ``authorization: Bearer ...``; without TLS anyone on the way can read it
@@ -51,6 +57,13 @@ class Connection:
     address: str
     tls: bool | Tls | Pem
     token: str | None
+
+    def __post_init__(self) -> None:
+        try:
+            hosts_of(self.address)
+        except ValueError as error:
+            text = f"{self.address!r} is not the address of a service: {error}."
+            raise InvalidConnection(text, reason="INVALID_ADDRESS") from None
 
     def channel(self) -> grpc.Channel:
         """A blocking channel."""
@@ -79,7 +92,3 @@ class Connection:
     def _options(self) -> list[tuple[str, str | int]]:
         name = self._tls.server_name if self._tls else None
         return [*CHANNEL_OPTIONS, ("grpc.ssl_target_name_override", name)] if name else CHANNEL_OPTIONS
-
-
-def _pem(source: Pem | None) -> bytes | None:
-    return source if source is None or isinstance(source, bytes) else Path(source).read_bytes()

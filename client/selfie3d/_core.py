@@ -174,6 +174,8 @@ class Core:
                     yield from self._pause(error, failures, deadline)
 
     def _deadline(self, timeout: float | None) -> Deadline:
+        if timeout is not None and not timeout > 0:  # nor NaN
+            raise InvalidArgument(f"timeout is {timeout}, but must be above 0 seconds.", reason="INVALID_TIMEOUT")
         return Deadline(self._timeout if timeout is None else timeout)
 
     def _page(self, request: pb.ListJobsRequest, deadline: Deadline) -> Effects[pb.ListJobsResponse]:

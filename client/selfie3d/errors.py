@@ -2,6 +2,7 @@
 
 Selfie3dError
 ├── MeshUnreadable            the mesh's bytes cannot be read as arrays
+├── InvalidConnection         address, TLS files, token or timeout of a client that can never work; nothing was sent
 ├── InvalidArgument           the request is not right; `violations` says which field and what to do
 │   └── PhotoRejected         the photo is not one: empty, damaged, too large, animated, of another format ...
 ├── NotFound                  no such job, or not yours, or it was removed
@@ -44,6 +45,7 @@ __all__ = [
     "DownloadDamaged",
     "FailedPrecondition",
     "InvalidArgument",
+    "InvalidConnection",
     "JobCancelled",
     "JobEnded",
     "JobExpired",
@@ -66,6 +68,10 @@ DETAILS_KEY = "grpc-status-details-bin"
 # Details of a status that is not the service's own. The first comes from grpc.aio when a send met a call that the
 # service had ended already, the second from a server that went down before it looked at the call.
 LOST_STATUSES = ("Internal error from Core", "CANCELLED")
+
+
+class InvalidConnection(Selfie3dError, ValueError):
+    """The client cannot be made of these arguments: the message says which and why."""
 
 
 class InvalidArgument(Selfie3dError, ValueError):

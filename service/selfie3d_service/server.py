@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from pathlib import Path
 from typing import Self
 
 import grpc
@@ -13,7 +12,8 @@ from grpc_health.v1.health import aio
 from grpc_reflection.v1alpha import reflection
 
 from selfie3d.v1 import reconstruction_pb2_grpc as rpc
-from selfie3d_jobs import AsyncStore, ConfigError
+from selfie3d_jobs import AsyncStore
+from selfie3d_service import listening
 from selfie3d_service.broadcaster import RECONNECT_SECONDS, EventBroadcaster
 from selfie3d_service.config import ServiceConfig
 from selfie3d_service.interceptor import ServiceInterceptor
@@ -62,7 +62,7 @@ class Server:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         if self._config.reflection:
             reflection.enable_server_reflection(REFLECTED, self._server)
-        self.port = self._bind()
+        self.port = listening.bind(self._server, self._config)
         if self._config.metrics_listen:
             self.metrics.serve(self._config.metrics_listen)
         await self._server.start()
@@ -94,29 +94,3 @@ class Server:
     @property
     def _is_secure(self) -> bool:
         return self._config.tls_certificate is not None
-
-    def _bind(self) -> int:
-        try:
-            if self._is_secure:
-                port: int = self._server.add_secure_port(self._config.listen, self._credentials())
-            else:
-                port = self._server.add_insecure_port(self._config.listen)
-        except RuntimeError as error:
-            text = f"SELFIE3D_LISTEN={self._config.listen}: cannot be bound; is another server running there?"
-            raise ConfigError(text) from error
-        return port
-
-    def _credentials(self) -> grpc.ServerCredentials:
-        authority = self._config.tls_client_ca
-        return grpc.ssl_server_credentials(
-            [(_read(self._config.tls_key), _read(self._config.tls_certificate))],
-            root_certificates=_read(authority) if authority else None,
-            require_client_auth=authority is not None,
-        )
-
-
-def _read(path: Path | None) -> bytes:
-    try:
-        return path.read_bytes() if path else b""
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from error

@@ -89,7 +89,7 @@ def test_every_command_has_a_help(capsys: pytest.CaptureFixture[str]) -> None:
         (["--volume", "me.txt", "--local"], "must end in .raw or .npy"),
         (["-o", "me.obj", "--format", "ply"], "--format ply does not fit me.obj"),
         (["-o", "me.zip", "--format", "glb"], "does not fit"),
-        (["--tls-ca", "not/there.pem"], "not/there.pem: No such file"),
+        (["--tls-ca", "not/there.pem"], "TLS is not possible: not/there.pem: No such file or directory."),
         (["--token-file", "not/there"], "not/there: No such file"),
     ],
 )

@@ -1,0 +1,42 @@
+"""How a command reaches a service: the options of TLS and of the token, and what they come to."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from selfie3d import Tls
+from selfie3d_cli.errors import UsageError
+from selfie3d_cli.settings import from_environment
+
+
+def add_tls_arguments(group: Any) -> None:
+    """Declare --token-file and the options of TLS."""
+    group.add_argument("--token-file", metavar="FILE", help="file that holds the token, default: SELFIE3D_TOKEN")
+    group.add_argument("--tls", action="store_true", help="encrypt, trusting gRPC's own list of authorities")
+    group.add_argument("--tls-ca", metavar="PEM", help="encrypt, trusting these authorities")
+    group.add_argument("--tls-cert", metavar="PEM", help="own certificate, for mutual TLS")
+    group.add_argument("--tls-key", metavar="PEM", help="its key")
+    group.add_argument("--tls-server-name", metavar="NAME", help="name in the service's certificate")
+
+
+def tls_of(args: argparse.Namespace) -> Tls | None:
+    """How to encrypt; None: not. Raises UsageError for half of a pair."""
+    for given, missing in (("cert", "key"), ("key", "cert")):
+        if getattr(args, f"tls_{given}") and not getattr(args, f"tls_{missing}"):
+            raise UsageError(f"--tls-{given} needs --tls-{missing}: give both or none.")
+    wanted = args.tls or args.tls_ca or args.tls_cert or args.tls_server_name
+    return Tls(args.tls_ca, args.tls_cert, args.tls_key, args.tls_server_name) if wanted else None
+
+
+def token_of(args: argparse.Namespace) -> str | None:
+    """The token of --token-file, else of SELFIE3D_TOKEN; no argument: every user of the machine could read it."""
+    if not args.token_file:
+        return from_environment().token
+    try:
+        return Path(args.token_file).read_text().strip()
+    except OSError as error:
+        raise UsageError(f"--token-file {args.token_file}: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"--token-file {args.token_file} holds no text.") from error
