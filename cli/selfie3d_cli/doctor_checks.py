@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from selfie3d.pem import PemError, read_authorities, read_pair
 from selfie3d.variables import unknown_variables
 from selfie3d_cli.errors import CommandError
-from selfie3d_cli.local_stack import is_ready, reachable
+from selfie3d_cli.probe import is_ready, reachable
 from selfie3d_cli.redis_log import AppendLog
 from selfie3d_cli.redis_server import find_binary, version_of
 from selfie3d_cli.settings import Settings

@@ -28,6 +28,7 @@ class Settings:
     ----------
     finder_options : of the face-alignment finder, as `vrn.finder` takes them
     web_listen : of the page; empty: DEFAULT_WEB_LISTEN, or the next free port
+    web_host : a name that the page answers to
     log_format : None where none is set: each command then has its own default
     parent : process id of the command that started this process as its child; 0: none did
     """
@@ -38,9 +39,11 @@ class Settings:
     listen: str = DEFAULT_LISTEN
     redis_url: str = field(default="", repr=False)  # may hold a password
     tls_certificate: str = ""
+    tls_client_ca: str = ""
     web_listen: str = ""
     web_tls_certificate: str = ""
     web_server_ca: str = ""
+    web_host: str = "localhost"
     model: str = "default"
     aligner: str = "bundled"
     device: str = "auto"
@@ -63,9 +66,11 @@ class Settings:
             listen=read("LISTEN", DEFAULT_LISTEN),
             redis_url=read("REDIS_URL"),
             tls_certificate=read("TLS_CERT"),
+            tls_client_ca=read("TLS_CLIENT_CA"),
             web_listen=read("WEB_LISTEN"),
             web_tls_certificate=read("WEB_TLS_CERT"),
             web_server_ca=read("WEB_SERVER_CA"),
+            web_host=read("WEB_HOSTS", cls.web_host).partition(",")[0].strip(),
             model=read("MODEL", cls.model),
             aligner=read("ALIGNER", cls.aligner),
             device=read("DEVICE", cls.device),

@@ -48,6 +48,16 @@ def test_every_command_is_one_of_ours(name: str, instruction: str) -> None:
     make_parser().parse_args(arguments)  # exits when the command or an option is unknown
 
 
+def test_images_ask_what_a_restart_can_cure_and_compose_whether_the_work_is_done() -> None:
+    asked = {name: make_parser().parse_args(command_of(name, "HEALTHCHECK")[1:]).question for name in OURS}
+    assert asked == {"service": "live", "web": "live", "worker": "ready", "worker-gpu": "ready"}
+    for name in ("service", "web"):
+        kind, program, *arguments = OURS[name]["healthcheck"]["test"]
+        assert (kind, program) == ("CMD", "selfie3d")
+        args = make_parser().parse_args(arguments)
+        assert (args.question, args.web) == ("ready", name == "web")
+
+
 @pytest.mark.parametrize("name", OURS)
 def test_every_variable_is_read_and_its_value_is_good(name: str) -> None:
     config = CONFIGS[name.partition("-")[0]]
