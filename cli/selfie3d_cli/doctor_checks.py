@@ -252,8 +252,9 @@ def check_memory() -> Iterator[Finding]:
 def check_disk(data: Path) -> Iterator[Finding]:
     """Whether the data folder can be written and has room."""
     folder = next(parent for parent in (data, *data.parents) if parent.exists())
-    if not os.access(folder, os.W_OK):
-        yield Finding("disk", Severity.FAILURE, f"{folder} cannot be written", "Set SELFIE3D_DATA or use --data.")
+    if not (folder.is_dir() and os.access(folder, os.W_OK)):
+        what = "cannot be written" if folder.is_dir() else "is no folder"
+        yield Finding("disk", Severity.FAILURE, f"{folder} {what}", "Set SELFIE3D_DATA or use --data.")
         return
     free = shutil.disk_usage(folder).free / GIB
     if free < LEAST_DISK:

@@ -2,6 +2,7 @@
 
 CommandError
 ├── UsageError           the arguments contradict each other
+├── OutputError          standard output cannot be written (output.py)
 ├── ExtraMissingError    an optional part of selfie3d is not installed
 ├── StackError           Redis, service and workers do not run together
 └── RedisServerError     the embedded Redis cannot run
@@ -63,7 +64,7 @@ class RedisInUseError(RedisServerError):
 
 
 class RedisDataError(RedisServerError):
-    """The data folder holds files that the embedded Redis would not load."""
+    """The data folder cannot be written, or holds files that the embedded Redis would not load."""
 
 
 class RedisStartError(RedisServerError):

@@ -13,11 +13,11 @@ import http.client
 import socket
 from typing import Any
 
-from selfie3d import InvalidConnection
+from selfie3d import InvalidConnection, Selfie3dError
 from selfie3d_cli.arguments import server
-from selfie3d_cli.errors import ExtraMissingError, UsageError
+from selfie3d_cli.errors import ExtraMissingError
 from selfie3d_cli.probe import NOT_SERVING, SERVING, Way, listens, own_tls, page_status, reachable
-from selfie3d_cli.server_options import add_tls_arguments, tls_of, token_of
+from selfie3d_cli.server_options import add_tls_arguments, may_leak, refusal, tls_of, token_of
 from selfie3d_cli.settings import DEFAULT_WEB_LISTEN, Settings, from_environment
 
 LIVE, READY = "live", "ready"
@@ -40,8 +40,6 @@ def run(args: argparse.Namespace) -> int:
     """Print one line; 0 when it is so, else 1."""
     try:
         well, text = _ask(args)
-    except InvalidConnection as error:
-        raise UsageError(str(error)) from error
     except ModuleNotFoundError as error:
         raise ExtraMissingError.for_extra("worker" if args.worker else "service", error.name) from error
     print(text)
@@ -67,12 +65,17 @@ def _service(question: str, args: argparse.Namespace, settings: Settings) -> Fin
             tls = own_tls(address)
         except OSError as error:
             return False, f"{address} does not answer: {error.strerror or error}"
-    status = Way(address, tls, token_of(args)).serving_status()
+    try:
+        status = Way(address, tls, token_of(args), may_leak(args)).serving_status()
+    except InvalidConnection as error:
+        raise refusal(error, args) from error
+    except Selfie3dError as error:
+        return False, str(error)
     if status == SERVING:
         return True, f"{address} is {SERVING}"
     if status == NOT_SERVING:
         return question == LIVE, f"{address} answers and is {NOT_SERVING}: it waits for Redis or for a worker"
-    return False, f"{address} does not answer: {status}"
+    return False, f"{address} answers and is {status}"
 
 
 def _closed(question: str, address: str) -> Finding:

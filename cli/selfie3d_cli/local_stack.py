@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from selfie3d_cli.children import Child, Write, selfie3d
-from selfie3d_cli.errors import ExtraMissingError, StackError
+from selfie3d_cli.errors import StackError
 from selfie3d_cli.probe import is_ready, listens, reachable
 from selfie3d_cli.redis_server import RedisServer
 

@@ -8,8 +8,10 @@ import ssl
 from dataclasses import dataclass
 from typing import Any
 
-from selfie3d import Tls
+from selfie3d import Selfie3dError, Tls
+from selfie3d._connection import Connection
 from selfie3d.address import split_address
+from selfie3d.errors import from_rpc_error
 from selfie3d_cli.errors import ExtraMissingError
 from selfie3d_cli.settings import from_environment
 
@@ -20,32 +22,28 @@ NOT_SERVING = "NOT_SERVING"
 
 @dataclass(frozen=True)
 class Way:
-    """How to a service: its address, how to encrypt (None: not) and the token to show, if any."""
+    """How to a service: its address, how to encrypt (None: not) and the token to show, if any, on whichever way."""
 
     address: str
     tls: Tls | None = None
     token: str | None = None
+    insecure_token: bool = False
 
     def serving_status(self) -> str:
-        """What the service says of itself: SERVING, NOT_SERVING ...; or the grpc status of a failed call.
+        """What the service says of itself: SERVING, NOT_SERVING ...
 
-        Raises InvalidConnection, ModuleNotFoundError.
+        Raises Selfie3dError when it does not answer, InvalidConnection, ModuleNotFoundError.
         """
         import grpc
         from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-        options = [("grpc.ssl_target_name_override", self.tls.server_name)] if self.tls and self.tls.server_name else []
-        metadata = (("authorization", f"Bearer {self.token}"),) if self.token else ()
-        with (
-            grpc.secure_channel(self.address, self.tls.credentials(), options)
-            if self.tls
-            else grpc.insecure_channel(self.address)
-        ) as channel:
+        connection = Connection(self.address, self.tls or False, self.token, self.insecure_token)
+        with connection.channel() as channel:
             ask = health_pb2_grpc.HealthStub(channel).Check
             try:
-                answer = ask(health_pb2.HealthCheckRequest(), timeout=ANSWER_SECONDS, metadata=metadata)
+                answer = ask(health_pb2.HealthCheckRequest(), timeout=ANSWER_SECONDS, metadata=connection.metadata)
             except grpc.RpcError as error:
-                return str(error.code().name)
+                raise from_rpc_error(error, self.address, encrypted=connection.encrypted) from error
         return str(health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status))
 
 
@@ -95,7 +93,7 @@ def is_ready(listen: str, *, tls: bool) -> bool:
         return Way(address, own_tls(address) if tls else None).serving_status() == SERVING
     except ModuleNotFoundError as error:
         raise ExtraMissingError.for_extra("service", error.name) from error
-    except OSError:
+    except (OSError, Selfie3dError):
         return False
 
 

@@ -83,15 +83,17 @@ def run(args: argparse.Namespace) -> int:
     """Reconstruct every photo; 1 when one has failed."""
     photos = find_photos(args.photos)
     job = _Job(args, photos)
-    with _stdout_for_json(args.json) as lines, closing(_open(args)) as backend:
-        outcomes: list[Outcome] = []
-        with ProgressView(len(photos), quiet=args.json) as view:
-            for outcome in _each(photos, backend, lambda photo: job.run(photo, backend, view)):
-                outcomes.append(outcome)
+    view = ProgressView(len(photos), quiet=args.json)
+    try:
+        with _stdout_for_json(args.json) as lines, closing(_open(args)) as backend, view:
+            for outcome in _each(photos, backend, lambda photo: job.run(photo, backend, view), view.interrupt):
                 if lines is not None:
                     print(json.dumps(outcome.as_json()), file=lines, flush=True)
-        view.summarise(outcomes)
-    return 1 if any(outcome.failure for outcome in outcomes) else 0
+    except KeyboardInterrupt:
+        view.summarise()
+        raise
+    view.summarise()
+    return 1 if any(outcome.failure for outcome in view.outcomes) else 0
 
 
 class _Job:
@@ -206,12 +208,18 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError(f"--volume {args.volume} must end in .raw or .npy.")
 
 
-def _each(photos: list[PhotoFile], backend: Backend, work: Callable[[PhotoFile], Outcome]) -> Iterator[Outcome]:
-    """The outcomes in the photos' order; the backend says how many at once."""
+def _each(
+    photos: list[PhotoFile], backend: Backend, work: Callable[[PhotoFile], Outcome], interrupt: Callable[[], None]
+) -> Iterator[Outcome]:
+    """The outcomes in the photos' order; the backend says how many at once.
+
+    interrupt : called when there will be no more, before what runs is given up
+    """
     threads = ThreadPoolExecutor(backend.at_once)
     try:
         yield from map(work, photos) if backend.at_once == 1 else threads.map(work, photos)
     except BaseException:
+        interrupt()
         threads.shutdown(wait=False, cancel_futures=True)
         backend.abandon()
         raise
@@ -225,6 +233,8 @@ def _stdout_for_json(wanted: bool) -> Iterator[IO[str] | None]:
     if not wanted:
         yield None
         return
+    if sys.stdout is None:
+        raise UsageError("--json needs standard output, which is closed.")
     sys.stdout.flush()
     kept = os.dup(1)
     os.dup2(2, 1)

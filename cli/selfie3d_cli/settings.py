@@ -16,6 +16,7 @@ FINDER = "SELFIE3D_FACE_ALIGNMENT_"  # WEIGHTS, LANDMARKS, DETECTOR, FLIP, as a 
 COMMAND_SETTINGS = {  # variable: (default, what it means); those beside it that other processes read, too, are theirs
     "SELFIE3D_DATA": ("~/.local/share/selfie3d", "folder of the embedded Redis of `selfie3d up`"),
     "SELFIE3D_TOKEN": ("", "bearer token that `selfie3d reconstruct` sends"),
+    "SELFIE3D_INSECURE_TOKEN": ("off", "whether the token may leave this machine without TLS"),
     "SELFIE3D_SERVER": (DEFAULT_SERVER, "service that the page and `selfie3d reconstruct` speak to"),
 }
 
@@ -35,6 +36,7 @@ class Settings:
 
     server: str = DEFAULT_SERVER
     token: str | None = field(default=None, repr=False)
+    insecure_token: bool = False
     data: Path = Path()
     listen: str = DEFAULT_LISTEN
     redis_url: str = field(default="", repr=False)  # may hold a password
@@ -61,7 +63,8 @@ class Settings:
         home = Path(environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
         return cls(
             server=read("SERVER", DEFAULT_SERVER),
-            token=read("TOKEN") or None,
+            token=read("TOKEN").strip() or None,
+            insecure_token=_on(read("INSECURE_TOKEN")),
             data=Path(read("DATA") or home / "selfie3d"),
             listen=read("LISTEN", DEFAULT_LISTEN),
             redis_url=read("REDIS_URL"),
@@ -91,5 +94,8 @@ def from_environment() -> Settings:
 
 def _finder_options(environ: Mapping[str, str]) -> dict[str, Any]:
     given = {name: environ.get(f"{FINDER}{name.upper()}") for name in ("weights", "landmarks", "detector")}
-    flip = environ.get(f"{FINDER}FLIP", "").lower() in ("1", "true", "yes", "on")
-    return {name: value for name, value in given.items() if value} | {"flip": flip}
+    return {name: value for name, value in given.items() if value} | {"flip": _on(environ.get(f"{FINDER}FLIP", ""))}
+
+
+def _on(word: str) -> bool:
+    return word.lower() in ("1", "true", "yes", "on")

@@ -35,8 +35,10 @@ def run(args: argparse.Namespace) -> int:
     try:
         token, entry = new_token(args.caller, args.scope or DEFAULT_SCOPES, args.max_active)
         _keep(entry, args.file)
-    except (ConfigError, OSError) as error:
+    except ConfigError as error:
         raise UsageError(str(error)) from error
+    except OSError as error:
+        raise UsageError(f"--file {args.file}: {error.strerror}.") from error
     print(token)
     return 0
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         QuotaExceeded,
         Selfie3dError,
         ServiceError,
+        TlsFailed,
         Unauthenticated,
         Unavailable,
         Violation,
@@ -68,7 +69,8 @@ _MODULES = {
     "selfie3d.errors": (
         "Aborted AlreadyExists DeadlineExceeded DownloadDamaged FailedPrecondition InvalidArgument "
         "InvalidConnection JobCancelled JobEnded JobExpired JobFailed JobPhotoRejected MeshUnreadable NoFace NotFound "
-        "PermissionDenied PhotoRejected QuotaExceeded Selfie3dError ServiceError Unauthenticated Unavailable Violation"
+        "PermissionDenied PhotoRejected QuotaExceeded Selfie3dError ServiceError TlsFailed Unauthenticated Unavailable "
+        "Violation"
     ),
     "selfie3d.types": (
         "Detail Event Extent Face Format JobOptions JobState JobStatus Mesh MeshFile OptionError Options Pose "
@@ -124,6 +126,7 @@ __all__ = [
     "ServiceError",
     "Stage",
     "Tls",
+    "TlsFailed",
     "Unauthenticated",
     "Unavailable",
     "Violation",

@@ -21,7 +21,8 @@ class BaseClient:
     """A connection to the service. Raises InvalidConnection for arguments that can never reach one.
 
     address : host:port, or unix:/path
-    token : sent with every call; without TLS anyone on the way can read it
+    token : sent with every call; refused where it would travel without TLS to another machine
+    insecure_token : send it all the same: something else protects the way
     tls : False; True for gRPC's own list of authorities; a PEM file of authorities; or Tls(...) for mutual TLS
     timeout : seconds for one logical call, retries included; math.inf: no end; each method can be given its own
     retry : when failed calls are made again
@@ -32,15 +33,16 @@ class BaseClient:
         address: str = DEFAULT_ADDRESS,
         *,
         token: str | None = None,
+        insecure_token: bool = False,
         tls: bool | Tls | Pem = False,
         timeout: float = TIMEOUT,
         retry: Retry | None = None,
     ) -> None:
         if not timeout > 0:  # nor NaN
             raise InvalidConnection(f"timeout is {timeout}, but must be above 0 seconds.", reason="INVALID_TIMEOUT")
-        connection = Connection(address, tls, token)
+        connection = Connection(address, tls, token, insecure_token)
         self._channel = self._open(connection)
-        self._transport = Transport(self._channel, connection.metadata)
+        self._transport = Transport(self._channel, connection.metadata, address, encrypted=connection.encrypted)
         self._core = Core(retry or Retry(), timeout)
 
     def _open(self, connection: Connection) -> grpc.Channel | grpc.aio.Channel:

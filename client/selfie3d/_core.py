@@ -33,7 +33,6 @@ from selfie3d.errors import (
     ServiceError,
     Unavailable,
     Violation,
-    from_rpc_error,
 )
 from selfie3d.types import Face, JobOptions, JobState, JobStatus, OptionError, Result
 from selfie3d.v1 import reconstruction_pb2 as pb
@@ -206,7 +205,7 @@ def _ask(effect: Effect) -> Effects[Answer]:
     """The answer to an effect; a failed call raises its typed error."""
     answer = yield effect
     if isinstance(answer, Failure):
-        raise from_rpc_error(answer.error) from answer.error
+        raise answer.error from answer.cause
     return answer
 
 

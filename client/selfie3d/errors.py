@@ -12,6 +12,7 @@ Selfie3dError
 ├── PermissionDenied          the token does not allow this
 ├── QuotaExceeded             too many jobs at once; `retry_after` says when to come back
 ├── Unavailable               the service, or the Redis behind it, cannot be reached
+│   └── TlsFailed             TLS with it does not come about, and will not by trying again
 ├── DeadlineExceeded          the call's timeout ran out; the job goes on
 ├── Aborted                   the call was cancelled, or lost against another one
 ├── ServiceError              the service failed in a way it should not have
@@ -35,6 +36,7 @@ from typing import Any
 import grpc
 from google.rpc import error_details_pb2, status_pb2
 
+from selfie3d._trouble import trouble_in
 from selfie3d.types.errors import MeshUnreadable, Selfie3dError, Violation
 from selfie3d.types.job_status import JobState, JobStatus
 
@@ -59,6 +61,7 @@ __all__ = [
     "QuotaExceeded",
     "Selfie3dError",
     "ServiceError",
+    "TlsFailed",
     "Unauthenticated",
     "Unavailable",
     "Violation",
@@ -108,6 +111,10 @@ class QuotaExceeded(Selfie3dError):
 
 class Unavailable(Selfie3dError):
     """The service cannot be reached: check the address, and whether `selfie3d doctor` is content there."""
+
+
+class TlsFailed(Unavailable):
+    """TLS with the service does not come about: check its certificate and the authorities that are trusted here."""
 
 
 class DeadlineExceeded(Selfie3dError):
@@ -213,8 +220,11 @@ def ended_error(job: JobStatus, code: int, reason: str, message: str) -> JobEnde
     return error
 
 
-def from_rpc_error(error: grpc.RpcError) -> Selfie3dError:
-    """The typed error for a failed call, synchronous or asyncio."""
+def from_rpc_error(error: grpc.RpcError, address: str = "the service", *, encrypted: bool = False) -> Selfie3dError:
+    """The typed error for a failed call, synchronous or asyncio.
+
+    address, encrypted : what was called, and whether with TLS; for the words about a connection that fails
+    """
     code: grpc.StatusCode = error.code()
     details = _rich_details(error)
     reason = details.get(error_details_pb2.ErrorInfo)
@@ -222,9 +232,11 @@ def from_rpc_error(error: grpc.RpcError) -> Selfie3dError:
     bad = details.get(error_details_pb2.BadRequest)
     if error.details() in LOST_STATUSES:
         code = grpc.StatusCode.UNAVAILABLE  # the service's answer is lost; asking again brings it
+    unreached = code is grpc.StatusCode.UNAVAILABLE and not details
+    trouble = trouble_in(error.details() or "", encrypted=encrypted) if unreached else None
     kind = REASONS.get(reason.reason if reason else "", CODES.get(code, ServiceError))
-    return kind(
-        error.details() or None,
+    return (TlsFailed if trouble and trouble.lasting else kind)(
+        trouble.text.format(address) if trouble else error.details() or None,
         reason=reason.reason if reason else "",
         code=code,
         violations=tuple(Violation(v.field, v.description) for v in bad.field_violations) if bad else (),

@@ -19,7 +19,8 @@ PUBLIC = [
     "JobCancelled", "JobEnded", "JobExpired", "JobFailed", "JobOptions", "JobPhotoRejected", "JobState", "JobStatus",
     "Mesh", "MeshFile", "MeshUnreadable", "MissingExtra", "NoFace", "NotFound", "OptionError", "Options",
     "PermissionDenied", "PhotoRejected", "Pose", "Priority", "QuotaExceeded", "Reconstructor", "Result", "Retry",
-    "Selfie3dError", "ServiceError", "Stage", "Tls", "Unauthenticated", "Unavailable", "Violation", "__version__",
+    "Selfie3dError", "ServiceError", "Stage", "Tls", "TlsFailed", "Unauthenticated", "Unavailable", "Violation",
+    "__version__",
 ]  # fmt: skip
 
 

@@ -91,6 +91,10 @@ def health(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, st
     return code, capsys.readouterr().out.rstrip("\n")
 
 
+def nothing_at(address: str) -> str:
+    return f"Nothing listens at {address}: start a service with `selfie3d up`, or correct the address."
+
+
 @pytest.mark.parametrize("question", [[], ["live"], ["ready"]])
 def test_a_service_that_serves_is_alive_and_ready(capsys: pytest.CaptureFixture[str], question: list[str]) -> None:
     with served() as server:
@@ -109,7 +113,7 @@ def test_a_service_without_workers_is_alive_and_not_ready(capsys: pytest.Capture
 def test_where_nothing_listens_it_is_neither(capsys: pytest.CaptureFixture[str]) -> None:
     address = f"localhost:{free_port()}"
     for question in ([], ["live"], ["ready"]):
-        assert health(capsys, *question, "--server", address) == (1, f"{address} does not answer: UNAVAILABLE")
+        assert health(capsys, *question, "--server", address) == (1, nothing_at(address))
 
 
 def test_the_address_is_the_one_that_the_service_listens_on(
@@ -120,7 +124,7 @@ def test_the_address_is_the_one_that_the_service_listens_on(
         monkeypatch.setenv("SELFIE3D_LISTEN", server.address.replace("127.0.0.1", "0.0.0.0"))
         assert health(capsys, "ready") == (0, f"{server.address} is SERVING")
     monkeypatch.setenv("SELFIE3D_LISTEN", f"unix:{tmp_path}/none.sock")
-    assert health(capsys, "live") == (1, f"unix:{tmp_path}/none.sock does not answer: UNAVAILABLE")
+    assert health(capsys, "live") == (1, nothing_at(f"unix:{tmp_path}/none.sock"))
 
 
 def test_over_tls_a_service_of_this_machine_is_asked_whatever_its_certificate_says(
@@ -158,7 +162,8 @@ def test_another_machine_s_service_is_asked_over_tls_with_the_options(
         right = health(capsys, "ready", "--server", server.address, *trusted, "--tls-server-name", "faces.example.org")
         assert right == (0, f"{server.address} is SERVING")
         wrong = health(capsys, "ready", "--server", server.address, *trusted)
-        assert wrong == (1, f"{server.address} does not answer: UNAVAILABLE")
+        named = "connect by that name, or give it with `Tls(server_name=...)` or `--tls-server-name`."
+        assert wrong == (1, f"The certificate of {server.address} is for another name: {named}")
         assert server.tokens == ["Bearer s3d_x"]
 
 
