@@ -83,7 +83,7 @@ def check_packages() -> Iterator[Finding]:
     for extra, packages in EXTRAS.items():
         missing = [package for package in packages if installed(package) is None]
         if missing:
-            remedy = f"To run the {extra} here: pip install 'selfie3d[{extra}]'."
+            remedy = f"To run the {extra} here: pip install '.[{extra}]'."
             yield Finding("packages", Severity.WARNING, f"{extra}: {', '.join(missing)} not installed", remedy)
         else:
             yield Finding("packages", Severity.OK, f"{extra}: complete")
@@ -132,7 +132,7 @@ def check_redis(url: str, data: Path) -> Iterator[Finding]:
     try:
         import redis
     except ModuleNotFoundError:
-        yield Finding("redis", Severity.WARNING, "not checked", "pip install 'selfie3d[service]'.")
+        yield Finding("redis", Severity.WARNING, "not checked", "pip install '.[service]'.")
         return
     parts = urlsplit(url)
     place = (

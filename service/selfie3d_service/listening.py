@@ -1,4 +1,4 @@
-"""The service's port: bound with or without TLS, or refused with the reason."""
+"""The service's port and its connections: bound with or without TLS, or refused with the reason; ended in time."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from selfie3d.address import split_address
 from selfie3d.pem import PemError, read_authorities, read_pair
 from selfie3d_jobs import ConfigError
 from selfie3d_service.config import ServiceConfig
+from selfie3d_service.servicer import PHOTO_LIMITS
 
 REASONS = {
     errno.EADDRINUSE: "another server listens there",
@@ -19,6 +20,24 @@ REASONS = {
     errno.EACCES: "this user may not listen there; ports below 1024 belong to root",
 }
 UNIX_PREFIX = "unix:"
+MIB = 1024 * 1024
+NEVER = 2**31 - 1  # milliseconds, as gRPC reads it
+
+
+def options(config: ServiceConfig) -> list[tuple[str, int]]:
+    """For grpc.aio.server: how large a message may be, and how long a connection may be silent, idle or old."""
+    return [
+        ("grpc.max_receive_message_length", PHOTO_LIMITS.max_bytes + MIB),  # a little more, for a clear refusal
+        ("grpc.so_reuseport", 0),  # a second server on the port is an error, not a silent partner
+        ("grpc.server_handshake_timeout_ms", _milliseconds(config.handshake_seconds)),
+        ("grpc.keepalive_time_ms", _milliseconds(config.keepalive_seconds)),
+        ("grpc.keepalive_timeout_ms", _milliseconds(config.keepalive_timeout_seconds)),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.min_ping_interval_without_data_ms", 10_000),  # callers may look for us as often
+        ("grpc.max_connection_idle_ms", _milliseconds(config.max_idle_seconds) or NEVER),
+        ("grpc.max_connection_age_ms", _milliseconds(config.max_connection_seconds) or NEVER),
+        ("grpc.max_connection_age_grace_ms", _milliseconds(config.connection_grace_seconds)),
+    ]
 
 
 def bind(server: grpc.aio.Server, config: ServiceConfig) -> int:
@@ -45,6 +64,10 @@ def credentials(config: ServiceConfig) -> grpc.ServerCredentials | None:
         raise ConfigError(f"SELFIE3D_TLS_CLIENT_CA: {error}.") from error
     chain, key = pair
     return grpc.ssl_server_credentials([(key, chain)], authorities, require_client_auth=authorities is not None)
+
+
+def _milliseconds(seconds: float) -> int:
+    return round(seconds * 1000)
 
 
 def _reason(listen: str) -> str:

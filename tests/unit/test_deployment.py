@@ -85,6 +85,20 @@ def test_every_installed_extra_is_declared(name: str) -> None:
         assert set(wanted.split(",")) <= set(extras)
 
 
+def test_no_hint_names_a_package_of_an_index_that_is_not_ours() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    texts = [ROOT / "README.md", ROOT / "CHANGELOG.md", *ROOT.glob("docs/**/*.md")]
+    texts += [path for home in ("cli", "client", "service", "worker") for path in (ROOT / home).rglob("*.py")]
+    hints = 0
+    for path in texts:
+        text = path.read_text()
+        assert not re.search(r"""selfie3d\[|pip install ['"]?selfie3d""", text), path
+        for wanted in re.findall(r"""pip install ['"]\.\[([\w,-]+)\]""", text):
+            hints += 1
+            assert set(wanted.split(",")) <= set(extras), path
+    assert hints >= 8
+
+
 @pytest.mark.parametrize(("name", "variable"), [("service", "SELFIE3D_LISTEN"), ("web", "SELFIE3D_WEB_LISTEN")])
 def test_the_published_port_is_the_one_that_is_listened_on(name: str, variable: str) -> None:
     service = OURS[name]

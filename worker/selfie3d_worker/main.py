@@ -6,7 +6,10 @@ import logging
 import os
 import socket
 import sys
+import warnings
 from typing import Any
+
+from celery.exceptions import SecurityWarning
 
 from selfie3d.threads import let_idle_threads_sleep
 from selfie3d_jobs import ConfigError, JobsError, Store, logs, maintenance
@@ -22,6 +25,7 @@ def run(config: WorkerConfig) -> int:
     logs.configure(config.log_level, config.log_format)
     name_unknown(log)
     let_idle_threads_sleep()  # before a child imports torch
+    speak_of_root()
     app = create_app(config.jobs, **celery_settings(config))
     worker = app.Worker(
         hostname=f"selfie3d-{os.getpid()}@{socket.gethostname()}",
@@ -32,6 +36,13 @@ def run(config: WorkerConfig) -> int:
     )
     worker.start()
     return int(worker.exitcode or 0) or int(_has_failed_to_load(config))
+
+
+def speak_of_root() -> None:
+    """Say in one line of our log what Celery says in twelve of another form."""
+    if os.geteuid() == 0:
+        log.warning("The worker runs as root: give it a user of its own.", extra={"action": "start"})
+        warnings.filterwarnings("ignore", r"\s*You're running the worker with superuser privileges", SecurityWarning)
 
 
 def _has_failed_to_load(config: WorkerConfig) -> bool:

@@ -58,7 +58,7 @@ def test_version_says_what_is_installed_and_loads_nothing_heavy() -> None:
 def test_a_missing_part_names_the_extra(arguments: list[str], blocked: str, extra: str) -> None:
     done = fresh(*arguments, blocked={blocked})
     assert done.returncode == 3, done.stderr
-    assert f"{blocked} is not installed: run `pip install 'selfie3d[{extra}]'`" in done.stderr
+    assert f"{blocked} is not installed: run `pip install '.[{extra}]'`" in done.stderr
     assert "Traceback" not in done.stderr
 
 
