@@ -124,6 +124,6 @@ def _parts(address: str) -> tuple[str, int]:
 
 def _name_in(certificate: dict[str, Any]) -> str:
     """A name that a certificate is for. certificate : as `SSLSocket.getpeercert` returns it"""
-    subject = dict(pair for group in certificate.get("subject", ()) for pair in group)
-    names = [name for kind, name in certificate.get("subjectAltName", ()) if kind in ("DNS", "IP Address")]
+    subject: dict[str, str] = dict(pair for group in certificate.get("subject", ()) for pair in group)
+    names: list[str] = [name for kind, name in certificate.get("subjectAltName", ()) if kind in ("DNS", "IP Address")]
     return [*names, subject.get("commonName", "")][0].replace("*.", "any.", 1)

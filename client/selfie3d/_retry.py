@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from selfie3d.errors import QuotaExceeded, Selfie3dError, TlsFailed, Unavailable
 
+LONGEST = 366 * 86400.0  # seconds of one call; far longer ones gRPC takes for none
 UPLOADS_BUSY = "UPLOADS_BUSY"  # ErrorInfo.reason, docs/errors.md
 
 
@@ -54,7 +55,7 @@ class Deadline:
     @property
     def remaining(self) -> float | None:
         """Seconds left, not below 0; None: no end."""
-        return None if math.isinf(self._end) else max(0.0, self._end - time.monotonic())
+        return None if math.isinf(self._end) else max(0.0, min(self._end - time.monotonic(), LONGEST))
 
     def allows(self, pause: float) -> bool:
         """Whether there is anything left after a pause of that many seconds."""

@@ -31,7 +31,7 @@ def enable(server: grpc.aio.Server, *described: str) -> None:
 
 def _describe_v1() -> None:
     """Add the file of v1 to the descriptors that reflection is answered from, unless it is there."""
-    pool = descriptor_pool.Default()  # type: ignore[no-untyped-call]
+    pool = descriptor_pool.Default()
     try:
         pool.FindFileByName(FILE)
     except KeyError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from selfie3d.address import is_local, split_address
+from selfie3d.address import hosts_of, is_local, split_address
 from selfie3d_jobs import ConfigError, logs
 from selfie3d_jobs.env import check, setting
 
@@ -24,6 +24,9 @@ class WebConfig:
         "SELFIE3D_WEB_HOSTS", "", "host names that requests may name, by commas; empty: any, on loopback only its own"
     )
     server: str = setting("SELFIE3D_SERVER", "localhost:50051", "address of the service", target=True)
+    insecure_token: bool = setting(
+        "SELFIE3D_INSECURE_TOKEN", False, "whether tokens may travel to another machine without TLS"
+    )
     server_ca: Path | None = setting("SELFIE3D_WEB_SERVER_CA", None, "PEM file; set: the service is reached over TLS")
     server_certificate: Path | None = setting("SELFIE3D_WEB_SERVER_CERT", None, "PEM file shown to a service with mTLS")
     server_key: Path | None = setting("SELFIE3D_WEB_SERVER_KEY", None, "PEM file with its key")
@@ -84,6 +87,11 @@ class WebConfig:
         """
         named = frozenset(name.strip().lower() for name in self.hosts.split(",") if name.strip())
         return named | LOOPBACK_NAMES | {self.host} if self.is_local else named
+
+    @property
+    def keeps_tokens(self) -> bool:
+        """Whether a token would be readable on its way to the service, so that none may be passed on."""
+        return not (self.server_ca or self.insecure_token or all(map(is_local, hosts_of(self.server))))
 
     @property
     def scheme(self) -> str:

@@ -71,7 +71,7 @@ async def test_a_client_that_knows_v1_only_from_its_description_gets_on_with_it(
         fields = {field.name: field.number for field in kind.DESCRIPTOR.fields}
         assert fields == {field.name: field.number for field in known.DESCRIPTOR.fields}
     wish = ours(file_containing_symbol="selfie3d.v1.ReconstructionService")
-    found = theirs.FromString(await ask(channel, V1, wish.SerializeToString()))
+    found: Any = theirs.FromString(await ask(channel, V1, wish.SerializeToString()))
     described = descriptor_pb2.FileDescriptorProto.FromString(found.file_descriptor_response.file_descriptor_proto[0])
     assert described.name == "selfie3d/v1/reconstruction.proto"
 

@@ -238,5 +238,5 @@ def test_the_page_is_alive_when_it_answers_and_ready_when_it_says_so(
         statuses["/readyz"] = 200
         assert health(capsys, "ready", "--web") == (0, f"{address} is ready")
         assert set(hosts) == {"faces.example.org"}
-    for question in ("live", "ready"):
-        assert health(capsys, question, "--web") == (1, f"{address} does not answer: Connection refused")
+    for question in (["live"], ["ready"]):
+        assert health(capsys, *question, "--web") == (1, f"{address} does not answer: Connection refused")
