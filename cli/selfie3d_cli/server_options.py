@@ -11,6 +11,8 @@ from selfie3d._connection import INVALID_TOKEN, TOKEN_IN_CLEAR
 from selfie3d_cli.errors import UsageError
 from selfie3d_cli.settings import from_environment
 
+MOST_CHARACTERS = 4096  # of a token; headers of more are refused by servers
+
 
 def add_tls_arguments(group: Any) -> None:
     """Declare the options of the token and of TLS."""
@@ -40,11 +42,14 @@ def token_of(args: argparse.Namespace) -> str | None:
     if not args.token_file:
         return from_environment().token
     try:
-        token = Path(args.token_file).read_text().strip()
+        with Path(args.token_file).open() as file:
+            token = file.read(MOST_CHARACTERS + 1).strip()
     except OSError as error:
         raise UsageError(f"--token-file {args.token_file}: {error.strerror}.") from error
     except ValueError as error:  # of the text, or a path with a zero in it
         raise UsageError(f"--token-file {args.token_file} holds no text.") from error
+    if len(token) > MOST_CHARACTERS:
+        raise UsageError(f"--token-file {args.token_file} holds more than a token.")
     if not token:
         raise UsageError(f"--token-file {args.token_file} is empty.")
     return token

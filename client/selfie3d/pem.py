@@ -12,6 +12,7 @@ from pathlib import Path
 
 Pem = str | PathLike[str] | bytes  # a file's path, or PEM text as bytes
 MISMATCHES = {"KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH"}  # of OpenSSL
+MOST_BYTES = 4 << 20  # of a file; a system's list of all authorities has less than 1 MiB
 BEGIN = "-----BEGIN "
 
 
@@ -47,9 +48,13 @@ def _read(source: Pem, name: str) -> tuple[bytes, str]:
     if isinstance(source, str) and BEGIN in source:
         raise PemError(f"{name} was given as str, which is a file's path: give it as bytes")
     try:
-        return Path(source).read_bytes(), str(source)
+        with Path(source).open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
     except (OSError, ValueError) as error:
         raise PemError(f"{source}: {getattr(error, 'strerror', None) or 'no path of a file'}") from None
+    if len(data) > MOST_BYTES:
+        raise PemError(f"{source} is larger than any PEM file: more than {MOST_BYTES >> 20} MiB")
+    return data, str(source)
 
 
 def _check_certificates(data: bytes, name: str) -> None:

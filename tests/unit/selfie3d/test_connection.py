@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -223,6 +226,7 @@ def test_told_so_by_name_the_command_sends_it(
     [
         (b"a\nb\n", ": The token has a line break in it: printable ASCII without spaces is wanted."),
         (b"", " is empty."),
+        (b"a" * 5000, " holds more than a token."),
         (b" \n", " is empty."),
         (b"\xff\xfe", " holds no text."),
     ],
@@ -233,6 +237,19 @@ def test_a_token_file_that_holds_no_token_is_told(
     (tmp_path / "token").write_bytes(content)
     assert main([*command, "--token-file", str(tmp_path / "token")]) == 2
     assert capsys.readouterr().err == f"selfie3d: --token-file {tmp_path / 'token'}{said}\n"
+
+
+def test_the_command_says_its_own_sentence_and_nothing_of_grpc_s(pems: Pems, tmp_path: Path) -> None:
+    (tmp_path / "me.jpg").write_bytes(b"photo")
+    environment = {name: value for name, value in os.environ.items() if name != "GRPC_VERBOSITY"}
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
+    with Running.with_mesh() as running:
+        options = ["--server", running.address, "--tls-ca", str(pems.authorities)]
+        line = [sys.executable, "-m", "selfie3d_cli", "reconstruct", "me.jpg", *options]
+        ended = subprocess.run(line, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    said = "does not speak TLS: connect without, or give the service a certificate. (UNAVAILABLE)"
+    assert ended.stderr == f"failed me.jpg: The service at {running.address} {said}\n"
+    assert ended.returncode == 1
 
 
 def test_a_token_of_the_environment_with_a_line_break_is_told(

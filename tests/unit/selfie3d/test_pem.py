@@ -66,6 +66,18 @@ def test_authorities_that_are_none_are_refused(text: bytes) -> None:
     assert str(error.value) == "TLS is not possible: the authorities' PEM text holds no PEM certificate."
 
 
+def test_a_file_without_end_is_not_read_to_its_end() -> None:
+    with pytest.raises(PemError) as error:
+        read_authorities("/dev/zero")
+    assert str(error.value) == "/dev/zero is larger than any PEM file: more than 4 MiB"
+
+
+def test_what_cannot_be_a_path_is_no_traceback() -> None:
+    with pytest.raises(PemError) as error:
+        read_authorities("a\0b")
+    assert str(error.value) == "a\0b: no path of a file"
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_the_client_raises_a_value_error_of_its_own(pems: Pems, case: int) -> None:
     certificate, key, sentence = pems.mistakes()[case]
