@@ -13,10 +13,10 @@ import http.client
 import socket
 from typing import Any
 
-from selfie3d import InvalidConnection, Selfie3dError
+from selfie3d import DeadlineExceeded, InvalidConnection, Selfie3dError
 from selfie3d_cli.arguments import server
 from selfie3d_cli.errors import ExtraMissingError
-from selfie3d_cli.probe import NOT_SERVING, SERVING, Way, listens, own_tls, page_status, reachable
+from selfie3d_cli.probe import ANSWER_SECONDS, NOT_SERVING, SERVING, Way, listens, own_tls, page_status, reachable
 from selfie3d_cli.server_options import add_tls_arguments, may_leak, refusal, tls_of, token_of
 from selfie3d_cli.settings import DEFAULT_WEB_LISTEN, Settings, from_environment
 
@@ -69,6 +69,8 @@ def _service(question: str, args: argparse.Namespace, settings: Settings) -> Fin
         status = Way(address, tls, token_of(args), may_leak(args)).serving_status()
     except InvalidConnection as error:
         raise refusal(error, args) from error
+    except DeadlineExceeded:
+        return False, f"{address} does not answer within {ANSWER_SECONDS:g} s"
     except Selfie3dError as error:
         return False, str(error)
     if status == SERVING:

@@ -65,6 +65,7 @@ class LocalStack:
         }
         self._service = Child("service", selfie3d("serve"), env, write)
         env_web = env | {"SELFIE3D_WEB_LISTEN": config.web, "SELFIE3D_SERVER": reachable(config.listen)}
+        env_web["SELFIE3D_INSECURE_TOKEN"] = "on"  # whatever the address, the service is on this machine
         self._web = [Child("web", selfie3d("web"), env_web, write)] if config.web else []
         names = [f"worker-{number + 1}" for number in range(config.workers)]
         self._workers = [Child(name, config.worker_command, env, write) for name in names]

@@ -36,6 +36,10 @@ TROUBLES = (  # the first that fits
     Trouble(("errors resolving",), "The host of {0} is not known: correct the address."),
     Trouble(("http1.x",), "At {0} is a web server and no service: correct the address."),
     Trouble(
+        (UNCONNECTED, "timed out"),
+        "{0} takes no connection, or says nothing over it: correct the address, or look at the network on the way.",
+    ),
+    Trouble(
         ("WRONG_VERSION_NUMBER",),
         "The service at {0} does not speak TLS: connect without, or give the service a certificate.",
         encrypted=True,

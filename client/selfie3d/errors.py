@@ -70,6 +70,7 @@ __all__ = [
 DETAILS_KEY = "grpc-status-details-bin"
 # Details of a status that is not the service's own. The first comes from grpc.aio when a send met a call that the
 # service had ended already, the second from a server that went down before it looked at the call.
+TIMED_OUT = "Deadline Exceeded"  # in gRPC's own message; ours says what to do
 LOST_STATUSES = ("Internal error from Core", "CANCELLED")
 
 
@@ -235,8 +236,10 @@ def from_rpc_error(error: grpc.RpcError, address: str = "the service", *, encryp
     unreached = code is grpc.StatusCode.UNAVAILABLE and not details
     trouble = trouble_in(error.details() or "", encrypted=encrypted) if unreached else None
     kind = REASONS.get(reason.reason if reason else "", CODES.get(code, ServiceError))
+    timed_out = code is grpc.StatusCode.DEADLINE_EXCEEDED and not details and TIMED_OUT in (error.details() or "")
+    words = None if timed_out else error.details() or None
     return (TlsFailed if trouble and trouble.lasting else kind)(
-        trouble.text.format(address) if trouble else error.details() or None,
+        trouble.text.format(address) if trouble else words,
         reason=reason.reason if reason else "",
         code=code,
         violations=tuple(Violation(v.field, v.description) for v in bad.field_violations) if bad else (),

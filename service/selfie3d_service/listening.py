@@ -41,12 +41,16 @@ def options(config: ServiceConfig) -> list[tuple[str, int]]:
 
 
 def bind(server: grpc.aio.Server, config: ServiceConfig) -> int:
-    """Bind what the settings say; the port. Raises ConfigError, before gRPC sees a certificate that it cannot use."""
-    tls = credentials(config)
+    """Bind what the settings say; the port. Raises ConfigError, before gRPC sees what it cannot use."""
+    tls, listen = credentials(config), config.listen
+    if not listen.startswith(UNIX_PREFIX):
+        _refuse(listen, _fault_of(*split_address(listen)))
     try:
-        port: int = server.add_secure_port(config.listen, tls) if tls else server.add_insecure_port(config.listen)
+        port: int = server.add_secure_port(listen, tls) if tls else server.add_insecure_port(listen)
     except RuntimeError as error:
-        raise ConfigError(f"SELFIE3D_LISTEN={config.listen}: cannot be bound: {_reason(config.listen)}.") from error
+        unknown = "GRPC_VERBOSITY=debug says why"
+        _refuse(listen, _fault_of_socket(listen) if listen.startswith(UNIX_PREFIX) else unknown)
+        raise ConfigError(f"SELFIE3D_LISTEN={listen}: cannot be bound: {unknown}.") from error
     return port
 
 
@@ -70,25 +74,39 @@ def _milliseconds(seconds: float) -> int:
     return round(seconds * 1000)
 
 
-def _reason(listen: str) -> str:
-    """Why an address cannot be bound, by trying: gRPC does not say it."""
+def _refuse(listen: str, fault: str | None) -> None:
+    if fault is not None:
+        raise ConfigError(f"SELFIE3D_LISTEN={listen}: cannot be bound: {fault}.")
+
+
+def _fault_of(host: str, port: int) -> str | None:
+    """Why none of the host's addresses can be bound, by trying; None: one can. gRPC writes a line and does not say."""
+    faults: list[OSError] = []
     try:
-        _try(listen)
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except socket.gaierror:
         return "the name of the host is unknown"
-    except OSError as error:
-        return REASONS.get(error.errno or 0) or (os.strerror(error.errno) if error.errno else str(error))
-    return "gRPC does not say why; GRPC_VERBOSITY=debug shows more"
+    for family, kind, protocol, _, address in found:
+        try:
+            with socket.socket(family, kind, protocol) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(address)
+                probe.listen()
+            return None
+        except OSError as error:
+            faults.append(error)
+    return _words(faults[0])
 
 
-def _try(listen: str) -> None:
-    if listen.startswith(UNIX_PREFIX):
+def _fault_of_socket(listen: str) -> str | None:
+    """Why gRPC could not bind a Unix socket."""
+    try:
         with socket.socket(socket.AF_UNIX) as probe:
             probe.bind(listen.removeprefix(UNIX_PREFIX))
-        return
-    host, port = split_address(listen)
-    for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-            probe.listen()
+    except OSError as error:
+        return _words(error)
+    return None
+
+
+def _words(error: OSError) -> str:
+    return REASONS.get(error.errno or 0) or (os.strerror(error.errno) if error.errno else str(error))

@@ -17,7 +17,17 @@ import grpc
 import pytest
 import trustme
 
-from selfie3d import AsyncClient, Client, InvalidConnection, Retry, Selfie3dError, Tls, TlsFailed, Unavailable
+from selfie3d import (
+    AsyncClient,
+    Client,
+    DeadlineExceeded,
+    InvalidConnection,
+    Retry,
+    Selfie3dError,
+    Tls,
+    TlsFailed,
+    Unavailable,
+)
 from selfie3d._trouble import TROUBLES, trouble_in
 from selfie3d_cli.main import main
 from tests.certificates import Pems
@@ -89,6 +99,26 @@ def test_a_web_server_is_no_service() -> None:
         address = f"127.0.0.1:{listener.getsockname()[1]}"
         assert str(told(address)) == f"At {address} is a web server and no service: correct the address."
         thread.join()
+
+
+def test_a_port_that_says_nothing_is_told() -> None:
+    words = "failed to connect to all addresses; last error: UNKNOWN: ipv4:127.0.0.1:1: connection attempt timed out"
+    trouble = trouble_in(f"{words} before receiving SETTINGS frame", encrypted=False)
+    assert trouble is not None
+    assert trouble.text.format("a:1").startswith(
+        "a:1 takes no connection, or says nothing over it: correct the address,"
+    )
+
+
+def test_a_call_whose_time_ran_out_says_what_to_do_and_not_deadline_exceeded() -> None:
+    with Running.with_mesh() as running, Client(running.address) as client:
+        job = client.submit(b"photo")
+        running.script.hold.clear()
+        with pytest.raises(DeadlineExceeded) as error:
+            job.wait(timeout=0.2)
+        running.script.hold.set()
+    said = "The call's timeout ran out. The job goes on: ask for it again, or give a larger timeout."
+    assert str(error.value) == said
 
 
 def test_a_port_with_tls_spoken_to_without_names_tls(pems: Pems) -> None:

@@ -56,11 +56,26 @@ class Ears(grpc.ServerInterceptor):  # type: ignore[misc]
         return continuation(details)
 
 
+class Hanging(HealthServicer):  # type: ignore[misc]
+    """Answers when it is released."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.released = threading.Event(), threading.Event()
+
+    def Check(self, request: Any, context: Any) -> Any:  # noqa: N802 - of gRPC
+        self.asked.set()
+        self.released.wait()
+        return super().Check(request, context)
+
+
 @contextmanager
-def served(pems: Pems | None = None, *, mutual: bool = False, host: str = "localhost") -> Iterator[Served]:
+def served(
+    pems: Pems | None = None, *, mutual: bool = False, host: str = "localhost", health: HealthServicer | None = None
+) -> Iterator[Served]:
     tokens: list[str] = []
     server = grpc.server(ThreadPoolExecutor(2), interceptors=[Ears(tokens)])
-    health = HealthServicer()
+    health = health or HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     if pems:
         ca = pems.authorities.read_bytes() if mutual else None
@@ -114,6 +129,15 @@ def test_where_nothing_listens_it_is_neither(capsys: pytest.CaptureFixture[str])
     address = f"localhost:{free_port()}"
     for question in ([], ["live"], ["ready"]):
         assert health(capsys, *question, "--server", address) == (1, nothing_at(address))
+
+
+def test_a_service_that_hangs_is_neither(capsys: pytest.CaptureFixture[str]) -> None:
+    hanging = Hanging()
+    with served(health=hanging) as server:
+        said = (1, f"{server.address} does not answer within 3 s")
+        assert health(capsys, "live", "--server", server.address) == said
+        hanging.asked.wait()
+        hanging.released.set()
 
 
 def test_the_address_is_the_one_that_the_service_listens_on(
