@@ -25,8 +25,8 @@ def run(config: WorkerConfig) -> int:
     logs.configure(config.log_level, config.log_format)
     name_unknown(log)
     let_idle_threads_sleep()  # before a child imports torch
-    speak_of_root()
     app = create_app(config.jobs, **celery_settings(config))
+    speak_of_root()
     worker = app.Worker(
         hostname=f"selfie3d-{os.getpid()}@{socket.gethostname()}",
         without_gossip=True,
