@@ -54,7 +54,11 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser("reconstruct", help="photos to meshes")
     parser.add_argument("photos", nargs="+", type=Path, metavar="PHOTO", help="JPEG, PNG or WebP, or folders of them")
     parser.add_argument(
-        "-o", "--output", type=output("a mesh", MESH_SUFFIXES), metavar="FILE|FOLDER", help="default: here"
+        "-o",
+        "--output",
+        type=output("a mesh", MESH_SUFFIXES),
+        metavar="FILE|FOLDER",
+        help="default: the current folder",
     )
     parser.add_argument("--format", choices=[*Format], help="default: the ending of FILE, else ply")
     parser.add_argument("--detail", choices=[*Detail], default=Detail.STANDARD, help="default: %(default)s")
@@ -64,7 +68,10 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--textured", action="store_true", help="a texture instead of vertex colours (obj, glb)")
     parser.add_argument("--printable", action="store_true", help="a solid with a flat base")
     parser.add_argument(
-        "--preview", type=output("a picture", {".png"}), metavar="PNG", help="also a picture: file, or a folder"
+        "--preview",
+        type=output("a picture", {".png"}),
+        metavar="PNG",
+        help="also a picture of the mesh: file, or a folder",
     )
     parser.add_argument("--volume", type=Path, metavar="FILE", help="also the face's volume, .raw or .npy (--local)")
     parser.add_argument("--json", action="store_true", help="one JSON object per photo on stdout, nothing else")
