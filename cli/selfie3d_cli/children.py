@@ -37,8 +37,10 @@ def end_with_parent() -> None:
 
 def _inherited() -> dict[str, str]:
     """Our environment without the variables that change nothing: we have named them, each child need not."""
-    unknown = unknown_variables(os.environ)
-    return {name: value for name, value in os.environ.items() if name not in unknown}
+    inherited = dict(os.environ)
+    for name in unknown_variables(inherited):
+        del inherited[name]
+    return inherited
 
 
 class Child:

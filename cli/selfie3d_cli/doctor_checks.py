@@ -20,7 +20,7 @@ from selfie3d_cli.errors import CommandError
 from selfie3d_cli.probe import is_ready, reachable
 from selfie3d_cli.redis_log import AppendLog
 from selfie3d_cli.redis_server import find_binary, version_of
-from selfie3d_cli.settings import Settings
+from selfie3d_cli.settings import Settings, values_of
 from selfie3d_cli.version import installed
 
 EXTRAS = {  # as pyproject.toml declares them
@@ -113,7 +113,7 @@ def check_settings() -> Iterator[Finding]:
 def check_tls() -> Iterator[Finding]:
     """Whether the PEM files that the environment names can be used."""
     for names in (*PAIRS, *AUTHORITIES):
-        files = [os.environ.get(name) or None for name in names]
+        files = values_of(*names)
         if not any(files):
             continue
         try:
@@ -191,11 +191,19 @@ def check_listen(listen: str, *, tls: bool = False) -> Iterator[Finding]:
     except (ValueError, socket.gaierror):
         yield Finding("port", Severity.FAILURE, f"SELFIE3D_LISTEN={listen} is no address", "HOST:PORT is wanted.")
     except OSError as error:
-        if installed("grpcio-health-checking") and is_ready(listen, tls=tls):
+        if _serves(listen, tls=tls):
             yield Finding("port", Severity.OK, f"selfie3d is SERVING at {listen}")
         else:
             remedy = "If selfie3d runs there, its log says why it is not ready; else choose another SELFIE3D_LISTEN."
             yield Finding("port", Severity.FAILURE, f"{listen}: {error.strerror}", remedy)
+
+
+def _serves(listen: str, *, tls: bool) -> bool:
+    """Whether a service there is ready; false where the package that asks is not installed."""
+    try:
+        return is_ready(listen, tls=tls)
+    except CommandError:
+        return False
 
 
 def check_device(wanted: str) -> Iterator[Finding]:

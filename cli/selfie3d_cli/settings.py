@@ -92,6 +92,11 @@ def from_environment() -> Settings:
     return Settings.of(os.environ)
 
 
+def values_of(*names: str) -> list[str | None]:
+    """The values of variables, whatever they are for; None for those that are unset or empty."""
+    return [os.environ.get(name) or None for name in names]
+
+
 def _finder_options(environ: Mapping[str, str]) -> dict[str, Any]:
     given = {name: environ.get(f"{FINDER}{name.upper()}") for name in ("weights", "landmarks", "detector")}
     return {name: value for name, value in given.items() if value} | {"flip": _on(environ.get(f"{FINDER}FLIP", ""))}

@@ -1,6 +1,7 @@
 """The command as a whole: arguments, exit codes, what it imports."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -64,7 +65,9 @@ def test_a_missing_part_names_the_extra(arguments: list[str], blocked: str, extr
 
 def test_doctor_works_where_only_the_client_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SELFIE3D_DATA", str(tmp_path))
-    done = fresh("doctor", blocked=HEAVY | {"grpc_health"})
+    with socket.create_server(("127.0.0.1", 0)) as taken:  # what it is cannot be asked without the package
+        monkeypatch.setenv("SELFIE3D_LISTEN", f"127.0.0.1:{taken.getsockname()[1]}")
+        done = fresh("doctor", blocked=HEAVY | {"grpc_health"})
     assert "Traceback" not in done.stderr
     assert "ModuleNotFoundError" not in done.stdout
 
