@@ -8,5 +8,5 @@ COPY service service
 RUN mkdir worker && pip install --no-cache-dir '.[web]'
 USER selfie3d
 EXPOSE 8080
-HEALTHCHECK --interval=10s --timeout=5s --start-period=20s CMD ["selfie3d", "health", "--web"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=20s CMD ["selfie3d", "health", "live", "--web"]
 CMD ["selfie3d", "web"]

@@ -158,6 +158,8 @@ class ScriptedService(stubs.ReconstructionServiceServicer):
         settings = next(request_iterator).settings
         self._begin("UploadJob", settings, context)
         photo = b"".join(message.chunk for message in request_iterator)
+        if not context.is_active():  # a call that was given up may look like one whose messages ended
+            return pb.UploadJobResponse()
         return pb.UploadJobResponse(job=self._create(settings, photo))
 
     def GetJob(self, request: pb.GetJobRequest, context: grpc.ServicerContext) -> pb.GetJobResponse:  # noqa: N802

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
+from selfie3d.variables import unknown_variables
 from selfie3d_cli.settings import PARENT_VARIABLE, from_environment
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -32,6 +33,14 @@ def end_with_parent() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != parent:  # it died before the line above
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _inherited() -> dict[str, str]:
+    """Our environment without the variables that change nothing: we have named them, each child need not."""
+    inherited = dict(os.environ)
+    for name in unknown_variables(inherited):
+        del inherited[name]
+    return inherited
 
 
 class Child:
@@ -61,7 +70,7 @@ class Child:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            env={**os.environ, "PYTHONUNBUFFERED": "1", **self._env, PARENT_VARIABLE: str(os.getpid())},
+            env={**_inherited(), "PYTHONUNBUFFERED": "1", **self._env, PARENT_VARIABLE: str(os.getpid())},
             start_new_session=True,
         )
         self._reader = threading.Thread(target=self._read, args=(self._process,), daemon=True)

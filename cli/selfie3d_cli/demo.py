@@ -89,7 +89,11 @@ def _reconstruct(photo: bytes, name: str, address: str) -> Result:
 
 
 def _write(face: Face, folder: Path, name: str) -> list[Path]:
-    return [face.file.save(folder / f"{name}.ply"), write_atomically(folder / f"{name}.png", preview(face))]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return [face.file.save(folder / f"{name}.ply"), write_atomically(folder / f"{name}.png", preview(face))]
+    except OSError as error:
+        raise CommandError(f"{error.filename or folder} cannot be written: {error.strerror}.") from error
 
 
 def _report(console: Console, files: list[Path], seconds: dict[str, float]) -> None:

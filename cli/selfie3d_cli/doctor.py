@@ -40,7 +40,9 @@ def _checks() -> dict[str, Callable[[], Iterator[Finding]]]:
     settings = from_environment()
     return {
         "packages": checks.check_packages,
+        "variables": checks.check_variables,
         "settings": checks.check_settings,
+        "tls": checks.check_tls,
         "redis": lambda: checks.check_redis(settings.redis_url, settings.data),
         "port": lambda: checks.check_listen(settings.listen, tls=bool(settings.tls_certificate)),
         "device": lambda: checks.check_device(settings.device),

@@ -9,15 +9,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from selfie3d.pem import PemError, read_authorities, read_pair
+from selfie3d.variables import unknown_variables
 from selfie3d_cli.errors import CommandError
-from selfie3d_cli.local_stack import is_ready, reachable
+from selfie3d_cli.probe import is_ready, reachable
 from selfie3d_cli.redis_log import AppendLog
 from selfie3d_cli.redis_server import find_binary, version_of
-from selfie3d_cli.settings import Settings
+from selfie3d_cli.settings import Settings, values_of
 from selfie3d_cli.version import installed
 
 EXTRAS = {  # as pyproject.toml declares them
@@ -43,6 +46,9 @@ EXTRAS = {  # as pyproject.toml declares them
         "trimesh",
     ),
 }
+CONFIGS = {name: f"selfie3d_{name}.config" for name in ("service", "worker", "web")}  # module of its NameConfig
+PAIRS = [(f"SELFIE3D_{part}_CERT", f"SELFIE3D_{part}_KEY") for part in ("TLS", "WEB_TLS", "WEB_SERVER")]
+AUTHORITIES = [("SELFIE3D_TLS_CLIENT_CA",), ("SELFIE3D_WEB_SERVER_CA",)]
 OLDEST_REDIS = (6, 2)
 REDIS_TIMEOUT = 2.0  # seconds
 WORKER_MEMORY = 1.5  # GiB, one worker with the bundled network and a photo of 64 MP: docs/operations.md, Memory
@@ -77,28 +83,45 @@ def check_packages() -> Iterator[Finding]:
     for extra, packages in EXTRAS.items():
         missing = [package for package in packages if installed(package) is None]
         if missing:
-            remedy = f"To run the {extra} here: pip install 'selfie3d[{extra}]'."
+            remedy = f"To run the {extra} here: pip install '.[{extra}]'."
             yield Finding("packages", Severity.WARNING, f"{extra}: {', '.join(missing)} not installed", remedy)
         else:
             yield Finding("packages", Severity.OK, f"{extra}: complete")
 
 
+def check_variables() -> Iterator[Finding]:
+    """Whether each SELFIE3D_... variable is one that there is."""
+    for sentence in unknown_variables(os.environ).values():
+        yield Finding("settings", Severity.WARNING, sentence, "Correct the name, or unset it.")
+
+
 def check_settings() -> Iterator[Finding]:
-    """Whether the environment's settings make sense to the service and to the worker."""
-    try:
-        from selfie3d_jobs import ConfigError
-        from selfie3d_jobs.env import from_environment
-        from selfie3d_service.config import ServiceConfig
-        from selfie3d_worker.config import WorkerConfig
-    except ModuleNotFoundError:
-        return
-    for name, config in (("service", ServiceConfig), ("worker", WorkerConfig)):
+    """Whether the environment's settings make sense to the service, to the worker and to the page."""
+    for name, home in CONFIGS.items():
         try:
-            from_environment(config)
-        except ConfigError as error:
+            module, env = import_module(home), import_module("selfie3d_jobs.env")
+        except ModuleNotFoundError:
+            continue  # check_packages says so
+        try:
+            env.from_environment(getattr(module, f"{name.title()}Config"))
+        except env.ConfigError as error:
             yield Finding("settings", Severity.FAILURE, f"{name}: {error}", "Correct the variable.")
         else:
             yield Finding("settings", Severity.OK, f"{name}: fine")
+
+
+def check_tls() -> Iterator[Finding]:
+    """Whether the PEM files that the environment names can be used."""
+    for names in (*PAIRS, *AUTHORITIES):
+        files = values_of(*names)
+        if not any(files):
+            continue
+        try:
+            read_pair(*files) if names in PAIRS else read_authorities(files[0] or "")
+        except PemError as error:
+            yield Finding("tls", Severity.FAILURE, f"{', '.join(names)}: {error}", "Correct the file or the variable.")
+        else:
+            yield Finding("tls", Severity.OK, f"{', '.join(names)}: fine")
 
 
 def check_redis(url: str, data: Path) -> Iterator[Finding]:
@@ -109,7 +132,7 @@ def check_redis(url: str, data: Path) -> Iterator[Finding]:
     try:
         import redis
     except ModuleNotFoundError:
-        yield Finding("redis", Severity.WARNING, "not checked", "pip install 'selfie3d[service]'.")
+        yield Finding("redis", Severity.WARNING, "not checked", "pip install '.[service]'.")
         return
     parts = urlsplit(url)
     place = (
@@ -168,11 +191,19 @@ def check_listen(listen: str, *, tls: bool = False) -> Iterator[Finding]:
     except (ValueError, socket.gaierror):
         yield Finding("port", Severity.FAILURE, f"SELFIE3D_LISTEN={listen} is no address", "HOST:PORT is wanted.")
     except OSError as error:
-        if installed("grpcio-health-checking") and is_ready(listen, tls=tls):
+        if _serves(listen, tls=tls):
             yield Finding("port", Severity.OK, f"selfie3d is SERVING at {listen}")
         else:
             remedy = "If selfie3d runs there, its log says why it is not ready; else choose another SELFIE3D_LISTEN."
             yield Finding("port", Severity.FAILURE, f"{listen}: {error.strerror}", remedy)
+
+
+def _serves(listen: str, *, tls: bool) -> bool:
+    """Whether a service there is ready; false where the package that asks is not installed."""
+    try:
+        return is_ready(listen, tls=tls)
+    except CommandError:
+        return False
 
 
 def check_device(wanted: str) -> Iterator[Finding]:
@@ -229,8 +260,9 @@ def check_memory() -> Iterator[Finding]:
 def check_disk(data: Path) -> Iterator[Finding]:
     """Whether the data folder can be written and has room."""
     folder = next(parent for parent in (data, *data.parents) if parent.exists())
-    if not os.access(folder, os.W_OK):
-        yield Finding("disk", Severity.FAILURE, f"{folder} cannot be written", "Set SELFIE3D_DATA or use --data.")
+    if not (folder.is_dir() and os.access(folder, os.W_OK)):
+        what = "cannot be written" if folder.is_dir() else "is no folder"
+        yield Finding("disk", Severity.FAILURE, f"{folder} {what}", "Set SELFIE3D_DATA or use --data.")
         return
     free = shutil.disk_usage(folder).free / GIB
     if free < LEAST_DISK:

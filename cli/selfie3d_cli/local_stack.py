@@ -11,8 +11,8 @@ from types import TracebackType
 from typing import Self
 
 from selfie3d_cli.children import Child, Write, selfie3d
-from selfie3d_cli.errors import ExtraMissingError, StackError
-from selfie3d_cli.health import SERVING, listens, serving_status
+from selfie3d_cli.errors import StackError
+from selfie3d_cli.probe import is_ready, listens, reachable
 from selfie3d_cli.redis_server import RedisServer
 
 READY_TIMEOUT = 180.0  # seconds; a first import of torch from a cold disk takes its time
@@ -65,6 +65,7 @@ class LocalStack:
         }
         self._service = Child("service", selfie3d("serve"), env, write)
         env_web = env | {"SELFIE3D_WEB_LISTEN": config.web, "SELFIE3D_SERVER": reachable(config.listen)}
+        env_web["SELFIE3D_INSECURE_TOKEN"] = "on"  # whatever the address, the service is on this machine
         self._web = [Child("web", selfie3d("web"), env_web, write)] if config.web else []
         names = [f"worker-{number + 1}" for number in range(config.workers)]
         self._workers = [Child(name, config.worker_command, env, write) for name in names]
@@ -179,21 +180,6 @@ class LocalStack:
                 child.kill()
             clean = child.exit_code in (0, None) and clean
         return clean
-
-
-def is_ready(listen: str, *, tls: bool) -> bool:
-    """Whether the service at that address says SERVING; over TLS, whose names we do not know, whether it listens."""
-    if tls:
-        return listens(reachable(listen))
-    try:
-        return serving_status(reachable(listen), wait=False) == SERVING
-    except ModuleNotFoundError as error:
-        raise ExtraMissingError.for_extra("service", error.name) from error
-
-
-def reachable(listen: str) -> str:
-    """The address by which this machine reaches what listens there: 0.0.0.0 and [::] are no destinations."""
-    return listen.replace("0.0.0.0:", "127.0.0.1:", 1).replace("[::]:", "[::1]:", 1)
 
 
 def free_address() -> str:

@@ -18,7 +18,7 @@ def page_address(settings: Settings, say: Callable[[str], None]) -> str:
     Empty, after saying why, when there can be no page.
     """
     if any(find_spec(module) is None for module in MODULES):
-        say("selfie3d | without the page: run `pip install 'selfie3d[web]'` to have it")
+        say("selfie3d | without the page: run `pip install '.[web]'` to have it")
         return ""
     if settings.tls_certificate and not settings.web_server_ca:
         say("selfie3d | without the page: with SELFIE3D_TLS_CERT it needs SELFIE3D_WEB_SERVER_CA to trust the service")

@@ -19,11 +19,15 @@ class ProgressView:
     """Bars and lines on stderr; nothing at all when `quiet` and stderr is no terminal.
 
     total : photos
+    outcomes : of the photos that are done, in the order in which they were
     """
 
     def __init__(self, total: int, *, quiet: bool) -> None:
         self._console = Console(stderr=True, highlight=False)
         self._lines = not quiet
+        self._total = total
+        self._interrupted = False
+        self.outcomes: list[Outcome] = []
         self._progress = Progress(
             TextColumn(f"{{task.description:<{NAME_WIDTH}}}"),
             BarColumn(),
@@ -44,20 +48,30 @@ class ProgressView:
         self._progress.update(task, completed=progress, stage=stage)
 
     def finish(self, task: TaskID, outcome: Outcome) -> None:
-        """Take the photo's bar away and leave a line."""
+        """Take the photo's bar away and leave a line. After `interrupt` what was given up is nobody's failure."""
         self._progress.remove_task(task)
+        if self._interrupted:
+            return
+        self.outcomes.append(outcome)
         if self._overall is not None:
             self._progress.advance(self._overall)
         if self._lines:
             self._console.print(_line(outcome), soft_wrap=True)
 
-    def summarise(self, outcomes: list[Outcome]) -> None:
+    def interrupt(self) -> None:
+        """The photos that are not done yet will not be."""
+        self._interrupted = True
+
+    def summarise(self) -> None:
         """The last words: how many, and how many failed for which reason; the photos' own lines say more."""
-        if not self._lines or len(outcomes) == 1:
+        if not self._lines or self._total == 1:
             return
-        reasons = Counter(outcome.failure.reason for outcome in outcomes if outcome.failure)
+        reasons = Counter(outcome.failure.reason for outcome in self.outcomes if outcome.failure)
+        done, missing = len(self.outcomes) - reasons.total(), self._total - len(self.outcomes)
         failed = "".join(f", {count} {reason}" for reason, count in reasons.most_common())
-        self._console.print(f"{len(outcomes) - reasons.total()} of {len(outcomes)} photos reconstructed{failed}")
+        rest = f", {missing} not done" if missing else ""
+        begin = "interrupted: " if self._interrupted else ""
+        self._console.print(f"{begin}{done} of {self._total} photos reconstructed{failed}{rest}")
 
     def __enter__(self) -> Self:
         self._progress.start()

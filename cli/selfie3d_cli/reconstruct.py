@@ -15,12 +15,14 @@ from typing import IO, Any, Protocol, cast
 
 from selfie3d import Detail, Extent, Face, Format, JobOptions, OptionError, Options, Priority, Result
 from selfie3d.types.mesh_file import write_atomically
+from selfie3d_cli.arguments import output, seconds, server
 from selfie3d_cli.errors import CommandError, ExtraMissingError, UsageError
 from selfie3d_cli.local import LocalBackend, open_local
 from selfie3d_cli.outcome import Outcome, PhotoFailedError
 from selfie3d_cli.photos import MESH_SUFFIXES, OutputPaths, PhotoFile, find_photos
 from selfie3d_cli.progress import ProgressView
 from selfie3d_cli.remote import open_remote
+from selfie3d_cli.server_options import add_tls_arguments
 
 PHOTO_TIMEOUT = 600.0  # seconds for one photo at a service, waiting included
 VOLUME_SUFFIXES = {".raw", ".npy"}
@@ -51,7 +53,13 @@ def add_parser(subparsers: Any) -> None:
     """Declare the command."""
     parser = subparsers.add_parser("reconstruct", help="photos to meshes")
     parser.add_argument("photos", nargs="+", type=Path, metavar="PHOTO", help="JPEG, PNG or WebP, or folders of them")
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE|FOLDER", help="default: the current folder")
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=output("a mesh", MESH_SUFFIXES),
+        metavar="FILE|FOLDER",
+        help="default: the current folder",
+    )
     parser.add_argument("--format", choices=[*Format], help="default: the ending of FILE, else ply")
     parser.add_argument("--detail", choices=[*Detail], default=Detail.STANDARD, help="default: %(default)s")
     parser.add_argument("--extent", choices=[*Extent], help="the whole head or the face only; default: head")
@@ -59,11 +67,16 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--scene", action="store_true", help="with --all-faces: one file with all faces in place")
     parser.add_argument("--textured", action="store_true", help="a texture instead of vertex colours (obj, glb)")
     parser.add_argument("--printable", action="store_true", help="a solid with a flat base")
-    parser.add_argument("--preview", type=Path, metavar="PNG", help="also a picture of the mesh: file, or a folder")
+    parser.add_argument(
+        "--preview",
+        type=output("a picture", {".png"}),
+        metavar="PNG",
+        help="also a picture of the mesh: file, or a folder",
+    )
     parser.add_argument("--volume", type=Path, metavar="FILE", help="also the face's volume, .raw or .npy (--local)")
     parser.add_argument("--json", action="store_true", help="one JSON object per photo on stdout, nothing else")
     road = parser.add_mutually_exclusive_group()
-    road.add_argument("--server", metavar="HOST:PORT", help="default: SELFIE3D_SERVER or localhost:50051")
+    road.add_argument("--server", type=server, metavar="HOST:PORT", help="default: SELFIE3D_SERVER or localhost:50051")
     road.add_argument("--local", action="store_true", help="in this process, without a service")
     _add_server_arguments(parser.add_argument_group("with a service"))
     local = parser.add_argument_group("with --local")
@@ -77,15 +90,17 @@ def run(args: argparse.Namespace) -> int:
     """Reconstruct every photo; 1 when one has failed."""
     photos = find_photos(args.photos)
     job = _Job(args, photos)
-    with _stdout_for_json(args.json) as lines, closing(_open(args)) as backend:
-        outcomes: list[Outcome] = []
-        with ProgressView(len(photos), quiet=args.json) as view:
-            for outcome in _each(photos, backend, lambda photo: job.run(photo, backend, view)):
-                outcomes.append(outcome)
+    view = ProgressView(len(photos), quiet=args.json)
+    try:
+        with _stdout_for_json(args.json) as lines, closing(_open(args)) as backend, view:
+            for outcome in _each(photos, backend, lambda photo: job.run(photo, backend, view), view.interrupt):
                 if lines is not None:
                     print(json.dumps(outcome.as_json()), file=lines, flush=True)
-        view.summarise(outcomes)
-    return 1 if any(outcome.failure for outcome in outcomes) else 0
+    except KeyboardInterrupt:
+        view.summarise()
+        raise
+    view.summarise()
+    return 1 if any(outcome.failure for outcome in view.outcomes) else 0
 
 
 class _Job:
@@ -200,12 +215,18 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError(f"--volume {args.volume} must end in .raw or .npy.")
 
 
-def _each(photos: list[PhotoFile], backend: Backend, work: Callable[[PhotoFile], Outcome]) -> Iterator[Outcome]:
-    """The outcomes in the photos' order; the backend says how many at once."""
+def _each(
+    photos: list[PhotoFile], backend: Backend, work: Callable[[PhotoFile], Outcome], interrupt: Callable[[], None]
+) -> Iterator[Outcome]:
+    """The outcomes in the photos' order; the backend says how many at once.
+
+    interrupt : called when there will be no more, before what runs is given up
+    """
     threads = ThreadPoolExecutor(backend.at_once)
     try:
         yield from map(work, photos) if backend.at_once == 1 else threads.map(work, photos)
     except BaseException:
+        interrupt()
         threads.shutdown(wait=False, cancel_futures=True)
         backend.abandon()
         raise
@@ -219,6 +240,8 @@ def _stdout_for_json(wanted: bool) -> Iterator[IO[str] | None]:
     if not wanted:
         yield None
         return
+    if sys.stdout is None:
+        raise UsageError("--json needs standard output, which is closed.")
     sys.stdout.flush()
     kept = os.dup(1)
     os.dup2(2, 1)
@@ -232,12 +255,7 @@ def _stdout_for_json(wanted: bool) -> Iterator[IO[str] | None]:
 
 
 def _add_server_arguments(group: Any) -> None:
-    group.add_argument("--token-file", metavar="FILE", help="file that holds the token, default: SELFIE3D_TOKEN")
-    group.add_argument("--tls", action="store_true", help="encrypt, trusting gRPC's own list of authorities")
-    group.add_argument("--tls-ca", metavar="PEM", help="encrypt, trusting these authorities")
-    group.add_argument("--tls-cert", metavar="PEM", help="own certificate, for mutual TLS")
-    group.add_argument("--tls-key", metavar="PEM", help="its key")
-    group.add_argument("--tls-server-name", metavar="NAME", help="name in the service's certificate")
+    add_tls_arguments(group)
     group.add_argument(
-        "--timeout", type=float, default=PHOTO_TIMEOUT, help="seconds for one photo, default: %(default)s"
+        "--timeout", type=seconds, default=PHOTO_TIMEOUT, help="seconds for one photo, default: %(default)s"
     )

@@ -28,7 +28,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from selfie3d_cli.errors import RedisBinaryMissingError, RedisInUseError, RedisStartError, RedisSyncError
+from selfie3d_cli.errors import (
+    RedisBinaryMissingError,
+    RedisDataError,
+    RedisInUseError,
+    RedisStartError,
+    RedisSyncError,
+)
 from selfie3d_cli.redis_log import AppendLog, Syncer
 
 START_TIMEOUT = 30.0  # seconds, includes loading a large append-only file
@@ -124,16 +130,22 @@ class RedisServer:
     def start(self) -> Self:
         """Start the server and return when it answers.
 
-        Raises RedisInUseError when another process runs one over this folder, RedisDataError when the folder's files
-        would not be loaded, RedisStartError when the server does not come up, RedisBinaryMissingError.
+        Raises RedisInUseError when another process runs one over this folder, RedisDataError when it cannot be written
+        or its files would not be loaded, RedisStartError when the server does not come up, RedisBinaryMissingError.
         """
         if self.pid is not None:
             return self
         binary = find_binary()
-        self.data.mkdir(parents=True, exist_ok=True)
-        self._prepare_socket_folder()
-        if self._owner is None:
-            self._owner = self._lock_owner()
+        try:
+            self.data.mkdir(parents=True, exist_ok=True)
+            self._prepare_socket_folder()
+            if self._owner is None:
+                self._owner = self._lock_owner()
+        except OSError as error:
+            text = (
+                f"{error.filename or self.data} cannot be written: {error.strerror}. Choose another folder with --data."
+            )
+            raise RedisDataError(text) from error
         try:
             self._spawn(binary)
             self._await_answer()

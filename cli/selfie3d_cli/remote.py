@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 
-from selfie3d import Client, InvalidArgument, Job, JobEnded, JobOptions, Result, Retry, Selfie3dError, Tls
-from selfie3d_cli.errors import UsageError
+from selfie3d import Client, InvalidArgument, InvalidConnection, Job, JobEnded, JobOptions, Result, Retry, Selfie3dError
+from selfie3d_cli.arguments import server_of
 from selfie3d_cli.outcome import PhotoFailedError
+from selfie3d_cli.server_options import may_leak, refusal, tls_of, token_of
 from selfie3d_cli.settings import from_environment
 
 CANCEL_TIMEOUT = 2.0  # seconds
@@ -31,8 +31,7 @@ class RemoteBackend:
         try:
             return self._follow(photo, on_progress)
         except Selfie3dError as error:
-            where = "" if isinstance(error, JobEnded | InvalidArgument) else f"{self._address}: "
-            raise PhotoFailedError(error.reason, f"{where}{error}") from error
+            raise PhotoFailedError(error.reason, self._words(error)) from error
 
     def close(self) -> None:
         """Close the connection."""
@@ -43,6 +42,13 @@ class RemoteBackend:
         for job in list(self._running):
             with suppress(Selfie3dError):
                 job.cancel(timeout=CANCEL_TIMEOUT)
+
+    def _words(self, error: Selfie3dError) -> str:
+        """For people; with the address, unless the photo or the job is meant."""
+        if error.reason == "TOKEN_MISSING":
+            return f"The service at {self._address} wants a token: give it with --token-file FILE or in SELFIE3D_TOKEN."
+        meant = isinstance(error, JobEnded | InvalidArgument) or self._address in str(error)
+        return str(error) if meant else f"{self._address}: {error}"
 
     def _follow(self, photo: bytes, on_progress: Callable[[str, float], None]) -> Result:
         on_progress("sending", 0.0)
@@ -55,20 +61,16 @@ class RemoteBackend:
 
 def open_remote(args: argparse.Namespace, options: JobOptions) -> RemoteBackend:
     """The service of --server, SELFIE3D_SERVER or localhost. Raises UsageError."""
-    address = args.server or from_environment().server
+    address = server_of(args.server, from_environment().server)
     try:
-        client = Client(address, token=_token(args), tls=_tls(args), timeout=args.timeout, retry=Retry(quota=True))
-    except OSError as error:
-        raise UsageError(f"{error.filename}: {error.strerror}") from error
+        client = Client(
+            address,
+            token=token_of(args),
+            insecure_token=may_leak(args),
+            tls=tls_of(args) or False,
+            timeout=args.timeout,
+            retry=Retry(quota=True),
+        )
+    except InvalidConnection as error:
+        raise refusal(error, args) from error
     return RemoteBackend(client, address, options)
-
-
-def _token(args: argparse.Namespace) -> str | None:
-    if args.token_file:
-        return str(Path(args.token_file).read_text().strip())
-    return from_environment().token  # no argument: every user of the machine could read it
-
-
-def _tls(args: argparse.Namespace) -> bool | Tls:
-    wanted = args.tls or args.tls_ca or args.tls_cert or args.tls_server_name
-    return Tls(args.tls_ca, args.tls_cert, args.tls_key, args.tls_server_name) if wanted else False

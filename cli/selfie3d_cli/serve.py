@@ -6,6 +6,7 @@ import argparse
 import os
 from typing import Any
 
+from selfie3d_cli.arguments import listen
 from selfie3d_cli.children import end_with_parent
 from selfie3d_cli.errors import ExtraMissingError
 
@@ -13,7 +14,9 @@ from selfie3d_cli.errors import ExtraMissingError
 def add_parser(subparsers: Any) -> None:
     """Declare the command."""
     parser = subparsers.add_parser("serve", help="run the service alone (needs a Redis)")
-    parser.add_argument("--listen", metavar="HOST:PORT", help="default: SELFIE3D_LISTEN or 127.0.0.1:50051")
+    parser.add_argument(
+        "--listen", type=listen, metavar="HOST:PORT", help="default: SELFIE3D_LISTEN or 127.0.0.1:50051"
+    )
     parser.set_defaults(run=run)
 
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from selfie3d_cli.arguments import count
 from selfie3d_cli.errors import ExtraMissingError, UsageError
 
 SCOPES = ("submit", "read", "admin")
@@ -19,7 +20,7 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser("token", help="make a bearer token and the entry of SELFIE3D_TOKENS that knows it")
     parser.add_argument("caller", help="whose jobs are created with it")
     parser.add_argument("--scope", action="append", choices=SCOPES, help="repeatable, default: submit and read")
-    parser.add_argument("--max-active", type=int, metavar="N", help="jobs of the caller that have not ended, at most")
+    parser.add_argument("--max-active", type=count, metavar="N", help="jobs of the caller that have not ended, at most")
     parser.add_argument("--file", type=Path, help="append the entry there, instead of printing it to stderr")
     parser.set_defaults(run=run)
 
@@ -34,8 +35,10 @@ def run(args: argparse.Namespace) -> int:
     try:
         token, entry = new_token(args.caller, args.scope or DEFAULT_SCOPES, args.max_active)
         _keep(entry, args.file)
-    except (ConfigError, OSError) as error:
+    except ConfigError as error:
         raise UsageError(str(error)) from error
+    except OSError as error:
+        raise UsageError(f"--file {args.file}: {error.strerror}.") from error
     print(token)
     return 0
 

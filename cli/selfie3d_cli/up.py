@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import threading
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from selfie3d_cli.arguments import count, listen
+from selfie3d_cli.doctor_checks import Severity, check_settings, check_tls
 from selfie3d_cli.errors import UsageError
 from selfie3d_cli.local_stack import LocalStack, StackConfig
 from selfie3d_cli.page import page_address, page_url
@@ -23,20 +26,23 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--data", type=Path, default=from_environment().data, metavar="DIR", help="default: %(default)s"
     )
-    parser.add_argument("--listen", metavar="HOST:PORT", help=f"default: SELFIE3D_LISTEN or {DEFAULT_LISTEN}")
-    parser.add_argument("--workers", type=int, default=1, metavar="N", help="worker processes, default: 1")
+    parser.add_argument(
+        "--listen", type=listen, metavar="HOST:PORT", help=f"default: SELFIE3D_LISTEN or {DEFAULT_LISTEN}"
+    )
+    parser.add_argument("--workers", type=count, default=1, metavar="N", help="worker processes, default: 1")
     parser.add_argument("--no-web", action="store_true", help="without the page and HTTP")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run until SIGTERM or Ctrl-C, then drain; a second one ends everything at once."""
-    if args.workers < 1:
-        raise UsageError("--workers must be at least 1.")
+    if args.listen:
+        os.environ["SELFIE3D_LISTEN"] = args.listen
+    refuse_bad_settings()
     settings = from_environment()
     config = StackConfig(
         data=args.data,
-        listen=args.listen or settings.listen,
+        listen=settings.listen,
         workers=args.workers,
         redis_url=settings.redis_url,
         web="" if args.no_web else page_address(settings, say),
@@ -44,6 +50,13 @@ def run(args: argparse.Namespace) -> int:
         log_format=settings.log_format or StackConfig.log_format,
     )
     return keep_running(config)
+
+
+def refuse_bad_settings() -> None:
+    """Raises UsageError for a setting that a child would refuse: before anything is started."""
+    for finding in (*check_settings(), *check_tls()):
+        if finding.level is Severity.FAILURE:
+            raise UsageError(f"{finding.text.rstrip('.')}.")
 
 
 def keep_running(config: StackConfig) -> int:

@@ -6,6 +6,7 @@ import argparse
 import os
 from typing import Any
 
+from selfie3d_cli.arguments import listen, server
 from selfie3d_cli.children import end_with_parent
 from selfie3d_cli.errors import ExtraMissingError
 
@@ -13,8 +14,12 @@ from selfie3d_cli.errors import ExtraMissingError
 def add_parser(subparsers: Any) -> None:
     """Declare the command."""
     parser = subparsers.add_parser("web", help="run the page and HTTP alone (needs a service)")
-    parser.add_argument("--listen", metavar="HOST:PORT", help="default: SELFIE3D_WEB_LISTEN or 127.0.0.1:8080")
-    parser.add_argument("--server", metavar="HOST:PORT", help="default: SELFIE3D_SERVER or localhost:50051")
+    parser.add_argument(
+        "--listen", type=listen, metavar="HOST:PORT", help="default: SELFIE3D_WEB_LISTEN or 127.0.0.1:8080"
+    )
+    parser.add_argument(
+        "--server", type=server, metavar="HOST:PORT", help="default: SELFIE3D_SERVER or localhost:50051"
+    )
     parser.set_defaults(run=run)
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         DownloadDamaged,
         FailedPrecondition,
         InvalidArgument,
+        InvalidConnection,
         JobCancelled,
         JobEnded,
         JobExpired,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
         QuotaExceeded,
         Selfie3dError,
         ServiceError,
+        TlsFailed,
         Unauthenticated,
         Unavailable,
         Violation,
@@ -65,9 +67,10 @@ _MODULES = {
     "selfie3d._connection": "Tls",
     "selfie3d._retry": "Retry",
     "selfie3d.errors": (
-        "Aborted AlreadyExists DeadlineExceeded DownloadDamaged FailedPrecondition InvalidArgument JobCancelled "
-        "JobEnded JobExpired JobFailed JobPhotoRejected MeshUnreadable NoFace NotFound PermissionDenied PhotoRejected "
-        "QuotaExceeded Selfie3dError ServiceError Unauthenticated Unavailable Violation"
+        "Aborted AlreadyExists DeadlineExceeded DownloadDamaged FailedPrecondition InvalidArgument "
+        "InvalidConnection JobCancelled JobEnded JobExpired JobFailed JobPhotoRejected MeshUnreadable NoFace NotFound "
+        "PermissionDenied PhotoRejected QuotaExceeded Selfie3dError ServiceError TlsFailed Unauthenticated Unavailable "
+        "Violation"
     ),
     "selfie3d.types": (
         "Detail Event Extent Face Format JobOptions JobState JobStatus Mesh MeshFile OptionError Options Pose "
@@ -93,6 +96,7 @@ __all__ = [
     "FailedPrecondition",
     "Format",
     "InvalidArgument",
+    "InvalidConnection",
     "Job",
     "JobCancelled",
     "JobEnded",
@@ -122,6 +126,7 @@ __all__ = [
     "ServiceError",
     "Stage",
     "Tls",
+    "TlsFailed",
     "Unauthenticated",
     "Unavailable",
     "Violation",

@@ -6,20 +6,23 @@ from typing import Generic, TypeVar
 
 import grpc
 
-from selfie3d._connection import DEFAULT_ADDRESS, Connection, Pem, Tls
+from selfie3d._connection import DEFAULT_ADDRESS, Connection, Tls
 from selfie3d._core import Core
 from selfie3d._effects import Transport
 from selfie3d._retry import Retry
+from selfie3d.errors import InvalidConnection
+from selfie3d.pem import Pem
 from selfie3d.types.job_status import JobStatus
 
 TIMEOUT = 300.0  # seconds for one logical call, retries, waiting and downloads included
 
 
 class BaseClient:
-    """A connection to the service.
+    """A connection to the service. Raises InvalidConnection for arguments that can never reach one.
 
     address : host:port, or unix:/path
-    token : sent with every call; without TLS anyone on the way can read it
+    token : sent with every call; refused where it would travel without TLS to another machine
+    insecure_token : send it all the same: something else protects the way
     tls : False; True for gRPC's own list of authorities; a PEM file of authorities; or Tls(...) for mutual TLS
     timeout : seconds for one logical call, retries included; math.inf: no end; each method can be given its own
     retry : when failed calls are made again
@@ -30,13 +33,16 @@ class BaseClient:
         address: str = DEFAULT_ADDRESS,
         *,
         token: str | None = None,
+        insecure_token: bool = False,
         tls: bool | Tls | Pem = False,
         timeout: float = TIMEOUT,
         retry: Retry | None = None,
     ) -> None:
-        connection = Connection(address, tls, token)
+        if not timeout > 0:  # nor NaN
+            raise InvalidConnection(f"timeout is {timeout}, but must be above 0 seconds.", reason="INVALID_TIMEOUT")
+        connection = Connection(address, tls, token, insecure_token)
         self._channel = self._open(connection)
-        self._transport = Transport(self._channel, connection.metadata)
+        self._transport = Transport(self._channel, connection.metadata, address, encrypted=connection.encrypted)
         self._core = Core(retry or Retry(), timeout)
 
     def _open(self, connection: Connection) -> grpc.Channel | grpc.aio.Channel:

@@ -33,7 +33,6 @@ from selfie3d.errors import (
     ServiceError,
     Unavailable,
     Violation,
-    from_rpc_error,
 )
 from selfie3d.types import Face, JobOptions, JobState, JobStatus, OptionError, Result
 from selfie3d.v1 import reconstruction_pb2 as pb
@@ -174,6 +173,8 @@ class Core:
                     yield from self._pause(error, failures, deadline)
 
     def _deadline(self, timeout: float | None) -> Deadline:
+        if timeout is not None and not timeout > 0:  # nor NaN
+            raise InvalidArgument(f"timeout is {timeout}, but must be above 0 seconds.", reason="INVALID_TIMEOUT")
         return Deadline(self._timeout if timeout is None else timeout)
 
     def _page(self, request: pb.ListJobsRequest, deadline: Deadline) -> Effects[pb.ListJobsResponse]:
@@ -204,7 +205,7 @@ def _ask(effect: Effect) -> Effects[Answer]:
     """The answer to an effect; a failed call raises its typed error."""
     answer = yield effect
     if isinstance(answer, Failure):
-        raise from_rpc_error(answer.error) from answer.error
+        raise answer.error from answer.cause
     return answer
 
 

@@ -18,6 +18,7 @@ from typing import Generic, Protocol, TypeVar, cast
 import grpc
 from google.protobuf.message import Message
 
+from selfie3d.errors import Selfie3dError, from_rpc_error
 from selfie3d.types import Event, JobStatus
 from selfie3d.v1.reconstruction_pb2_grpc import ReconstructionServiceStub
 
@@ -77,7 +78,8 @@ class Emit:
 class Failure:
     """What an effect is answered with when its call failed; a class of its own because grpc's streams are RpcErrors."""
 
-    error: grpc.RpcError
+    error: Selfie3dError
+    cause: grpc.RpcError
 
 
 Effect = Unary | OpenStream | Read | Sleep | Emit
@@ -90,11 +92,21 @@ class Transport:
 
     channel : grpc.Channel or grpc.aio.Channel
     metadata : headers of every call, the token among them
+    address, encrypted : where the channel leads, and whether with TLS; for the words of errors
     """
 
-    def __init__(self, channel: grpc.Channel | grpc.aio.Channel, metadata: tuple[tuple[str, str], ...]) -> None:
+    def __init__(
+        self,
+        channel: grpc.Channel | grpc.aio.Channel,
+        metadata: tuple[tuple[str, str], ...],
+        address: str,
+        *,
+        encrypted: bool,
+    ) -> None:
         self._stub = ReconstructionServiceStub(channel)  # type: ignore[no-untyped-call]
         self._metadata = metadata
+        self.address = address
+        self.encrypted = encrypted
 
     def start(self, effect: Unary | OpenStream) -> object:
         """The call's answer, or the awaitable or stream that stands for it."""
@@ -176,7 +188,7 @@ def _perform(effect: Effect, transport: Transport) -> Answer:
             case Sleep(seconds):
                 time.sleep(seconds)
     except grpc.RpcError as error:
-        return Failure(error)
+        return Failure(from_rpc_error(error, transport.address, encrypted=transport.encrypted), error)
     return None
 
 
@@ -193,5 +205,5 @@ async def _perform_async(effect: Effect, transport: Transport) -> Answer:
             case Sleep(seconds):
                 await asyncio.sleep(seconds)
     except grpc.RpcError as error:
-        return Failure(error)
+        return Failure(from_rpc_error(error, transport.address, encrypted=transport.encrypted), error)
     return None

@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from selfie3d.errors import QuotaExceeded, Selfie3dError, Unavailable
+from selfie3d.errors import QuotaExceeded, Selfie3dError, TlsFailed, Unavailable
 
+LONGEST = 366 * 86400.0  # seconds of one call; far longer ones gRPC takes for none
 UPLOADS_BUSY = "UPLOADS_BUSY"  # ErrorInfo.reason, docs/errors.md
 
 
@@ -17,8 +18,8 @@ UPLOADS_BUSY = "UPLOADS_BUSY"  # ErrorInfo.reason, docs/errors.md
 class Retry:
     """Which failed calls are made again. Only idempotent calls ever are; every create carries a request_id.
 
-    Made again are calls that met Unavailable, or a service that is receiving as many photos as it can (UPLOADS_BUSY):
-    both pass by themselves.
+    Made again are calls that met Unavailable (but not TlsFailed), or a service that is receiving as many photos as it
+    can (UPLOADS_BUSY): both pass by themselves.
 
     attempts : tries in a row without any progress before the error is raised; 1: never again
     first, largest : seconds of the first and of the longest pause; it doubles in between, and is drawn from its
@@ -34,7 +35,7 @@ class Retry:
 
     def pause(self, error: Selfie3dError, failures: int) -> float | None:
         """Seconds to wait after the `failures`-th failure in a row; None when the error is to be raised."""
-        passing = isinstance(error, Unavailable) or error.reason == UPLOADS_BUSY
+        passing = (isinstance(error, Unavailable) and not isinstance(error, TlsFailed)) or error.reason == UPLOADS_BUSY
         retriable = passing or (self.quota and isinstance(error, QuotaExceeded))
         if not retriable or failures >= self.attempts:
             return None
@@ -54,7 +55,7 @@ class Deadline:
     @property
     def remaining(self) -> float | None:
         """Seconds left, not below 0; None: no end."""
-        return None if math.isinf(self._end) else max(0.0, self._end - time.monotonic())
+        return None if math.isinf(self._end) else max(0.0, min(self._end - time.monotonic(), LONGEST))
 
     def allows(self, pause: float) -> bool:
         """Whether there is anything left after a pause of that many seconds."""

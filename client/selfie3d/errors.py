@@ -2,6 +2,7 @@
 
 Selfie3dError
 ├── MeshUnreadable            the mesh's bytes cannot be read as arrays
+├── InvalidConnection         address, TLS files, token or timeout of a client that can never work; nothing was sent
 ├── InvalidArgument           the request is not right; `violations` says which field and what to do
 │   └── PhotoRejected         the photo is not one: empty, damaged, too large, animated, of another format ...
 ├── NotFound                  no such job, or not yours, or it was removed
@@ -11,6 +12,7 @@ Selfie3dError
 ├── PermissionDenied          the token does not allow this
 ├── QuotaExceeded             too many jobs at once; `retry_after` says when to come back
 ├── Unavailable               the service, or the Redis behind it, cannot be reached
+│   └── TlsFailed             TLS with it does not come about, and will not by trying again
 ├── DeadlineExceeded          the call's timeout ran out; the job goes on
 ├── Aborted                   the call was cancelled, or lost against another one
 ├── ServiceError              the service failed in a way it should not have
@@ -34,6 +36,7 @@ from typing import Any
 import grpc
 from google.rpc import error_details_pb2, status_pb2
 
+from selfie3d._trouble import trouble_in
 from selfie3d.types.errors import MeshUnreadable, Selfie3dError, Violation
 from selfie3d.types.job_status import JobState, JobStatus
 
@@ -44,6 +47,7 @@ __all__ = [
     "DownloadDamaged",
     "FailedPrecondition",
     "InvalidArgument",
+    "InvalidConnection",
     "JobCancelled",
     "JobEnded",
     "JobExpired",
@@ -57,6 +61,7 @@ __all__ = [
     "QuotaExceeded",
     "Selfie3dError",
     "ServiceError",
+    "TlsFailed",
     "Unauthenticated",
     "Unavailable",
     "Violation",
@@ -65,7 +70,12 @@ __all__ = [
 DETAILS_KEY = "grpc-status-details-bin"
 # Details of a status that is not the service's own. The first comes from grpc.aio when a send met a call that the
 # service had ended already, the second from a server that went down before it looked at the call.
+TIMED_OUT = "Deadline Exceeded"  # in gRPC's own message; ours says what to do
 LOST_STATUSES = ("Internal error from Core", "CANCELLED")
+
+
+class InvalidConnection(Selfie3dError, ValueError):
+    """The client cannot be made of these arguments: the message says which and why."""
 
 
 class InvalidArgument(Selfie3dError, ValueError):
@@ -102,6 +112,10 @@ class QuotaExceeded(Selfie3dError):
 
 class Unavailable(Selfie3dError):
     """The service cannot be reached: check the address, and whether `selfie3d doctor` is content there."""
+
+
+class TlsFailed(Unavailable):
+    """TLS with the service does not come about: check its certificate and the authorities that are trusted here."""
 
 
 class DeadlineExceeded(Selfie3dError):
@@ -207,8 +221,11 @@ def ended_error(job: JobStatus, code: int, reason: str, message: str) -> JobEnde
     return error
 
 
-def from_rpc_error(error: grpc.RpcError) -> Selfie3dError:
-    """The typed error for a failed call, synchronous or asyncio."""
+def from_rpc_error(error: grpc.RpcError, address: str = "the service", *, encrypted: bool = False) -> Selfie3dError:
+    """The typed error for a failed call, synchronous or asyncio.
+
+    address, encrypted : what was called, and whether with TLS; for the words about a connection that fails
+    """
     code: grpc.StatusCode = error.code()
     details = _rich_details(error)
     reason = details.get(error_details_pb2.ErrorInfo)
@@ -216,9 +233,13 @@ def from_rpc_error(error: grpc.RpcError) -> Selfie3dError:
     bad = details.get(error_details_pb2.BadRequest)
     if error.details() in LOST_STATUSES:
         code = grpc.StatusCode.UNAVAILABLE  # the service's answer is lost; asking again brings it
+    unreached = code is grpc.StatusCode.UNAVAILABLE and not details
+    trouble = trouble_in(error.details() or "", encrypted=encrypted) if unreached else None
     kind = REASONS.get(reason.reason if reason else "", CODES.get(code, ServiceError))
-    return kind(
-        error.details() or None,
+    timed_out = code is grpc.StatusCode.DEADLINE_EXCEEDED and not details and TIMED_OUT in (error.details() or "")
+    words = None if timed_out else error.details() or None
+    return (TlsFailed if trouble and trouble.lasting else kind)(
+        trouble.text.format(address) if trouble else words,
         reason=reason.reason if reason else "",
         code=code,
         violations=tuple(Violation(v.field, v.description) for v in bad.field_violations) if bad else (),

@@ -10,7 +10,7 @@ from typing import Any
 from selfie3d.types import Priority
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d_jobs.command import Command, milliseconds, script
-from selfie3d_jobs.env import setting
+from selfie3d_jobs.env import check, setting
 from selfie3d_jobs.errors import Refused, RequestReused
 from selfie3d_jobs.reasons import Reason
 from selfie3d_jobs.record import Record
@@ -22,10 +22,22 @@ MIB = 1024 * 1024
 class AdmissionLimits:
     """What the service takes at most. A token may have a smaller `max_active`."""
 
-    max_queued: int = setting("SELFIE3D_MAX_QUEUED", 1000, "waiting jobs per queue (interactive, bulk)")
-    max_active: int = setting("SELFIE3D_MAX_JOBS_PER_CALLER", 200, "jobs of one caller that have not ended")
-    max_stored_mib: int = setting("SELFIE3D_MAX_STORED_MIB", 2048, "photos and meshes in Redis, MiB")
-    result_reserve_mib: int = setting("SELFIE3D_RESULT_RESERVE_MIB", 4, "kept free for each accepted job's meshes, MiB")
+    max_queued: int = setting(
+        "SELFIE3D_MAX_QUEUED", 1000, "waiting jobs per queue (interactive, bulk)", within=(0, 10_000_000)
+    )
+    max_active: int = setting(
+        "SELFIE3D_MAX_JOBS_PER_CALLER", 200, "jobs of one caller that have not ended", within=(0, 10_000_000)
+    )
+    max_stored_mib: int = setting(
+        "SELFIE3D_MAX_STORED_MIB", 2048, "photos and meshes in Redis, MiB", within=(0, 10_000_000)
+    )
+    result_reserve_mib: int = setting(
+        "SELFIE3D_RESULT_RESERVE_MIB", 4, "kept free for each accepted job's meshes, MiB", within=(0, 10_000)
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse what could not work. Raises ConfigError."""
+        check(self)
 
 
 @dataclass(frozen=True)

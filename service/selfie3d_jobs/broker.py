@@ -50,7 +50,7 @@ def _import_transport() -> None:
     except ImportError as error:
         raise ConfigError(
             f"Celery's Redis transport needs the module {error.name}, which is not installed: "
-            "`pip install 'selfie3d[service]'`, or 'selfie3d[worker]' where a worker runs, brings it."
+            "`pip install '.[service]'`, or '.[worker]' where a worker runs, brings it."
         ) from error
 
 

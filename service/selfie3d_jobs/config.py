@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from selfie3d_jobs.env import setting
+from selfie3d_jobs.env import check, secret, setting
 from selfie3d_jobs.errors import ConfigError
 
 SCHEMES = ("redis", "rediss", "unix")
@@ -15,18 +15,21 @@ SCHEMES = ("redis", "rediss", "unix")
 class JobsConfig:
     """The job store. The same values in every process of a deployment."""
 
-    redis_url: str = field(
-        default="redis://127.0.0.1:6379/0",
-        repr=False,  # may hold a password
-        metadata={
-            "env": "SELFIE3D_REDIS_URL",
-            "text": "redis://, rediss:// (TLS; ?ssl_ca_certs=FILE) or unix:///path.sock, with user and password",
-        },
+    redis_url: str = secret(
+        "SELFIE3D_REDIS_URL",
+        "redis://127.0.0.1:6379/0",
+        "redis://, rediss:// (TLS; ?ssl_ca_certs=FILE) or unix:///path.sock, with user and password",
     )
     prefix: str = setting("SELFIE3D_REDIS_PREFIX", "selfie3d:", "in front of every Redis key, channel and queue")
-    lease_seconds: float = setting("SELFIE3D_LEASE_SECONDS", 6.0, "a worker silent for so long loses its job, s")
-    max_deliveries: int = setting("SELFIE3D_MAX_DELIVERIES", 3, "lost workers after which a job is POISON_INPUT")
-    time_limit_seconds: float = setting("SELFIE3D_TIME_LIMIT_SECONDS", 120.0, "a worker's time for one photo, s")
+    lease_seconds: float = setting(
+        "SELFIE3D_LEASE_SECONDS", 6.0, "a worker silent for so long loses its job, s", within=(1.0, 3600.0)
+    )
+    max_deliveries: int = setting(
+        "SELFIE3D_MAX_DELIVERIES", 3, "lost workers after which a job is POISON_INPUT", within=(1, 100)
+    )
+    time_limit_seconds: float = setting(
+        "SELFIE3D_TIME_LIMIT_SECONDS", 120.0, "a worker's time for one photo, s", within=(1.0, 86400.0)
+    )
 
     def __post_init__(self) -> None:
         """Refuse what could not work. Raises ConfigError."""
@@ -35,8 +38,7 @@ class JobsConfig:
             raise ConfigError(
                 f"SELFIE3D_REDIS_URL wants {schemes} and a valid address; percent-encode what is special in a password"
             )
-        if self.lease_seconds < 1 or self.max_deliveries < 1 or self.time_limit_seconds < 1:
-            raise ConfigError("lease, deliveries and time limit must be at least 1")
+        check(self)
 
     @property
     def renew_seconds(self) -> float:

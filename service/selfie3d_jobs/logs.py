@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 LOGGERS = ("selfie3d_jobs", "selfie3d_service", "selfie3d_web", "selfie3d_worker", "uvicorn", "celery", "kombu")
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+FORMATS = ("json", "text")
 STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "data"}
 _FIELDS: ContextVar[dict[str, Any]] = ContextVar("selfie3d_log_fields", default={})  # noqa: B039 - never changed in place
 

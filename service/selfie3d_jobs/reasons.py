@@ -88,6 +88,8 @@ A job that ended FAILED or EXPIRED carries the same code and reason in `Job.erro
 
 A message over gRPC's receive limit (a little above the 20 MiB a photo may have) is refused by gRPC itself:
 RESOURCE_EXHAUSTED, "Received message larger than max", without details.
+A call that does not reach a service has none either: [operations.md](operations.md), "TLS", lists what our client then
+says.
 
 Made by `python -m selfie3d_jobs`.
 

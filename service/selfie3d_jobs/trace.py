@@ -1,6 +1,6 @@
 """W3C trace context from the caller through the queue to the worker's stages.
 
-Without OpenTelemetry the traceparent only travels along and shows in the logs. With the extra `selfie3d[otel]`
+Without OpenTelemetry the traceparent only travels along and shows in the logs. With the extra `.[otel]`
 installed and a provider configured there is a span for each call, each attempt and each stage.
 """
 
@@ -43,7 +43,7 @@ def export(endpoint: str, process: str) -> None:
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ImportError as error:
-        raise ConfigError("OTEL_EXPORTER_OTLP_ENDPOINT needs `pip install 'selfie3d[otel]'`.") from error
+        raise ConfigError("OTEL_EXPORTER_OTLP_ENDPOINT needs `pip install '.[otel]'`.") from error
 
     provider = TracerProvider(resource=Resource.create({SERVICE_NAME: process}))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint)))

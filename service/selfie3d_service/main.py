@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import sys
 
 from selfie3d_jobs import ConfigError, logs, trace
-from selfie3d_jobs.env import from_environment
+from selfie3d_jobs.env import from_environment, name_unknown, report
 from selfie3d_service.config import ServiceConfig
 from selfie3d_service.server import Server
+
+log = logging.getLogger(__name__)
 
 
 def run(config: ServiceConfig) -> int:
     """Serve until SIGTERM or SIGINT, then drain. The process's exit code."""
     logs.configure(config.log_level, config.log_format)
+    name_unknown(log)
     trace.export(config.otlp_endpoint, "selfie3d-service")
     asyncio.run(serve(config))
     return 0
@@ -35,8 +39,7 @@ def main() -> int:
     try:
         return run(from_environment(ServiceConfig))
     except ConfigError as error:
-        print(error, file=sys.stderr)
-        return 2
+        return report(error)
 
 
 if __name__ == "__main__":

@@ -13,10 +13,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from selfie3d.address import split_address
 from selfie3d.types import Priority, Stage
 from selfie3d_jobs import ConfigError, counters
 from selfie3d_jobs.maintenance import Snapshot
-from selfie3d_service.config import split_address
 
 
 class Metrics(Collector):
@@ -61,7 +61,7 @@ class Metrics(Collector):
 
     def serve(self, listen: str) -> None:
         """Answer GET /metrics on HOST:PORT from a thread, until `close`. Raises ConfigError."""
-        host, port = split_address("SELFIE3D_METRICS_LISTEN", listen)
+        host, port = split_address(listen)
         try:
             self._server, _ = start_http_server(port, host, self.registry)
         except OSError as error:

@@ -4,36 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from pathlib import Path
 from typing import Self
 
 import grpc
 from grpc_health.v1 import health_pb2_grpc
 from grpc_health.v1.health import aio
-from grpc_reflection.v1alpha import reflection
 
 from selfie3d.v1 import reconstruction_pb2_grpc as rpc
-from selfie3d_jobs import AsyncStore, ConfigError
+from selfie3d_jobs import AsyncStore
+from selfie3d_service import listening, reflection
 from selfie3d_service.broadcaster import RECONNECT_SECONDS, EventBroadcaster
 from selfie3d_service.config import ServiceConfig
 from selfie3d_service.interceptor import ServiceInterceptor
 from selfie3d_service.maintenance import NOT_SERVING, PASS_SECONDS, SERVICES, Maintenance
 from selfie3d_service.metrics import Metrics
 from selfie3d_service.publisher import Publisher
-from selfie3d_service.servicer import PHOTO_LIMITS, ReconstructionServicer
+from selfie3d_service.servicer import ReconstructionServicer
 from selfie3d_service.supervision import supervise
 
 log = logging.getLogger(__name__)
 
-REFLECTED = ("selfie3d.v1.ReconstructionService", "grpc.health.v1.Health", reflection.SERVICE_NAME)
-OPTIONS = (
-    ("grpc.max_receive_message_length", PHOTO_LIMITS.max_bytes + 1024 * 1024),  # a little more, for a clear refusal
-    ("grpc.so_reuseport", 0),  # a second server on the port is an error, not a silent partner
-    ("grpc.keepalive_time_ms", 30_000),  # find callers that vanished
-    ("grpc.keepalive_timeout_ms", 10_000),
-    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),  # callers may look for us as often
-    ("grpc.keepalive_permit_without_calls", 1),
-)
+REFLECTED = ("selfie3d.v1.ReconstructionService", "grpc.health.v1.Health")
 
 
 class Server:
@@ -57,12 +48,12 @@ class Server:
         """Bind and serve. Raises ConfigError when the address cannot be bound."""
         for name in SERVICES:
             await self._health.set(name, NOT_SERVING)
-        self._server = grpc.aio.server(interceptors=[self._interceptor], options=OPTIONS)
+        self._server = grpc.aio.server(interceptors=[self._interceptor], options=listening.options(self._config))
         rpc.add_ReconstructionServiceServicer_to_server(self._servicer, self._server)  # type: ignore[no-untyped-call]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         if self._config.reflection:
-            reflection.enable_server_reflection(REFLECTED, self._server)
-        self.port = self._bind()
+            reflection.enable(self._server, *REFLECTED)
+        self.port = listening.bind(self._server, self._config)
         if self._config.metrics_listen:
             self.metrics.serve(self._config.metrics_listen)
         await self._server.start()
@@ -94,29 +85,3 @@ class Server:
     @property
     def _is_secure(self) -> bool:
         return self._config.tls_certificate is not None
-
-    def _bind(self) -> int:
-        try:
-            if self._is_secure:
-                port: int = self._server.add_secure_port(self._config.listen, self._credentials())
-            else:
-                port = self._server.add_insecure_port(self._config.listen)
-        except RuntimeError as error:
-            text = f"SELFIE3D_LISTEN={self._config.listen}: cannot be bound; is another server running there?"
-            raise ConfigError(text) from error
-        return port
-
-    def _credentials(self) -> grpc.ServerCredentials:
-        authority = self._config.tls_client_ca
-        return grpc.ssl_server_credentials(
-            [(_read(self._config.tls_key), _read(self._config.tls_certificate))],
-            root_certificates=_read(authority) if authority else None,
-            require_client_auth=authority is not None,
-        )
-
-
-def _read(path: Path | None) -> bytes:
-    try:
-        return path.read_bytes() if path else b""
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from error

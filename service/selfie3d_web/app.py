@@ -31,7 +31,7 @@ def make_app(config: WebConfig) -> Starlette:
     door = Door(config)
     app = Starlette(
         routes=door.routes(),
-        middleware=[Middleware(Shield, hosts=config.allowed_hosts)],
+        middleware=[Middleware(Shield, hosts=config.allowed_hosts, keeps_tokens=config.keeps_tokens)],
         exception_handlers={Problem: _problem, HTTPException: _http, ClientDisconnect: _gone, Exception: _unexpected},
         lifespan=door.lifespan,
     )

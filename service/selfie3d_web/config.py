@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
 
-from selfie3d_jobs import ConfigError
-from selfie3d_jobs.env import setting
+from selfie3d.address import hosts_of, is_local, split_address
+from selfie3d_jobs import ConfigError, logs
+from selfie3d_jobs.env import check, setting
 
 
 @dataclass(frozen=True)
 class WebConfig:
     """One web process."""
 
-    listen: str = setting("SELFIE3D_WEB_LISTEN", "127.0.0.1:8080", "HOST:PORT of the page and of HTTP")
+    listen: str = setting("SELFIE3D_WEB_LISTEN", "127.0.0.1:8080", "HOST:PORT of the page and of HTTP", address=True)
     allow_insecure_bind: str = setting(
         "SELFIE3D_WEB_ALLOW_INSECURE_BIND", "", "host that may be bound without TLS although it is not loopback"
     )
@@ -23,28 +23,40 @@ class WebConfig:
     hosts: str = setting(
         "SELFIE3D_WEB_HOSTS", "", "host names that requests may name, by commas; empty: any, on loopback only its own"
     )
-    server: str = setting("SELFIE3D_SERVER", "localhost:50051", "address of the service")
+    server: str = setting("SELFIE3D_SERVER", "localhost:50051", "address of the service", target=True)
+    insecure_token: bool = setting(
+        "SELFIE3D_INSECURE_TOKEN", False, "whether tokens may travel to another machine without TLS"
+    )
     server_ca: Path | None = setting("SELFIE3D_WEB_SERVER_CA", None, "PEM file; set: the service is reached over TLS")
     server_certificate: Path | None = setting("SELFIE3D_WEB_SERVER_CERT", None, "PEM file shown to a service with mTLS")
     server_key: Path | None = setting("SELFIE3D_WEB_SERVER_KEY", None, "PEM file with its key")
-    max_connections: int = setting("SELFIE3D_WEB_MAX_CONNECTIONS", 2000, "open connections; more are answered with 503")
-    header_seconds: float = setting("SELFIE3D_WEB_HEADER_SECONDS", 10.0, "wait for a request's headers, s")
-    upload_seconds: float = setting("SELFIE3D_WEB_UPLOAD_SECONDS", 30.0, "wait for the next piece of a photo, s")
-    heartbeat_seconds: float = setting("SELFIE3D_WEB_HEARTBEAT_SECONDS", 15.0, "between signs of life of a stream, s")
-    drain_seconds: float = setting("SELFIE3D_WEB_DRAIN_SECONDS", 10.0, "requests may end for so long after SIGTERM, s")
-    log_level: str = setting("SELFIE3D_LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR")
-    log_format: str = setting("SELFIE3D_LOG_FORMAT", "json", "json or text")
+    max_connections: int = setting(
+        "SELFIE3D_WEB_MAX_CONNECTIONS", 2000, "open connections; more are answered with 503", within=(1, 1_000_000)
+    )
+    header_seconds: float = setting(
+        "SELFIE3D_WEB_HEADER_SECONDS", 10.0, "wait for a request's headers, s", within=(0.01, 3600.0)
+    )
+    upload_seconds: float = setting(
+        "SELFIE3D_WEB_UPLOAD_SECONDS", 30.0, "wait for the next piece of a photo, s", within=(0.01, 3600.0)
+    )
+    heartbeat_seconds: float = setting(
+        "SELFIE3D_WEB_HEARTBEAT_SECONDS", 15.0, "between signs of life of a stream, s", within=(0.01, 3600.0)
+    )
+    drain_seconds: float = setting(
+        "SELFIE3D_WEB_DRAIN_SECONDS", 10.0, "requests may end for so long after SIGTERM, s", within=(0.0, 3600.0)
+    )
+    log_level: str = setting("SELFIE3D_LOG_LEVEL", "INFO", "the least that is logged", words=logs.LEVELS)
+    log_format: str = setting("SELFIE3D_LOG_FORMAT", "json", "how a line is logged", words=logs.FORMATS)
 
     def __post_init__(self) -> None:
         """Refuse what could not work or would be open to the world by accident. Raises ConfigError."""
+        check(self)
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ConfigError("SELFIE3D_WEB_TLS_CERT and SELFIE3D_WEB_TLS_KEY go together: set both or none.")
         if (self.server_certificate is None) != (self.server_key is None):
             raise ConfigError("SELFIE3D_WEB_SERVER_CERT and SELFIE3D_WEB_SERVER_KEY go together: set both or none.")
         if self.server_certificate and not self.server_ca:
             raise ConfigError("SELFIE3D_WEB_SERVER_CERT needs SELFIE3D_WEB_SERVER_CA.")
-        if self.log_format not in ("json", "text"):
-            raise ConfigError(f"SELFIE3D_LOG_FORMAT={self.log_format!r}: json or text wanted")
         host = self.host
         if not (self.tls_certificate or self.is_local or self.allow_insecure_bind == host):
             raise ConfigError(
@@ -54,18 +66,18 @@ class WebConfig:
 
     @property
     def host(self) -> str:
-        """The host of `listen`, without brackets. Raises ConfigError."""
+        """The host of `listen`, without brackets."""
         return self._address[0]
 
     @property
     def port(self) -> int:
-        """The port of `listen`; 0: any free one. Raises ConfigError."""
+        """The port of `listen`; 0: any free one."""
         return self._address[1]
 
     @property
     def is_local(self) -> bool:
         """Whether only processes of this machine reach the page."""
-        return is_loopback(self.host)
+        return is_local(self.host)
 
     @property
     def allowed_hosts(self) -> frozenset[str]:
@@ -77,27 +89,18 @@ class WebConfig:
         return named | LOOPBACK_NAMES | {self.host} if self.is_local else named
 
     @property
+    def keeps_tokens(self) -> bool:
+        """Whether a token would be readable on its way to the service, so that none may be passed on."""
+        return not (self.server_ca or self.insecure_token or all(map(is_local, hosts_of(self.server))))
+
+    @property
     def scheme(self) -> str:
         """Of the page's address."""
         return "https" if self.tls_certificate else "http"
 
     @property
     def _address(self) -> tuple[str, int]:
-        host, _, port = self.listen.rpartition(":")
-        if not host or not (port.isascii() and port.isdigit()) or int(port) > MAX_PORT:
-            raise ConfigError(f"SELFIE3D_WEB_LISTEN={self.listen!r}: HOST:PORT wanted")
-        return host.strip("[]"), int(port)
+        return split_address(self.listen)
 
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
-MAX_PORT = 65535
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address on `host` is reached from this machine alone."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -14,9 +14,11 @@ import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from selfie3d.pem import PemError, read_pair
 from selfie3d_jobs import ConfigError
 from selfie3d_web.app import make_app
 from selfie3d_web.config import WebConfig
+from selfie3d_web.upstream import credentials
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +31,8 @@ class WebServer:
     """`async with WebServer(config) as server:` answers at `server.port` until the block ends, then drains."""
 
     def __init__(self, config: WebConfig) -> None:
+        """Raises ConfigError for files of TLS that cannot be used on the way to the service."""
+        credentials(config)  # before anything starts: what fails in the app's lifespan is not told
         self._config = config
         self._app = make_app(config)
         self.port = config.port
@@ -37,9 +41,10 @@ class WebServer:
 
     async def __aenter__(self) -> Self:
         """Bind and start. Raises ConfigError."""
+        settings = self._uvicorn_config()
         listener = self._bind()
         self.port = listener.getsockname()[1]
-        self._server = QuietServer(self._uvicorn_config())
+        self._server = QuietServer(settings)
         self._task = asyncio.create_task(self._server.serve([listener]))
         while not self._server.started and not self._task.done():
             await asyncio.sleep(0.01)
@@ -69,6 +74,10 @@ class WebServer:
 
     def _uvicorn_config(self) -> uvicorn.Config:
         config = self._config
+        try:
+            read_pair(config.tls_certificate, config.tls_key)  # uvicorn would ask the terminal for a passphrase
+        except PemError as error:
+            raise ConfigError(f"SELFIE3D_WEB_TLS_CERT, SELFIE3D_WEB_TLS_KEY: {error}.") from error
         settings = uvicorn.Config(
             self._app,
             http=_bounded(config.header_seconds),

@@ -24,6 +24,10 @@ CSP = "; ".join(
         "frame-ancestors 'none'",
     ]
 )
+TOKEN_KEPT = (
+    "The token would travel to the service readable by anyone on the way: set SELFIE3D_WEB_SERVER_CA for TLS, or "
+    "SELFIE3D_INSECURE_TOKEN=on where something else protects the way."
+)
 SECURITY_HEADERS = {
     "Content-Security-Policy": CSP,
     "X-Content-Type-Options": "nosniff",
@@ -38,10 +42,12 @@ class Shield:
     """ASGI middleware.
 
     hosts : names that a request may be addressed to, without ports; empty: any
+    keeps_tokens : refuse requests with a token: it would be readable on its way to the service
     """
 
-    def __init__(self, app: ASGIApp, hosts: frozenset[str]) -> None:
+    def __init__(self, app: ASGIApp, hosts: frozenset[str], *, keeps_tokens: bool = False) -> None:
         self._app = app
+        self._keeps_tokens = keeps_tokens
         self._hosts = hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -65,6 +71,8 @@ class Shield:
             return Problem(421, "This server is not known by that name: set SELFIE3D_WEB_HOSTS to allow it.")
         if scope["method"] not in SAFE_METHODS and _is_foreign(headers, host):
             return Problem(403, "Pages of other sites may not do this.")
+        if self._keeps_tokens and "authorization" in headers:
+            return Problem(403, TOKEN_KEPT)
         return None
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from pathlib import Path
 from typing import Any, TypeVar
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from starlette.requests import Request
 
+from selfie3d.pem import PemError, read_authorities, read_pair
 from selfie3d.v1 import reconstruction_pb2_grpc as rpc
 from selfie3d_jobs import ConfigError
 from selfie3d_jobs.trace import TRACEPARENT
@@ -32,7 +32,7 @@ class Upstream:
     """The service. `api` has its nine methods."""
 
     def __init__(self, config: WebConfig) -> None:
-        """Connects with the first call. Raises ConfigError when a certificate cannot be read."""
+        """Connects with the first call. Raises ConfigError when a certificate cannot be used."""
         self._channel = _open(config)
         self.api: Any = rpc.ReconstructionServiceStub(self._channel)  # type: ignore[no-untyped-call]
         self._health: Any = health_pb2_grpc.HealthStub(self._channel)
@@ -72,19 +72,23 @@ def metadata(request: Request) -> Metadata:
     return tuple(passed)
 
 
-def _open(config: WebConfig) -> grpc.aio.Channel:
+def credentials(config: WebConfig) -> grpc.ChannelCredentials | None:
+    """For the way to the service; None without TLS. Raises ConfigError for files that cannot be used."""
     if config.server_ca is None:
-        return grpc.aio.insecure_channel(config.server, CHANNEL_OPTIONS)
-    credentials = grpc.ssl_channel_credentials(
-        _read(config.server_ca),
-        private_key=_read(config.server_key) if config.server_key else None,
-        certificate_chain=_read(config.server_certificate) if config.server_certificate else None,
-    )
-    return grpc.aio.secure_channel(config.server, credentials, CHANNEL_OPTIONS)
-
-
-def _read(path: Path) -> bytes:
+        return None
     try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from error
+        authorities = read_authorities(config.server_ca)
+    except PemError as error:
+        raise ConfigError(f"SELFIE3D_WEB_SERVER_CA: {error}.") from error
+    try:
+        chain, key = read_pair(config.server_certificate, config.server_key) or (None, None)
+    except PemError as error:
+        raise ConfigError(f"SELFIE3D_WEB_SERVER_CERT, SELFIE3D_WEB_SERVER_KEY: {error}.") from error
+    return grpc.ssl_channel_credentials(authorities, key, chain)
+
+
+def _open(config: WebConfig) -> grpc.aio.Channel:
+    tls = credentials(config)
+    if tls is None:
+        return grpc.aio.insecure_channel(config.server, CHANNEL_OPTIONS)
+    return grpc.aio.secure_channel(config.server, tls, CHANNEL_OPTIONS)

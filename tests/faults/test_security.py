@@ -238,10 +238,19 @@ def test_health_is_told_to_anyone_for_load_balancers(guarded: Guarded) -> None:
 
 
 def test_the_health_command_of_a_container_knows_tls(guarded: Guarded, tmp_path: Path) -> None:
-    port = free_port()
-    for listen, code in ((guarded.door.address, 0), (f"localhost:{port}", 1)):
-        env = {"SELFIE3D_TLS_CERT": "service.pem", "SELFIE3D_LISTEN": listen, "LOG": str(tmp_path / f"{code}.log")}
-        assert ended_with(["health"], env)[0] == code
+    certificate = guarded.door.process.env["SELFIE3D_TLS_CERT"]
+    here, nowhere = guarded.door.address, f"localhost:{free_port()}"
+    said = "answers and is NOT_SERVING: it waits for Redis or for a worker"
+    for number, (listen, question, code, text) in enumerate(
+        [
+            (here, [], 0, f"{here} {said}\n"),
+            (here, ["live"], 0, f"{here} {said}\n"),
+            (here, ["ready"], 1, f"{here} {said}\n"),
+            (nowhere, ["live"], 1, f"{nowhere} does not answer: Connection refused\n"),
+        ]
+    ):
+        env = {"SELFIE3D_TLS_CERT": certificate, "SELFIE3D_LISTEN": listen, "LOG": str(tmp_path / f"{number}.log")}
+        assert ended_with(["health", *question], env) == (code, text)
 
 
 def describe(channel: grpc.Channel, **options: Any) -> set[str]:

@@ -141,4 +141,4 @@ def test_a_missing_module_of_the_transport_ends_the_process_with_its_name(
     assert ended.returncode == 2
     [sentence] = ended.stderr.splitlines()
     assert "the module packaging" in sentence
-    assert f"{process.replace('_', '[')}]" in sentence
+    assert f"'.[{process.removeprefix('selfie3d_')}]'" in sentence

@@ -161,7 +161,7 @@ def _pretend_to_be_redis(listener: socket.socket) -> None:
 def test_a_missing_binary_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(RedisBinaryMissingError, match=r"selfie3d\[service\]"):
+    with pytest.raises(RedisBinaryMissingError, match=r"\.\[service\]"):
         find_binary()
 
 

@@ -83,6 +83,28 @@ async def test_a_certificate_that_cannot_be_read_and_a_taken_port_are_told(
     with pytest.raises(ConfigError, match=r"/nowhere/key\.pem"):
         await Server(missing).__aenter__()
     async with Server(ServiceConfig(jobs=jobs_config, listen="127.0.0.1:0")) as server:
-        taken = ServiceConfig(jobs=jobs_config, listen=f"127.0.0.1:{server.port}")
-        with pytest.raises(ConfigError, match="cannot be bound"):
-            await Server(taken).__aenter__()
+        assert await unbound(jobs_config, f"127.0.0.1:{server.port}") == "another server listens there"
+
+
+async def test_an_address_that_cannot_be_bound_is_told_with_the_reason(
+    jobs_config: JobsConfig, tls_config: ServiceConfig, tmp_path: Path
+) -> None:
+    assert await unbound(jobs_config, "192.0.2.1:50051") == "this machine does not have that address"
+    assert await unbound(jobs_config, "nosuch.invalid:50051") == "the name of the host is unknown"
+    assert await unbound(jobs_config, f"unix:{tmp_path}/no/x.sock") == "No such file or directory"
+    key = tmp_path / "other.pem"
+    trustme.CA().issue_cert("other").private_key_pem.write_to_path(str(key))
+    with pytest.raises(ConfigError) as error:
+        await Server(dataclasses.replace(tls_config, tls_key=key)).__aenter__()
+    said = f"{key} is not the key of the certificate in {tls_config.tls_certificate}"
+    assert str(error.value) == f"SELFIE3D_TLS_CERT, SELFIE3D_TLS_KEY: {said}."
+
+
+async def unbound(jobs: JobsConfig, listen: str) -> str:
+    """The reason that is given when an address cannot be bound."""
+    host = listen.rpartition(":")[0]
+    with pytest.raises(ConfigError) as error:
+        await Server(ServiceConfig(jobs=jobs, listen=listen, allow_insecure_bind=host)).__aenter__()
+    begin = f"SELFIE3D_LISTEN={listen}: cannot be bound: "
+    assert str(error.value).startswith(begin)
+    return str(error.value).removeprefix(begin).removesuffix(".")

@@ -11,7 +11,11 @@ from typing import Any
 import pytest
 import yaml
 
+from selfie3d.variables import KNOWN
 from selfie3d_cli.main import make_parser
+from selfie3d_cli.settings import COMMAND_SETTINGS
+from selfie3d_cli.settings_page import page
+from selfie3d_jobs import ConfigError
 from selfie3d_jobs.env import from_environment, settings_of
 from selfie3d_service.config import ServiceConfig
 from selfie3d_web import WebConfig
@@ -44,10 +48,20 @@ def test_every_command_is_one_of_ours(name: str, instruction: str) -> None:
     make_parser().parse_args(arguments)  # exits when the command or an option is unknown
 
 
+def test_images_ask_what_a_restart_can_cure_and_compose_whether_the_work_is_done() -> None:
+    asked = {name: make_parser().parse_args(command_of(name, "HEALTHCHECK")[1:]).question for name in OURS}
+    assert asked == {"service": "live", "web": "live", "worker": "ready", "worker-gpu": "ready"}
+    for name in ("service", "web"):
+        kind, program, *arguments = OURS[name]["healthcheck"]["test"]
+        assert (kind, program) == ("CMD", "selfie3d")
+        args = make_parser().parse_args(arguments)
+        assert (args.question, args.web) == ("ready", name == "web")
+
+
 @pytest.mark.parametrize("name", OURS)
 def test_every_variable_is_read_and_its_value_is_good(name: str) -> None:
     config = CONFIGS[name.partition("-")[0]]
-    known = {variable for variable, _, _ in settings_of(config)}
+    known = {setting.variable for setting in settings_of(config)}
     environment = OURS[name]["environment"]
     assert set(environment) <= known
     from_environment(config, environment)
@@ -69,6 +83,20 @@ def test_every_installed_extra_is_declared(name: str) -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     for wanted in re.findall(r"'\.\[([\w,-]+)\]'", dockerfile(name)):
         assert set(wanted.split(",")) <= set(extras)
+
+
+def test_no_hint_names_a_package_of_an_index_that_is_not_ours() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    texts = [ROOT / "README.md", ROOT / "CHANGELOG.md", *ROOT.glob("docs/**/*.md")]
+    texts += [path for home in ("cli", "client", "service", "worker") for path in (ROOT / home).rglob("*.py")]
+    hints = 0
+    for path in texts:
+        text = path.read_text()
+        assert not re.search(r"""selfie3d\[|pip install ['"]?selfie3d""", text), path
+        for wanted in re.findall(r"""pip install ['"]\.\[([\w,-]+)\]""", text):
+            hints += 1
+            assert set(wanted.split(",")) <= set(extras), path
+    assert hints >= 8
 
 
 @pytest.mark.parametrize(("name", "variable"), [("service", "SELFIE3D_LISTEN"), ("web", "SELFIE3D_WEB_LISTEN")])
@@ -105,8 +133,45 @@ def test_a_stopped_container_has_time_to_drain() -> None:
         assert seconds > limits[name.partition("-")[0]]
 
 
-def test_the_settings_page_lists_every_variable() -> None:
-    settings = (ROOT / "docs" / "settings.md").read_text()
+def test_the_settings_page_is_made_of_the_settings() -> None:
+    assert (ROOT / "docs" / "settings.md").read_text() == page(), "python -m selfie3d_cli.settings_page makes it"
+
+
+def test_every_variable_is_known_by_name_and_no_other() -> None:
+    read = {setting.variable for config in CONFIGS.values() for setting in settings_of(config)}
+    assert {name for name in read | set(COMMAND_SETTINGS) if name.startswith("SELFIE3D_")} == KNOWN
+
+
+def test_every_number_has_bounds_and_its_default_lies_within() -> None:
     for config in CONFIGS.values():
-        for variable, _, _ in settings_of(config):
-            assert f"`{variable}`" in settings, variable
+        for setting in settings_of(config):
+            if type(setting.default) in (int, float):
+                assert setting.domain.within, setting.variable
+                assert {type(bound) for bound in setting.domain.within} == {type(setting.default)}
+            if setting.default is not None:
+                assert setting.domain.fault_of(setting.default) is None, setting.variable
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-inf", "-1", "1e300", "9" * 30, "9" * 5000, " ", "0x10", "1_0", "1,5"])
+def test_no_number_takes_what_is_none_or_out_of_its_bounds(text: str) -> None:
+    for config in CONFIGS.values():
+        for setting in settings_of(config):
+            if not setting.domain.within:
+                continue
+            with pytest.raises(ConfigError) as error:
+                from_environment(config, {setting.variable: text})
+            least, most = (f"{bound:g}" if bound < 1 else str(int(bound)) for bound in setting.domain.within)
+            kind = "a whole number" if isinstance(setting.default, int) else "a number"
+            assert str(error.value) == f"{setting.variable}={text!r}: {kind} from {least} to {most} is wanted."
+
+
+def test_no_listening_or_server_address_takes_a_port_that_there_is_not() -> None:
+    found = 0
+    for config in CONFIGS.values():
+        for setting in settings_of(config):
+            if setting.domain.address or setting.domain.target:
+                found += 1
+                with pytest.raises(ConfigError) as error:
+                    from_environment(config, {setting.variable: "127.0.0.1:99999"})
+                assert str(error.value) == f"{setting.variable}='127.0.0.1:99999': a port is at most 65535."
+    assert found == 4

@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from selfie3d_jobs import ConfigError, JobsConfig
-from selfie3d_jobs.env import setting
+from selfie3d_jobs import JobsConfig, logs
+from selfie3d_jobs.env import check, setting
+
+DEVICES = (r"auto|cpu|cuda(:\d+)?", "auto, cpu, cuda or cuda:N")
+DETECTORS = ("sfd", "blazeface", "retinaface", "yunet", "scrfd")
 
 
 @dataclass(frozen=True)
@@ -16,9 +19,13 @@ class FaceAlignmentConfig:
     weights: str = setting(
         "SELFIE3D_FACE_ALIGNMENT_WEIGHTS", "", "folder of its weights; empty: where `selfie3d weights fetch` puts them"
     )
-    landmarks: str = setting("SELFIE3D_FACE_ALIGNMENT_LANDMARKS", "3d", "3d or 2d")
-    detector: str = setting("SELFIE3D_FACE_ALIGNMENT_DETECTOR", "sfd", "sfd, blazeface, retinaface, yunet or scrfd")
+    landmarks: str = setting("SELFIE3D_FACE_ALIGNMENT_LANDMARKS", "3d", "which landmarks it finds", words=("3d", "2d"))
+    detector: str = setting("SELFIE3D_FACE_ALIGNMENT_DETECTOR", "sfd", "its detector", words=DETECTORS)
     flip: bool = setting("SELFIE3D_FACE_ALIGNMENT_FLIP", False, "align the mirrored face, too: twice the time")
+
+    def __post_init__(self) -> None:
+        """Refuse words that there are not. Raises ConfigError."""
+        check(self)
 
     def options(self) -> dict[str, Any]:
         """For `vrn.finder.load_finder`."""
@@ -30,31 +37,33 @@ class WorkerConfig:
     """One worker process with its children."""
 
     jobs: JobsConfig = field(default_factory=JobsConfig)
-    concurrency: int = setting("SELFIE3D_CONCURRENCY", 1, "children, each with its own copy of the model")
+    concurrency: int = setting(
+        "SELFIE3D_CONCURRENCY", 1, "children, each with its own copy of the model", within=(1, 1024)
+    )
     model: str = setting("SELFIE3D_MODEL", "default", "weights: a name or a file")
     aligner: str = setting("SELFIE3D_ALIGNER", "bundled", "face finder: bundled or face-alignment")
     face_alignment: FaceAlignmentConfig = field(default_factory=FaceAlignmentConfig)
-    device: str = setting("SELFIE3D_DEVICE", "auto", "auto, cpu, cuda or cuda:N")
-    threads: int = setting("SELFIE3D_THREADS", 0, "CPU threads of a child; 0: the cores shared among the children")
+    device: str = setting("SELFIE3D_DEVICE", "auto", "what the networks run on", pattern=DEVICES)
+    threads: int = setting(
+        "SELFIE3D_THREADS", 0, "CPU threads of a child; 0: the cores shared among the children", within=(0, 1024)
+    )
     max_decode_mib: int = setting(
         "SELFIE3D_MAX_DECODE_MIB",
         1152,
         "memory that decoding one photo may take by its header, MiB; a larger one is refused",
+        within=(1, 1_000_000),
     )
     start_seconds: float = setting(
-        "SELFIE3D_WORKER_START_SECONDS", 180.0, "a child must have loaded its model by then, s"
+        "SELFIE3D_WORKER_START_SECONDS", 180.0, "a child must have loaded its model by then, s", within=(1.0, 86400.0)
     )
     otlp_endpoint: str = setting(
         "OTEL_EXPORTER_OTLP_ENDPOINT", "", "where spans go, with the extra otel; empty: nowhere"
     )
-    log_level: str = setting("SELFIE3D_LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR")
-    log_format: str = setting("SELFIE3D_LOG_FORMAT", "json", "json or text")
+    log_level: str = setting("SELFIE3D_LOG_LEVEL", "INFO", "the least that is logged", words=logs.LEVELS)
+    log_format: str = setting("SELFIE3D_LOG_FORMAT", "json", "how a line is logged", words=logs.FORMATS)
     # MODULE:FUNCTION(config) -> Reconstruct. No variable sets it; tests bring their own.
     reconstructor: str = "selfie3d_worker.vrn_model:open_reconstructor"
 
     def __post_init__(self) -> None:
         """Refuse what could not work. Raises ConfigError."""
-        if self.concurrency < 1 or self.threads < 0:
-            raise ConfigError("SELFIE3D_CONCURRENCY must be at least 1 and SELFIE3D_THREADS at least 0")
-        if self.max_decode_mib < 1:
-            raise ConfigError("SELFIE3D_MAX_DECODE_MIB must be at least 1")
+        check(self)

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import sys
+import warnings
 from typing import Any
+
+from celery.exceptions import SecurityWarning
 
 from selfie3d.threads import let_idle_threads_sleep
 from selfie3d_jobs import ConfigError, JobsError, Store, logs, maintenance
 from selfie3d_jobs.broker import HARD_LIMIT_SECONDS, create_app
-from selfie3d_jobs.env import from_environment
+from selfie3d_jobs.env import from_environment, name_unknown, report
 from selfie3d_worker.config import WorkerConfig
+
+log = logging.getLogger(__name__)
 
 
 def run(config: WorkerConfig) -> int:
     """Work until SIGTERM, then finish the running jobs. The process's exit code."""
     logs.configure(config.log_level, config.log_format)
+    name_unknown(log)
     let_idle_threads_sleep()  # before a child imports torch
     app = create_app(config.jobs, **celery_settings(config))
+    speak_of_root()
     worker = app.Worker(
         hostname=f"selfie3d-{os.getpid()}@{socket.gethostname()}",
         without_gossip=True,
@@ -28,6 +36,13 @@ def run(config: WorkerConfig) -> int:
     )
     worker.start()
     return int(worker.exitcode or 0) or int(_has_failed_to_load(config))
+
+
+def speak_of_root() -> None:
+    """Say in one line of our log what Celery says in twelve of another form."""
+    if os.geteuid() == 0:
+        log.warning("The worker runs as root: give it a user of its own.", extra={"action": "start"})
+        warnings.filterwarnings("ignore", r"\s*You're running the worker with superuser privileges", SecurityWarning)
 
 
 def _has_failed_to_load(config: WorkerConfig) -> bool:
@@ -72,8 +87,7 @@ def main() -> int:
     try:
         return run(from_environment(WorkerConfig))
     except ConfigError as error:
-        print(error, file=sys.stderr)
-        return 2
+        return report(error)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -174,8 +175,82 @@ def test_ctrl_c_cancels_what_runs_and_ends_with_130(script: Script, running: Run
     assert {job.state for job in script.jobs.values()} == {pb.JOB_STATE_CANCELLED}
 
 
+class Turnstile(threading.Event):
+    """Lets a few waits through, however it is set; the others wait as for any event."""
+
+    def __init__(self, few: int) -> None:
+        super().__init__()
+        self._tickets = list(range(few))
+
+    def wait(self, timeout: float | None = None) -> bool:
+        try:
+            self._tickets.pop()
+        except IndexError:
+            return super().wait(timeout)
+        return True
+
+
+def test_ctrl_c_in_a_folder_tells_what_is_done_and_what_is_not(script: Script, running: Running, photos: Path) -> None:
+    for number in range(5):
+        (photos / f"d{number}.jpg").write_bytes(b"photo")
+    info = error_details_pb2.ErrorInfo(reason="PHOTO_CORRUPT")
+    script.errors["CreateJob"] = [rich_error(code_pb2.INVALID_ARGUMENT, "It is damaged.", info)]
+    script.hold = Turnstile(2)  # two of the eight are done, one is damaged, four run and one has not begun
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [
+        sys.executable,
+        "-m",
+        "selfie3d_cli",
+        "reconstruct",
+        str(photos),
+        "-o",
+        "out",
+        "--server",
+        running.address,
+    ]
+    with subprocess.Popen(
+        command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        assert process.stderr is not None
+        said = sorted(process.stderr.readline().partition(" ")[0] for _ in range(3))
+        assert said == ["done", "done", "failed"]
+        while len(script.requests("WatchJob")) < 6:
+            script.left.wait(0.01)
+        process.send_signal(signal.SIGINT)
+        while len(script.requests("CancelJob")) < 4:
+            assert process.poll() is None, process.communicate()
+            script.left.wait(0.01)
+        script.hold.set()
+        summary = "interrupted: 2 of 8 photos reconstructed, 1 PHOTO_CORRUPT, 5 not done\n"
+        assert process.stderr.read() == summary
+        assert process.wait(30) == 130
+
+
+def test_a_missing_token_is_asked_for_by_the_names_of_the_command(
+    script: Script, running: Running, photos: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    info = error_details_pb2.ErrorInfo(reason="TOKEN_MISSING")
+    script.errors["CreateJob"] = [rich_error(code_pb2.UNAUTHENTICATED, "This service wants metadata.", info)]
+    assert main(["reconstruct", str(photos / "a.jpg"), "--json"]) == 1
+    [outcome] = lines(capfd)
+    text = f"The service at {running.address} wants a token: give it with --token-file FILE or in SELFIE3D_TOKEN."
+    assert outcome["error"] == {"reason": "TOKEN_MISSING", "message": text}
+
+
+@pytest.mark.usefixtures("script")
+def test_a_full_standard_output_ends_it_with_a_sentence(photos: Path) -> None:
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [sys.executable, "-m", "selfie3d_cli", "reconstruct", str(photos), "--json"]
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(command, env=environment, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert ended.stderr == "selfie3d: standard output cannot be written: No space left on device.\n"
+    assert ended.returncode == 1
+
+
 def test_a_service_that_is_away_fails_every_photo(photos: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["reconstruct", str(photos / "a.jpg"), "--server", "localhost:1", "--json", "--timeout", "0.5"]) == 1
     [outcome] = lines(capfd)
-    assert outcome["error"]["reason"] == "UNAVAILABLE"
-    assert outcome["error"]["message"].startswith("localhost:1: ")
+    assert outcome["error"] == {
+        "reason": "UNAVAILABLE",
+        "message": "Nothing listens at localhost:1: start a service with `selfie3d up`, or correct the address.",
+    }

@@ -15,11 +15,12 @@ from selfie3d import AsyncClient, AsyncJob, Client, Job
 HEAVY = {"torch", "celery", "redis", "kombu", "vrn", "selfie3d_jobs", "selfie3d_service", "trimesh", "rich", "PIL"}
 PUBLIC = [
     "Aborted", "AlreadyExists", "AsyncClient", "AsyncJob", "Client", "DeadlineExceeded", "Detail", "DownloadDamaged",
-    "Event", "Extent", "Face", "FailedPrecondition", "Format", "InvalidArgument", "Job", "JobCancelled", "JobEnded",
-    "JobExpired", "JobFailed", "JobOptions", "JobPhotoRejected", "JobState", "JobStatus", "Mesh", "MeshFile",
-    "MeshUnreadable", "MissingExtra", "NoFace", "NotFound", "OptionError", "Options", "PermissionDenied",
-    "PhotoRejected", "Pose", "Priority", "QuotaExceeded", "Reconstructor", "Result", "Retry", "Selfie3dError",
-    "ServiceError", "Stage", "Tls", "Unauthenticated", "Unavailable", "Violation", "__version__",
+    "Event", "Extent", "Face", "FailedPrecondition", "Format", "InvalidArgument", "InvalidConnection", "Job",
+    "JobCancelled", "JobEnded", "JobExpired", "JobFailed", "JobOptions", "JobPhotoRejected", "JobState", "JobStatus",
+    "Mesh", "MeshFile", "MeshUnreadable", "MissingExtra", "NoFace", "NotFound", "OptionError", "Options",
+    "PermissionDenied", "PhotoRejected", "Pose", "Priority", "QuotaExceeded", "Reconstructor", "Result", "Retry",
+    "Selfie3dError", "ServiceError", "Stage", "Tls", "TlsFailed", "Unauthenticated", "Unavailable", "Violation",
+    "__version__",
 ]  # fmt: skip
 
 

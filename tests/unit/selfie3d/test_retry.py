@@ -4,8 +4,9 @@ import math
 
 import pytest
 
-from selfie3d import DeadlineExceeded, NotFound, QuotaExceeded, Retry, Selfie3dError, ServiceError, Unavailable
+from selfie3d import Client, DeadlineExceeded, NotFound, QuotaExceeded, Retry, Selfie3dError, ServiceError, Unavailable
 from selfie3d._retry import Deadline
+from tests.scripted_service import Running
 
 
 def test_pauses_double_up_to_the_largest() -> None:
@@ -58,3 +59,9 @@ def test_an_endless_deadline_allows_everything() -> None:
     endless = Deadline(math.inf)
     assert endless.remaining is None
     assert endless.allows(1e9)
+
+
+def test_a_call_is_given_no_longer_time_than_grpc_can_count() -> None:
+    with Running.with_mesh() as running, Client(running.address, timeout=1e300) as client:
+        assert client.submit(b"photo").submitted is not None  # not DEADLINE_EXCEEDED at once
+    assert Deadline(1e300).remaining == 366 * 86400.0

@@ -1,14 +1,19 @@
 """The command as a whole: arguments, exit codes, what it imports."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from selfie3d_cli.children import Child
 from selfie3d_cli.main import COMMANDS, main, make_parser
 
+WANTED = "HOST:PORT is wanted, such as localhost:50051"
+NO_COUNT = "is not a whole number from 1 to 1000000"
+RECONSTRUCT = ["reconstruct", "me.jpg"]
 HEAVY = {"torch", "celery", "redis", "kombu", "vrn", "selfie3d_service", "selfie3d_worker", "skimage", "PIL", "trimesh"}
 BLOCK = """
 import sys
@@ -54,13 +59,15 @@ def test_version_says_what_is_installed_and_loads_nothing_heavy() -> None:
 def test_a_missing_part_names_the_extra(arguments: list[str], blocked: str, extra: str) -> None:
     done = fresh(*arguments, blocked={blocked})
     assert done.returncode == 3, done.stderr
-    assert f"{blocked} is not installed: run `pip install 'selfie3d[{extra}]'`" in done.stderr
+    assert f"{blocked} is not installed: run `pip install '.[{extra}]'`" in done.stderr
     assert "Traceback" not in done.stderr
 
 
 def test_doctor_works_where_only_the_client_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SELFIE3D_DATA", str(tmp_path))
-    done = fresh("doctor", blocked=HEAVY | {"grpc_health"})
+    with socket.create_server(("127.0.0.1", 0)) as taken:  # what it is cannot be asked without the package
+        monkeypatch.setenv("SELFIE3D_LISTEN", f"127.0.0.1:{taken.getsockname()[1]}")
+        done = fresh("doctor", blocked=HEAVY | {"grpc_health"})
     assert "Traceback" not in done.stderr
     assert "ModuleNotFoundError" not in done.stdout
 
@@ -85,7 +92,7 @@ def test_every_command_has_a_help(capsys: pytest.CaptureFixture[str]) -> None:
         (["--volume", "me.txt", "--local"], "must end in .raw or .npy"),
         (["-o", "me.obj", "--format", "ply"], "--format ply does not fit me.obj"),
         (["-o", "me.zip", "--format", "glb"], "does not fit"),
-        (["--tls-ca", "not/there.pem"], "not/there.pem: No such file"),
+        (["--tls-ca", "not/there.pem"], "TLS is not possible: not/there.pem: No such file or directory."),
         (["--token-file", "not/there"], "not/there: No such file"),
     ],
 )
@@ -98,7 +105,7 @@ def test_arguments_that_contradict_each_other_are_told_before_anything_happens(
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["paint"], ["reconstruct"], ["reconstruct", "a", "--local", "--server", "b"], ["up", "--workers", "x"]],
+    [[], ["paint"], ["reconstruct"], ["reconstruct", "a", "--local", "--server", "b:1"], ["up", "--workers", "x"]],
 )
 def test_unknown_arguments_end_with_2(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:
@@ -106,6 +113,86 @@ def test_unknown_arguments_end_with_2(arguments: list[str]) -> None:
     assert ended.value.code == 2
 
 
-def test_up_needs_a_worker(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["up", "--workers", "0"]) == 2
-    assert "at least 1" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["up", "--workers", "0"], f"argument --workers: '0' {NO_COUNT}"),
+        (["up", "--listen", "localhost:99999"], "argument --listen: 'localhost:99999': a port is at most 65535"),
+        (["serve", "--listen", "50051"], f"argument --listen: '50051': the port is missing; {WANTED}"),
+        (["web", "--listen", ":80"], f"argument --listen: ':80': the host is missing; {WANTED}"),
+        (
+            ["web", "--server", "https://a:1"],
+            f"argument --server: 'https://a:1': https:// is no part of an address; {WANTED}",
+        ),
+        (["health", "--server", "nonsense"], f"argument --server: 'nonsense': the port is missing; {WANTED}"),
+        (
+            ["token", "anna", "--max-active", "-1"],
+            f"argument --max-active: '-1' {NO_COUNT}",
+        ),
+        ([*RECONSTRUCT, "--server", "a:b"], f"argument --server: 'a:b': the port is not a number; {WANTED}"),
+        ([*RECONSTRUCT, "--server", "a:0"], "argument --server: 'a:0': nothing can listen on port 0"),
+        *(
+            (
+                [*RECONSTRUCT, "--timeout", timeout],
+                f"argument --timeout: {timeout!r} is not a number of seconds above 0, 2678400 at most",
+            )
+            for timeout in ("-3", "0", "nan", "inf", "1e9", "soon")
+        ),
+        (
+            [*RECONSTRUCT, "-o", "out.xyz"],
+            "argument -o/--output: 'out.xyz': a mesh ends in .glb, .obj, .ply, .stl or .zip, "
+            "the name of a folder in a slash",
+        ),
+        (
+            [*RECONSTRUCT, "--preview", "me.jpg"],
+            "argument --preview: 'me.jpg': a picture ends in .png, the name of a folder in a slash",
+        ),
+    ],
+)
+def test_an_argument_that_cannot_be_used_gets_one_sentence_and_exit_code_2(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], sentence: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    program = f"selfie3d {arguments[0]}"
+    assert capsys.readouterr() == ("", f"{program}: {sentence}. See `{program} --help`.\n")
+
+
+def test_a_server_in_the_environment_is_checked_alike(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SELFIE3D_SERVER", "nonsense")
+    assert main(RECONSTRUCT) == 2
+    assert capsys.readouterr().err == f"selfie3d: SELFIE3D_SERVER='nonsense': the port is missing; {WANTED}.\n"
+
+
+def test_a_new_folder_and_an_old_one_may_have_any_name(tmp_path: Path) -> None:
+    (tmp_path / "old.xyz").mkdir()
+    for text in (f"{tmp_path}/new.xyz/", str(tmp_path / "old.xyz"), "2026.11", "plain", "me.PLY"):
+        assert make_parser().parse_args([*RECONSTRUCT, "-o", text]).output == Path(text)
+
+
+def test_up_refuses_a_bad_setting_before_it_starts_anything(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SELFIE3D_LEASE_SECONDS", "inf")
+    assert main(["up", "--data", str(tmp_path / "data")]) == 2
+    sentence = "service: SELFIE3D_LEASE_SECONDS='inf': a number from 1 to 3600 is wanted."
+    assert capsys.readouterr() == ("", f"selfie3d: {sentence}\n")
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_misspelt_variable_is_named_once_and_not_handed_to_children(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SELFIE3D_SERVR", "a:1")
+    assert main(["version"]) == 0
+    sentence = "SELFIE3D_SERVR is not a setting of selfie3d and changes nothing: did you mean SELFIE3D_SERVER?"
+    assert capfd.readouterr().err == f"selfie3d: {sentence}\n"
+    lines: list[str] = []
+    show = "import os; print(sorted(name for name in os.environ if name.startswith('SELFIE3D_')))"
+    child = Child("child", [sys.executable, "-c", show], {"SELFIE3D_LISTEN": "a:1"}, lines.append)
+    child.start()
+    assert child.wait(30)
+    assert lines == ["child | ['SELFIE3D_LISTEN', 'SELFIE3D_PARENT_PID']"]

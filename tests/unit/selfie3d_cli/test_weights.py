@@ -189,4 +189,4 @@ def test_without_the_package_fetch_names_the_extra(
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "face_alignment", None)
     assert main(["weights", "fetch"]) == 3
-    assert "selfie3d[face-alignment]" in capsys.readouterr().err
+    assert ".[face-alignment]" in capsys.readouterr().err

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from selfie3d.address import UNIX
 from selfie3d_jobs import ConfigError
 from selfie3d_jobs.env import from_environment, settings_of
 from selfie3d_service import ServiceConfig
@@ -15,7 +16,7 @@ def test_loopback_needs_no_tls(host: str) -> None:
 
 
 def test_a_unix_socket_needs_no_tls() -> None:
-    assert ServiceConfig(listen="unix:/run/selfie3d.sock").host == "unix"
+    assert ServiceConfig(listen="unix:/run/selfie3d.sock").host == UNIX
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "[::]", "192.168.0.1", "api.example.org"])
@@ -43,8 +44,14 @@ def test_what_cannot_work_is_refused_at_the_start(environ: dict[str, str]) -> No
         from_environment(ServiceConfig, environ)
 
 
+def test_a_default_deadline_above_the_longest_is_refused() -> None:
+    with pytest.raises(ConfigError) as error:
+        from_environment(ServiceConfig, {"SELFIE3D_JOB_TIMEOUT_SECONDS": "7200"})
+    assert str(error.value) == "SELFIE3D_JOB_TIMEOUT_SECONDS=7200 is more than SELFIE3D_MAX_JOB_TIMEOUT_SECONDS=3600."
+
+
 def test_every_setting_says_what_it_means() -> None:
-    rows = settings_of(ServiceConfig)
-    assert all(text for _, _, text in rows)
-    names = [name for name, _, _ in rows]
+    settings = settings_of(ServiceConfig)
+    assert all(setting.text for setting in settings)
+    names = [setting.variable for setting in settings]
     assert len(set(names)) == len(names)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx
 import pytest
 
 from selfie3d_web import WebConfig, WebServer
+from selfie3d_web.shield import TOKEN_KEPT
 from tests.scripted_service import Running
 
 
@@ -45,6 +47,25 @@ async def test_our_own_page_may(web: httpx.AsyncClient) -> None:
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:8080", "", "[::1", "localhost.evil.example"])
 async def test_another_name_for_our_loopback_address_is_refused(web: httpx.AsyncClient, host: str) -> None:
     assert (await web.get("/", headers={"Host": host})).status_code == 421
+
+
+@pytest.mark.parametrize("server", ["service:50051", "10.0.0.1:50051", "dns:///service:50051"])
+async def test_a_token_is_not_passed_on_readable_to_another_machine(server: str) -> None:
+    async with (
+        WebServer(WebConfig(listen="127.0.0.1:0", server=server, drain_seconds=1)) as door,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{door.port}") as client,
+    ):
+        refused = await client.get("/v1/jobs", headers={"Authorization": "Bearer s3d_secret"})
+        assert (refused.status_code, refused.json()["detail"]) == (403, TOKEN_KEPT)
+        assert (await client.get("/healthz")).status_code == 200
+
+
+async def test_to_this_machine_or_told_so_by_name_it_is(service: Running, web: httpx.AsyncClient) -> None:
+    await web.get("/v1/jobs", headers={"Authorization": "Bearer s3d_secret"})
+    assert [seen["authorization"] for seen in service.script.metadata] == ["Bearer s3d_secret"]
+    assert not WebConfig(server="service:50051", insecure_token=True).keeps_tokens
+    assert not WebConfig(server="service:50051", server_ca=Path("ca.pem")).keeps_tokens
+    assert not WebConfig(server="unix:/run/selfie3d.sock").keeps_tokens
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ from vrn.errors import BackendMissingError, WeightsError
 from vrn.finder.face import AlignedFace, Detection
 from vrn.weights.store import aligner_folder, verify
 
-EXTRA = "selfie3d[face-alignment]"
+EXTRA = ".[face-alignment]"
 DETECTOR_PACKAGES = ("torchvision", "onnxruntime")  # wanted by retinaface and scrfd, not by the package itself
 LANDMARKS = ("2d", "3d")
 LONGEST_PX = 1024  # longest side of the picture that the detector sees; S3FD on 12 MP would take gigabytes

@@ -268,7 +268,7 @@ def test_without_the_package_the_error_names_what_to_install(monkeypatch: pytest
     for name in [name for name in sys.modules if name.split(".")[0] == "face_alignment"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "face_alignment", None)
-    with pytest.raises(BackendMissingError, match=r"pip install 'selfie3d\[face-alignment\]'"):
+    with pytest.raises(BackendMissingError, match=r"pip install '\.\[face-alignment\]'"):
         load_finder("face-alignment", weights=tmp_path)
 
 
