@@ -44,13 +44,15 @@ async def test_a_photo_becomes_a_mesh_with_its_arrays(client: Any) -> None:
 
 
 async def test_the_request_says_what_was_asked(client: Any, script: Script) -> None:
-    options = {"format": "glb", "detail": "full", "all_faces": True, "textured": True, "priority": "bulk"}
-    await ask(client.submit(PHOTO, job_timeout=1.5, request_id="mine", **options))
+    options = {"format": "glb", "detail": "full", "all_faces": True, "textured": True, "extent": "face"}
+    await ask(client.submit(PHOTO, job_timeout=1.5, request_id="mine", priority="bulk", **options))
     [request] = script.requests("CreateJob")
     assert request.photo == PHOTO
     assert request.settings == pb.JobSettings(
         request_id="mine",
-        options=pb.Options(format=pb.MESH_FORMAT_GLB, detail=pb.DETAIL_FULL, all_faces=True, textured=True),
+        options=pb.Options(
+            format=pb.MESH_FORMAT_GLB, detail=pb.DETAIL_FULL, all_faces=True, textured=True, extent=pb.EXTENT_FACE
+        ),
         priority=pb.PRIORITY_BULK,
         timeout={"seconds": 1, "nanos": 500_000_000},
     )

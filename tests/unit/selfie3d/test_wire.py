@@ -1,12 +1,13 @@
 """The API's messages in Python's own types, those of newer services too."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from selfie3d import Detail, Format, JobState, Options, Stage
+from selfie3d import Detail, Extent, Format, JobState, Options, Stage
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d.wire import event_of, faces_of, file_of, options_message, options_of, settings_message, status_of
 
@@ -30,9 +31,11 @@ def test_the_stages_are_those_of_the_api() -> None:
 
 @pytest.mark.parametrize("detail", Detail)
 @pytest.mark.parametrize("format", Format)
-def test_options_survive_the_wire(format: Format, detail: Detail) -> None:
+@pytest.mark.parametrize("extent", Extent)
+def test_options_survive_the_wire(extent: Extent, format: Format, detail: Detail) -> None:
     textured = format in (Format.OBJ, Format.GLB)
     options = Options(format, detail, all_faces=True, scene=True, textured=textured, printable=not textured)
+    options = replace(options, extent=extent)
     assert options_of(options_message(options)) == options
 
 

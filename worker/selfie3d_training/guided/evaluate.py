@@ -103,10 +103,9 @@ class Truth:
             return float("nan")
         x, (top, bottom) = float(self.lips[:, 0].mean()), self.lips[:, 1].tolist()
         column, first, last = (round((place - self.grid.origin[0]) / self.grid.step[0]) for place in (x, top, bottom))
-        reach = max(last - first, 2)
-        along = front[first - reach : last + reach + 1, column]
-        lips = min(np.nanmax(along[:reach]), np.nanmax(along[-reach:]))
-        return float(lips - np.nanmin(along[reach:-reach])) if len(along) > 2 * reach else float("nan")
+        middle = front[(first + last) // 2, column]
+        lips = (front[first - 2 : first + 1, column], front[last : last + 3, column])
+        return float(min(np.nanmax(lip) for lip in lips) - middle)
 
 
 def front_of(surface: Surface, grid: Grid) -> Floats:
