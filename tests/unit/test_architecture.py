@@ -86,6 +86,7 @@ def test_every_package_of_the_tree_is_in_the_table() -> None:
     assert there == set(HOMES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "forbidden"),
     [
@@ -116,6 +117,7 @@ def test_the_command_reads_its_environment_in_one_place() -> None:
     assert reading == ["settings.py"]
 
 
+@pytest.mark.slow
 def test_importing_vrn_leaves_the_environment_alone() -> None:
     path = ":".join(str(ROOT / home) for home in ("client", "service", "worker"))
     code = (

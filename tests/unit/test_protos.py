@@ -6,10 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 NAME = "selfie3d/v1/reconstruction"
 
 
+@pytest.mark.slow
 def test_the_stubs_are_fresh(tmp_path: Path) -> None:
     out = [f"--{kind}_out={tmp_path}" for kind in ("python", "pyi", "grpc_python")]
     subprocess.run([sys.executable, "-m", "grpc_tools.protoc", "-Iprotos", *out, f"{NAME}.proto"], cwd=ROOT, check=True)

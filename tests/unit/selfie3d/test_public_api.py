@@ -39,11 +39,13 @@ def test_the_public_names_are_these_and_all_are_there() -> None:
         selfie3d.Clint  # noqa: B018
 
 
+@pytest.mark.slow
 def test_the_types_need_neither_grpc_nor_protobuf() -> None:
     loaded = fresh("import sys, selfie3d.types; print(*{name.partition('.')[0] for name in sys.modules})").split()
     assert set(loaded) & (HEAVY | {"grpc", "google"}) == set()
 
 
+@pytest.mark.slow
 def test_a_part_that_is_not_installed_is_named_with_its_extra() -> None:
     code = "import sys; sys.modules['skimage'] = None; import selfie3d; print(selfie3d.Client); selfie3d.Reconstructor"
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
@@ -53,11 +55,13 @@ def test_a_part_that_is_not_installed_is_named_with_its_extra() -> None:
     assert "pip install '.[worker]'" in ended.stderr
 
 
+@pytest.mark.slow
 def test_importing_it_brings_nothing_heavy() -> None:
     loaded = fresh("import sys, selfie3d; print(*{name.partition('.')[0] for name in sys.modules})").split()
     assert set(loaded) & HEAVY == set()
 
 
+@pytest.mark.slow
 def test_importing_it_takes_under_half_a_second() -> None:
     code = "import time; t = time.process_time(); import selfie3d; print(time.process_time() - t)"
     assert min(float(fresh(code)) for _ in range(3)) < 0.5

@@ -38,6 +38,7 @@ def fresh(*arguments: str, blocked: set[str] | None = None) -> subprocess.Comple
     )
 
 
+@pytest.mark.slow
 def test_version_says_what_is_installed_and_loads_nothing_heavy() -> None:
     done = fresh("version")
     assert done.returncode == 0
@@ -47,6 +48,7 @@ def test_version_says_what_is_installed_and_loads_nothing_heavy() -> None:
     assert "selfie3d" in loaded
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "blocked", "extra"),
     [
@@ -63,6 +65,7 @@ def test_a_missing_part_names_the_extra(arguments: list[str], blocked: str, extr
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_doctor_works_where_only_the_client_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SELFIE3D_DATA", str(tmp_path))
     with socket.create_server(("127.0.0.1", 0)) as taken:  # what it is cannot be asked without the package

@@ -20,6 +20,7 @@ def files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
+@pytest.mark.slow
 def test_the_committed_files_are_what_the_sources_make(tmp_path: Path) -> None:
     subprocess.run(["node", PAGE / "build.mjs", tmp_path / "static"], check=True, timeout=120)
     assert files(tmp_path / "static") == files(STATIC)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,8 +25,15 @@ Floats = NDArray[np.float64]
 SKULL = np.array([0.0, -30.0, -70.0]), np.array([80.0, 130.0, 100.0])  # centre and radii, mm, axes of MEAN_LANDMARKS_MM
 NOSE = np.array([0.0, -27.0, 28.0]), np.array([13.0, 20.0, 18.0])
 BACKGROUND = (255, 0, 255)  # no head has it
+FINE = Grid.blocks(96, 100)
+STANDARD = Options()
 FLIP = np.array([1.0, -1.0, 1.0])
 FRONT = 92.0  # crop px, where the nose's depth goes: the zero of depth is arbitrary
+
+
+def read_only(array: NDArray[Any]) -> NDArray[Any]:
+    array.flags.writeable = False
+    return array
 
 
 def head_colours(points_mm: Floats) -> Floats:
@@ -57,19 +66,24 @@ class Head:
     def _depth_px(self) -> float:
         return (FRONT - 45 * self.px_per_mm * self.face.crop.scale) / self.face.crop.scale
 
-    def field(self, grid: Grid | None = None) -> Field:
-        """Occupancy logits as a perfect network would give: 1 per crop px from the surface."""
-        grid = grid or Grid.blocks(96, 100)
-        k, j, i = np.meshgrid(*(np.arange(size) for size in grid.shape), indexing="ij")
-        points = self.to_head(transform(grid.to_crop(), np.stack([i, j, k], -1).reshape(-1, 3).astype(float)))
-        depths = [
-            (1 - np.linalg.norm((points - centre) / radii, axis=1)) * radii.min() for centre, radii in (SKULL, NOSE)
-        ]
-        logits = np.maximum(*depths) * self.px_per_mm * self.face.crop.scale
-        return Field(logits.astype(np.float32).reshape(grid.shape), grid, 0.0)
+    @cache  # noqa: B019 - a head is a few numbers, and there are few heads
+    def field(self, grid: Grid = FINE) -> Field:
+        """Occupancy logits as a perfect network would give: 1 per crop px from the surface. Read-only."""
+        corners = self.to_head(transform(grid.to_crop(), np.eye(4, 3, -1)))  # the samples at 0, then one along x, y, z
+        start, steps = corners[0], corners[1:] - corners[0]
+        k, j, i = np.ogrid[tuple(slice(size) for size in grid.shape)]
 
+        def depth(centre: Floats, radii: Floats) -> Floats:
+            first, (x, y, z) = (start - centre) / radii, steps / radii
+            squares = sum((first[axis] + i * x[axis] + j * y[axis] + k * z[axis]) ** 2 for axis in range(3))
+            return np.asarray((1 - np.sqrt(squares)) * radii.min())
+
+        logits = np.maximum(depth(*SKULL), depth(*NOSE)) * self.px_per_mm * self.face.crop.scale
+        return Field(read_only(logits.astype(np.float32)), grid, 0.0)
+
+    @cache  # noqa: B019
     def photo(self) -> NDArray[np.uint8]:
-        """(size, size, 3) uint8 of the head before a background of magenta."""
+        """(size, size, 3) uint8 of the head before a background of magenta. Read-only."""
         view = View.of(solidify(self.field()))
         y, x = np.mgrid[: self.size, : self.size].reshape(2, -1)
         points = transform(self.face.crop.to_crop(), np.stack([x, y, np.zeros_like(x)], 1))
@@ -78,15 +92,15 @@ class Head:
         shown = np.isfinite(depth)
         points[:, 2] = np.where(shown, depth, 0)
         colours = np.where(shown[:, None], head_colours(self.to_head(points)), BACKGROUND)
-        return np.rint(colours).astype(np.uint8).reshape(self.size, self.size, 3)
+        return read_only(np.rint(colours).astype(np.uint8).reshape(self.size, self.size, 3))
 
     def surface(self, options: Options | None = None) -> FaceSurface:
         """The surface from the field."""
         return FaceSurface.of(self.field(), self.face, options or Options())
 
-    def mesh(self, options: Options | None = None) -> Mesh:
-        """The coloured mesh."""
-        options = options or Options()
+    @cache  # noqa: B019
+    def mesh(self, options: Options = STANDARD) -> Mesh:
+        """The coloured mesh. Several tests look at the same one."""
         return self.surface(options).coloured(self.photo(), self.face, textured=options.textured)
 
 

@@ -242,6 +242,7 @@ def finder_tasks(source: FaceSource, **settings: Any) -> Iterator[FinderTask]:
     yield FinderTask(replace(config, network=SMALL_DETECTOR), DetectorSamples(source, nonfaces, SMALL_DETECTOR))
 
 
+@pytest.mark.slow
 def test_a_few_steps_lower_the_loss_of_both_networks(source: FaceSource, tmp_path: Path) -> None:
     for task in finder_tasks(source, samples=320, batch=8, learning_rate=5e-3, warmup=40):
         held_out = Batches(task.samples, replace(task.config, batch=24), 0, 1)[99]
@@ -254,6 +255,7 @@ def test_a_few_steps_lower_the_loss_of_both_networks(source: FaceSource, tmp_pat
         assert after < 0.6 * before
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_ends_with_the_weights_of_one_that_was_not(source: FaceSource, tmp_path: Path) -> None:
     for task in finder_tasks(source, samples=24, batch=4, warmup=8):
         folder = tmp_path / type(task.config.network).__name__

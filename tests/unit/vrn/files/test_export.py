@@ -83,6 +83,7 @@ def test_stl_is_read_back_triangle_for_triangle(frontal: Mesh, tmp_path: Path) -
     assert (corners == frontal.vertices[frontal.triangles]).all()
 
 
+@pytest.mark.slow
 def test_glb_is_read_back_with_linear_colours_in_metres(frontal: Mesh, tmp_path: Path) -> None:
     file = encode(frontal, Options(Format.GLB))
     scene = trimesh.load_scene(BytesIO(file.data), file_type="glb", process=False)
@@ -112,6 +113,7 @@ def test_glb_shows_the_colours_unlit_and_carries_the_matrix(frontal: Mesh) -> No
     assert np.allclose(extras["landmarks"], frontal.landmarks)
 
 
+@pytest.mark.slow
 def test_a_textured_glb_shows_the_vertex_colours(textured: Mesh, tmp_path: Path) -> None:
     file = encode(textured, Options(Format.GLB, textured=True))
     tree, binary = glb_parts(file.data)
@@ -128,6 +130,7 @@ def test_a_textured_glb_shows_the_vertex_colours(textured: Mesh, tmp_path: Path)
     assert gltf_issues(file.data, tmp_path) == []
 
 
+@pytest.mark.slow
 def test_a_textured_obj_is_a_zip_of_obj_mtl_and_jpeg(textured: Mesh, tmp_path: Path) -> None:
     file = encode(textured, Options(Format.OBJ, textured=True))
     assert (file.extension, file.media_type) == (".zip", "application/zip")

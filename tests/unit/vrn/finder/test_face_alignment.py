@@ -21,6 +21,8 @@ from vrn.finder import load_finder
 from vrn.finder.face import Detection
 from vrn.finder.face_alignment import DETECTORS, DetectedBox, FaceAlignmentFinder, required_files
 
+pytestmark = pytest.mark.slow  # the networks of the package take seconds a photo
+
 FAN_2D, FAN_3D = "2DFAN4-11f355bf06.pth.tar", "3DFAN4-7835d9f11d.pth.tar"
 DEPTH, S3FD = "depth-2a464da4ea.pth.tar", "s3fd-619a316812.pth"
 NO_FACE, FACES = 30.0, 4  # bias that silences a detection layer; positions of the picture that pass the threshold

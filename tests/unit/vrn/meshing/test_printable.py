@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from io import BytesIO
 from typing import Any
 
@@ -71,8 +72,9 @@ def test_nothing_hangs_over_and_nothing_is_thin(make_head: Callable[..., Any], p
 
 def test_fins_are_cut_off(make_head: Callable[..., Any]) -> None:
     head = make_head()
-    field = head.field()
-    field.values[40:60, 60:62, :] = 3.0  # a bar of 4 crop px right through the head and out of it
+    values = head.field().values.copy()
+    values[40:60, 60:62, :] = 3.0  # a bar of 4 crop px right through the head and out of it
+    field = replace(head.field(), values=values)
     surface = type(head.surface()).of(field, head.face, Options(printable=True))
     width = np.ptp(surface.vertices[:, 0])
     assert width == pytest.approx(np.ptp(head.surface(Options(printable=True)).vertices[:, 0]), abs=8)

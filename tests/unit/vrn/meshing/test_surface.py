@@ -63,7 +63,14 @@ def roughness(mesh: trimesh.Trimesh) -> float:
 
 
 @pytest.mark.parametrize("detail", list(Detail))
-@pytest.mark.parametrize("grid", [GRID, Grid.blocks(48, 100), Grid.paper()], ids=["96", "48", "192"])
+@pytest.mark.parametrize(
+    "grid",
+    [
+        pytest.param(GRID, id="96"),
+        pytest.param(Grid.blocks(48, 100), id="48"),
+        pytest.param(Grid.paper(), id="192", marks=pytest.mark.slow),
+    ],
+)
 def test_a_ball_comes_out_closed_outward_and_at_its_place(detail: Detail, grid: Grid) -> None:
     mesh = assert_sound(*extract_surface(Field(ball(grid=grid), grid, 0.0), detail))
     radii = np.linalg.norm(mesh.vertices - [95, -95, 50], axis=1)
@@ -132,6 +139,7 @@ def test_a_solid_that_touches_every_border_is_closed_with_flat_caps() -> None:
     assert min(caps) > 0.1
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None)
 @given(seed=st.integers(0, 2**31), noise=st.floats(0.5, 20.0))
 def test_noise_on_the_field_never_opens_the_surface(seed: int, noise: float) -> None:

@@ -23,6 +23,8 @@ from vrn.official.file import read_official
 from vrn.official.importer import import_official
 from vrn.weights.store import MANIFEST, hash_of, verify
 
+pytestmark = pytest.mark.slow  # each test writes, reads and runs whole networks
+
 SIZES = [
     Sizes(),
     Sizes(stem=3, middle=2, width=5, blocks=(1,), halves=1, outputs=3),

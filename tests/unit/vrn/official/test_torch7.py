@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import io
 import math
 import struct
@@ -228,6 +227,7 @@ def test_the_size_of_longs_can_be_given(tmp_path: Path) -> None:
         load(path, long_size=8)
 
 
+@pytest.mark.slow
 def test_nesting_costs_no_stack(tmp_path: Path, mode: dict[str, Any]) -> None:
     stream, depth = io.BytesIO(), 30_000
     writer = t7.Writer(stream, **mode)
@@ -260,6 +260,7 @@ def everything() -> dict[Any, Any]:
     }
 
 
+@pytest.mark.slow
 def test_a_file_cut_off_anywhere_is_a_weights_error(tmp_path: Path, mode: dict[str, Any]) -> None:
     data = t7.save(tmp_path / "whole.t7", everything(), **mode).read_bytes()
     path = tmp_path / "cut.t7"
@@ -286,6 +287,7 @@ def walk(value: Any, seen: set[int]) -> None:
         float(value.array()[(0,) * value.array().ndim]) if value.array().size else None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", MODES, ids=str)
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(edits=st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), min_size=1, max_size=6))
@@ -347,7 +349,6 @@ HOSTILE = {
 def test_hostile_files_end_in_an_error_without_memory(tmp_path: Path, name: str) -> None:
     path = tmp_path / "hostile.t7"
     path.write_bytes(HOSTILE[name])
-    gc.collect()
     tracemalloc.start()
     with pytest.raises(WeightsError, match=r"hostile\.t7"):
         load(path)
@@ -370,6 +371,7 @@ def test_long_ascii_storages_are_read_in_pieces(tmp_path: Path) -> None:
     assert found[2] == "after"
 
 
+@pytest.mark.slow
 def test_more_values_than_any_network_has_are_refused(tmp_path: Path) -> None:
     (tmp_path / "many.t7").write_bytes(
         struct.pack("<iii", 3, 1, 510_000) + b"".join(struct.pack("<idii", 1, i, 5, 1) for i in range(510_000))
