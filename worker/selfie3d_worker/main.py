@@ -7,6 +7,7 @@ import os
 import socket
 import sys
 import warnings
+from functools import partial
 from typing import Any
 
 from celery.exceptions import SecurityWarning
@@ -16,6 +17,7 @@ from selfie3d_jobs import ConfigError, JobsError, Store, logs, maintenance
 from selfie3d_jobs.broker import HARD_LIMIT_SECONDS, create_app
 from selfie3d_jobs.env import from_environment, name_unknown, report
 from selfie3d_worker.config import WorkerConfig
+from selfie3d_worker.turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +27,7 @@ def run(config: WorkerConfig) -> int:
     logs.configure(config.log_level, config.log_format)
     name_unknown(log)
     let_idle_threads_sleep()  # before a child imports torch
-    app = create_app(config.jobs, **celery_settings(config))
+    app = create_app(config.jobs, partial(Turns, config.interactive_turns), **celery_settings(config))
     speak_of_root()
     worker = app.Worker(
         hostname=f"selfie3d-{os.getpid()}@{socket.gethostname()}",
