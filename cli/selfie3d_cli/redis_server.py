@@ -29,6 +29,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
+from selfie3d.types.mesh_file import write_atomically
 from selfie3d_cli.errors import (
     RedisBinaryMissingError,
     RedisDataError,
@@ -223,7 +224,7 @@ class RedisServer:
             self.append_log.sweep()
             self._stale = self.append_log.holds_data()
             self.socket_path.unlink(missing_ok=True)
-            self._address_file.write_text(self._address)
+            write_atomically(self._address_file, self._address.encode())
             self._process = subprocess.Popen(
                 [binary, *self._arguments()],
                 stdin=subprocess.DEVNULL,
