@@ -81,7 +81,7 @@ def test_photo_and_mesh_are_nowhere_in_the_folder_after_delete_and_a_clean_stop(
         stack.await_ready()
         with Client(config.listen) as client:
             job = client.submit(photo)
-            mesh = job.result().faces[0].mesh.file.data
+            mesh = job.result().faces[0].file.data
             assert traces(config.data, photo)
             assert traces(config.data, mesh)
             job.delete()

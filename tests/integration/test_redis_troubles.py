@@ -40,7 +40,7 @@ class Plain:
 
     def start(self) -> None:
         self.folder.mkdir(exist_ok=True)
-        command = [find_binary(), "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", *self.options]
+        command = [str(find_binary()), "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", *self.options]
         self._process = subprocess.Popen([*command, "--logfile", "redis.log"], cwd=self.folder)
         eventually(self._answers, "Redis answers")
 

@@ -16,7 +16,7 @@ class Turns(priority_cycle):
     """
 
     def __init__(self, interactive: int) -> None:
-        super().__init__()
+        self.items: list[str] = []
         self._most = interactive
         self._in_a_row = 0
 

@@ -15,7 +15,11 @@ def test_a_small_request_is_parsed() -> None:
 
 
 @pytest.mark.parametrize(
-    "request_", [pb.ListJobsRequest(page_size=7, page_token=LONG), pb.ListJobsRequest(page_token=LONG, states=[1, 2])]
+    "request_",
+    [
+        pb.ListJobsRequest(page_size=7, page_token=LONG),
+        pb.ListJobsRequest(page_token=LONG, states=["JOB_STATE_QUEUED", "JOB_STATE_RUNNING"]),
+    ],
 )
 def test_the_large_field_is_named(request_: pb.ListJobsRequest) -> None:
     with pytest.raises(CallError, match="page_token is too large: this method takes 65536 bytes at most") as raised:
@@ -42,5 +46,5 @@ class Counted(bytes):
 @given(st.binary(max_size=64))
 def test_looking_for_it_is_a_bounded_number_of_reads(start: bytes) -> None:
     data = Counted(start + b"\x80" * MAX_SMALL_BYTES)
-    large_field(data, pb.GetJobRequest.DESCRIPTOR)
+    large_field(data, pb.GetJobRequest.DESCRIPTOR)  # type: ignore[arg-type]
     assert data.reads <= MAX_LOOKS * 2 * 20
