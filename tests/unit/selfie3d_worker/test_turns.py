@@ -56,3 +56,13 @@ def test_interactive_jobs_are_asked_for_first() -> None:
     assert turns.consume(2) == BOTH[::-1]
     turns.rotate("bulk")
     assert turns.consume(2) == BOTH
+
+
+def test_when_no_bulk_job_waits_the_next_interactive_ones_come_first_again() -> None:
+    turns = Turns(2)
+    turns.update(BOTH)
+    waiting = {"interactive": 3, "bulk": 0}
+    assert [take(turns, waiting) for _ in range(3)] == ["interactive"] * 3
+    waiting = {"interactive": 3, "bulk": 3}
+    taken = [take(turns, waiting) for _ in range(6)]
+    assert taken == ["interactive", "interactive", "bulk", "interactive", "bulk", "bulk"]
