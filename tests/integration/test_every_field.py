@@ -23,7 +23,7 @@ from selfie3d_jobs import Store
 from selfie3d_service import ServiceConfig
 from tests.integration.conftest import served
 from tests.integration.road import WIDE, finish
-from tests.integration.tiny import make_photo
+from tests.tiny import make_photo
 
 SERVICE = pb.DESCRIPTOR.services_by_name["ReconstructionService"]
 BIG = 1 << 20

@@ -20,12 +20,12 @@ from selfie3d_cli.redis_log import AppendLog
 from selfie3d_cli.redis_rewrite import Rewriter
 from selfie3d_cli.redis_server import RedisServer
 from selfie3d_jobs import JobsConfig, Record, Store, queries
-from tests.faults.tiny import make_photo
 from tests.integration.road import finish, new_job, submit
 from tests.stack import eventually, free_port
+from tests.tiny import make_photo
 
 PIECE = 48  # bytes; a part of a blob this long is not on the disk by chance
-TINY = (sys.executable, "-m", "tests.faults.tiny")
+TINY = (sys.executable, "-m", "tests.tiny")
 
 
 def traces(folder: Path, *blobs: bytes) -> list[str]:

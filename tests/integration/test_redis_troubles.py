@@ -25,8 +25,8 @@ from selfie3d_jobs.trouble import trouble_of
 from selfie3d_service import Server, ServiceConfig
 from selfie3d_worker.heartbeat import Heartbeat
 from tests.faults.guarded import Authority, TlsProxy
-from tests.integration.tiny import make_photo
 from tests.stack import BOUND, Process, eventually, eventually_async, free_port
+from tests.tiny import make_photo
 
 PASSWORD, WRONG = "pw-8f3a1c", "pw-wrong-77"
 
@@ -261,7 +261,7 @@ def test_a_worker_names_it_once_in_each_process_and_the_doctor_with_what_to_do(
 ) -> None:
     server = plain("--requirepass", PASSWORD)
     env = {"SELFIE3D_REDIS_URL": server.url(WRONG), "SELFIE3D_LOG_FORMAT": "text", "SELFIE3D_MODEL": str(tmp_path)}
-    worker = Process([], tmp_path / "worker.log", module="tests.integration.tiny", **env).start()
+    worker = Process([], tmp_path / "worker.log", module="tests.tiny", **env).start()
     try:
         refused = "Redis refuses the user or the password: correct them in SELFIE3D_REDIS_URL"
         eventually(lambda: refused in worker.log.read_text(), "the worker names it")
