@@ -144,8 +144,11 @@ def check_redis(url: str, data: Path) -> Iterator[Finding]:
         ) as client:
             yield from judge_redis(place, client.info())
     except (redis.RedisError, ValueError, OSError) as error:
-        remedy = "Start it, or correct SELFIE3D_REDIS_URL; unset it to use the embedded Redis."
-        yield Finding("redis", Severity.FAILURE, f"{place}: {error}", remedy)
+        from selfie3d_jobs.trouble import trouble_of
+
+        trouble = trouble_of(error)
+        remedy = f"{trouble.remedy[0].upper()}{trouble.remedy[1:]}; unset SELFIE3D_REDIS_URL to use the embedded Redis."
+        yield Finding("redis", Severity.FAILURE, f"{place}: {trouble.text}", remedy)
 
 
 def judge_redis(place: str, info: dict[str, Any]) -> Iterator[Finding]:
@@ -156,6 +159,16 @@ def judge_redis(place: str, info: dict[str, Any]) -> Iterator[Finding]:
         yield Finding("redis", Severity.FAILURE, f"{place}: {name}", "Redis 6.2 or newer is needed.")
     else:
         yield Finding("redis", Severity.OK, f"{place}: {name}")
+    if info.get("cluster_enabled"):
+        yield Finding(
+            "redis", Severity.FAILURE, "Redis runs as a cluster", "Name one Redis, or a primary with replicas."
+        )
+    if info.get("role") == "slave":
+        yield Finding("redis", Severity.FAILURE, "a replica, which takes no writes", "Name the primary.")
+    if "err" in (info.get("aof_last_write_status"), info.get("rdb_last_bgsave_status")):
+        yield Finding(
+            "redis", Severity.FAILURE, "it cannot write to its disk", "Make room there; its own log says more."
+        )
     policy = info.get("maxmemory_policy", "unknown")
     if policy != "noeviction":
         remedy = "CONFIG SET maxmemory-policy noeviction: else accepted jobs vanish when memory is full."

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import http.client
-import os
 import re
 import urllib.error
 import urllib.request
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlparse
 
+from selfie3d.types.atomic_file import replacing
 from selfie3d_cli.errors import CommandError
 
 TIMEOUT = 60.0  # seconds without a byte
@@ -37,20 +37,16 @@ def download(url: str, path: Path, prefix: str, advance: Advance) -> None:
     """
     if urlparse(url).scheme not in ("http", "https"):
         raise CommandError(f"{url}: only http and https are fetched.")
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    request = urllib.request.Request(url, headers={"User-Agent": "selfie3d"})
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        request = urllib.request.Request(url, headers={"User-Agent": "selfie3d"})
-        with urllib.request.urlopen(request, timeout=TIMEOUT) as response, part.open("wb") as file:
-            digest = _copy(response, file, advance)
-        if not digest.startswith(prefix):
-            raise CommandError(f"{url}: expected a SHA-256 of {prefix}..., found {digest}. Nothing was kept.")
-        part.replace(path)
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as response, replacing(path) as part:
+            with part.open("wb") as file:
+                digest = _copy(response, file, advance)
+            if not digest.startswith(prefix):
+                raise CommandError(f"{url}: expected a SHA-256 of {prefix}..., found {digest}. Nothing was kept.")
     except (OSError, http.client.HTTPException) as error:  # URLError is an OSError
         reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
         raise CommandError(f"{url} cannot be fetched to {path}: {reason}") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _copy(response: http.client.HTTPResponse, file: BinaryIO, advance: Advance) -> str:

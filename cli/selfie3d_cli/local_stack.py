@@ -140,7 +140,7 @@ class LocalStack:
         for child in self.children:
             child.kill()
         if self._redis is not None:
-            self._redis.stop()
+            self._redis.stop(rewrite=False)
 
     def __enter__(self) -> Self:
         try:

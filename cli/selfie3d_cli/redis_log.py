@@ -55,6 +55,17 @@ class AppendLog:
                 "would ignore the older: move away the one that is not wanted."
             )
 
+    def holds_data(self) -> bool:
+        """Whether an earlier server has written anything here."""
+        paths = [self.data / NAME, *(self.folder.iterdir() if self.folder.is_dir() else ())]
+        return any(path.stat().st_size for path in paths if path.exists() and path != self.manifest)
+
+    def sweep(self) -> None:
+        """Remove what rewrites left behind that were killed. No server may be running here. Raises OSError."""
+        for folder in (self.data, self.folder):
+            for path in folder.glob("temp-*"):
+                path.unlink()
+
     def sync(self) -> None:
         """Wait until all that the log holds now is on the disk, and so are the names of its files. Raises OSError.
 

@@ -4,10 +4,11 @@ Its data folder holds the append-only log, so what was accepted survives a resta
 every write to the kernel before it answers (`appendfsync no`: nothing that was acknowledged is lost when it is killed),
 and a thread of ours syncs the log to the disk once a second (nothing older is lost when the machine goes down). The
 server's own `everysec` keeps acknowledged writes in its memory while a sync is running;
-docs/adr/0006-redis-durability.md. Two locks keep the folder safe: `owner.lock` is held by the process that runs the
-server, `server.lock` by the server itself (it inherits the descriptor). Whoever gets the first but not the second has
-found the server of an owner that was killed: it is asked to save and shut down before the new one starts, because two
-servers on one log destroy it.
+docs/adr/0006-redis-durability.md. What was deleted leaves the log soon after, and before the server ends.
+
+Two locks keep the folder safe: `owner.lock` is held by the process that runs the server, `server.lock` by the server
+itself (it inherits the descriptor). Whoever gets the first but not the second has found the server of an owner that was
+killed: it is asked to save and shut down before the new one starts, because two servers on one log destroy it.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
+from selfie3d.types.mesh_file import write_atomically
 from selfie3d_cli.errors import (
     RedisBinaryMissingError,
     RedisDataError,
@@ -36,6 +38,7 @@ from selfie3d_cli.errors import (
     RedisSyncError,
 )
 from selfie3d_cli.redis_log import AppendLog, Syncer
+from selfie3d_cli.redis_rewrite import REWRITE_SECONDS, Rewriter
 
 START_TIMEOUT = 30.0  # seconds, includes loading a large append-only file
 STOP_TIMEOUT = 20.0  # seconds, includes the last fsync
@@ -74,16 +77,27 @@ class RedisServer:
     data : folder of the append-only log, the locks and redis.log; made when missing
     port : loopback port; 0 picks a free one and keeps it; None (default): a Unix socket that only this user can open
     maxmemory : bytes, 0 for no limit; when full, writes fail (noeviction) instead of jobs vanishing
+    rewrite_seconds : what was deleted may stay in the log for so long
     """
 
-    def __init__(self, data: Path | str, *, port: int | None = None, maxmemory: int = 0) -> None:
+    def __init__(
+        self,
+        data: Path | str,
+        *,
+        port: int | None = None,
+        maxmemory: int = 0,
+        rewrite_seconds: float = REWRITE_SECONDS,
+    ) -> None:
         self.data = Path(data).resolve()
         self.port = _free_port() if port == 0 else port
         self.maxmemory = maxmemory
+        self.rewrite_seconds = rewrite_seconds
         self.append_log = AppendLog(self.data)
         self._process: subprocess.Popen[bytes] | None = None
         self._owner: IO[bytes] | None = None
         self._syncer: Syncer | None = None
+        self._rewriter: Rewriter | None = None
+        self._stale = False  # whether the log held anything when the server started
 
     @property
     def socket_path(self) -> Path:
@@ -150,22 +164,28 @@ class RedisServer:
             self._spawn(binary)
             self._await_answer()
             self._syncer = self._syncer or Syncer(self.append_log)
+            self._watch_deletions()
         except BaseException:
-            self.stop()
+            self.stop(rewrite=False)
             raise
         return self
 
-    def stop(self) -> None:
-        """Let the server save and end (SIGTERM), for at most STOP_TIMEOUT seconds, and release the folder."""
+    def stop(self, *, rewrite: bool = True) -> None:
+        """Let the server save and end (SIGTERM), for at most STOP_TIMEOUT seconds, and release the folder.
+
+        rewrite : have the log rewritten before, so that it holds nothing that was deleted
+        """
         if self._process is not None:
             if self._process.poll() is None:
                 self._process.send_signal(signal.SIGCONT)  # a stopped process would not see the next one
+                self._end_rewriter(rewrite)
                 self._process.terminate()
             try:
                 self._process.wait(STOP_TIMEOUT)
             except subprocess.TimeoutExpired:
                 self.kill()
             self._process = None
+        self._end_rewriter(rewrite=False)
         if self._syncer is not None:
             self._syncer.end()
             self._syncer = None
@@ -201,8 +221,10 @@ class RedisServer:
         with (self.data / "server.lock").open("ab") as lock, self.log_path.open("ab") as log:
             self._take_over(lock)
             self.append_log.check()
+            self.append_log.sweep()
+            self._stale = self.append_log.holds_data()
             self.socket_path.unlink(missing_ok=True)
-            self._address_file.write_text(self._address)
+            write_atomically(self._address_file, self._address.encode())
             self._process = subprocess.Popen(
                 [binary, *self._arguments()],
                 stdin=subprocess.DEVNULL,
@@ -226,6 +248,18 @@ class RedisServer:
             with suppress(OSError):
                 self._ask(b"SHUTDOWN\r\n", self._address_file.read_text())
             time.sleep(POLL)
+
+    def _watch_deletions(self) -> None:
+        self._end_rewriter(rewrite=False)  # of a server that was killed
+        self._rewriter = Rewriter(self.append_log, self._ask, stale=self._stale, seconds=self.rewrite_seconds)
+        self._rewriter.start()
+
+    def _end_rewriter(self, rewrite: bool) -> None:
+        rewriter, self._rewriter = self._rewriter, None
+        if rewriter is not None:
+            rewriter.end()
+            if rewrite:
+                rewriter.rewrite_if_stale()
 
     def _await_answer(self) -> None:
         deadline = time.monotonic() + START_TIMEOUT
@@ -260,7 +294,7 @@ class RedisServer:
         return self.data / "address"
 
     def _ask(self, command: bytes, address: str | None = None) -> bytes:
-        """Send one inline command and return the start of the answer; no client library needed."""
+        """Send one inline command and return the answer; no client library needed."""
         address = address or self._address
         family, target = (
             (socket.AF_INET, ("127.0.0.1", int(address))) if address.isdigit() else (socket.AF_UNIX, address)
@@ -269,7 +303,9 @@ class RedisServer:
             connection.settimeout(1.0)
             connection.connect(target)
             connection.sendall(command)
-            return connection.recv(4096)
+            with connection.makefile("rb") as reader:
+                line = reader.readline()
+                return line + reader.read(int(line[1:])) if line.startswith(b"$") else line
 
     def _prepare_socket_folder(self) -> None:
         folder = self.socket_path.parent

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import fcntl
 import os
+import stat
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from selfie3d.types.mesh_file import write_atomically
 from selfie3d_cli.arguments import count
 from selfie3d_cli.errors import ExtraMissingError, UsageError
 
 SCOPES = ("submit", "read", "admin")
 DEFAULT_SCOPES = ("submit", "read")
+PRIVATE = 0o600
 
 
 def add_parser(subparsers: Any) -> None:
@@ -47,6 +53,24 @@ def _keep(entry: str, file: Path | None) -> None:
     if file is None:
         print(entry, file=sys.stderr)
         return
-    descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    with os.fdopen(descriptor, "a") as tokens:
-        tokens.write(f"{entry}\n")  # one write: the service never reads half an entry
+    file = file.resolve()  # a link stays one
+    with _alone_in(file.parent):
+        kept = file.read_bytes() if file.exists() else b""
+        permissions = stat.S_IMODE(file.stat().st_mode) if file.exists() else PRIVATE
+        write_atomically(file, kept + f"{entry}\n".encode(), permissions)  # the service never reads half an entry
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Let no other `selfie3d token` change a file there meanwhile: the later of two would undo the earlier."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:  # writing the file says what is wrong
+        yield
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

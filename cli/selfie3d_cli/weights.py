@@ -62,6 +62,8 @@ def run(args: argparse.Namespace) -> int:
         raise ExtraMissingError(str(error)) from error
     except VrnError as error:
         raise CommandError(str(error)) from error
+    except OSError as error:
+        raise CommandError(f"{error.filename}: {error.strerror}.") from error
 
 
 @dataclass(frozen=True)

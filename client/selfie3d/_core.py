@@ -5,6 +5,7 @@ Each method makes a generator of effects (see `_effects.py`); those that say "em
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Callable, Iterable
 from typing import TypeVar, cast
@@ -38,7 +39,10 @@ from selfie3d.types import Face, JobOptions, JobState, JobStatus, OptionError, R
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d.wire import JOB_ONLY, settings_message, state_name, status_of
 
+log = logging.getLogger(__name__)
+
 M = TypeVar("M", bound=Message)
+LOST = "JOB_NOT_FOUND"  # the reason of a job that the service does not know
 PAGE_SIZE = 100  # jobs a page; each carries its faces' landmarks, about 3 kB a face
 
 
@@ -109,8 +113,19 @@ class Core:
         return (yield from self._result(job_id, self._deadline(timeout)))
 
     def reconstruct(self, photo: bytes, options: JobOptions, timeout: float | None) -> Effects[Result]:
-        """Submit, watch and download, each resumed by itself after a cut; emits the job's events."""
+        """Submit, watch and download, each resumed by itself after a cut; emits the job's events.
+
+        When the service has lost the job, as after a loss of its store, the photo is sent once more.
+        """
         deadline = self._deadline(timeout)
+        options = {**options, "request_id": options.get("request_id") or uuid.uuid4().hex}
+        job = yield from self._submit(photo, options, deadline)
+        try:
+            return (yield from self._result(job.id, deadline))
+        except NotFound as error:
+            if error.reason != LOST:
+                raise
+            log.warning("The service has lost job %s; its photo is sent once more.", job.id)
         job = yield from self._submit(photo, options, deadline)
         return (yield from self._result(job.id, deadline))
 

@@ -15,6 +15,7 @@ from selfie3d_jobs.errors import (
 from selfie3d_jobs.reasons import Reason
 from selfie3d_jobs.record import JobError, JobEvent, Record
 from selfie3d_jobs.store import AsyncStore, Store
+from selfie3d_jobs.trouble import Trouble
 
 __all__ = [
     "AsyncStore",
@@ -33,4 +34,5 @@ __all__ = [
     "Store",
     "StoreFull",
     "StoreUnavailable",
+    "Trouble",
 ]

@@ -7,8 +7,11 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
+from google.protobuf.duration_pb2 import Duration
+
 from selfie3d.types import Priority
 from selfie3d.v1 import reconstruction_pb2 as pb
+from selfie3d.wire import options_message, options_of
 from selfie3d_jobs.command import Command, milliseconds, script
 from selfie3d_jobs.env import check, setting
 from selfie3d_jobs.errors import Refused, RequestReused
@@ -56,8 +59,24 @@ class NewJob:
 
     @property
     def fingerprint(self) -> str:
-        """Equal for equal photo and settings: what a request id stands for."""
-        payload = self.settings.SerializeToString(deterministic=True) + self.photo_sha256.encode()
+        """Equal for equal photo and settings, as they were sent."""
+        return self._hash(self.settings)
+
+    @property
+    def wish(self) -> str:
+        """Equal for equal photo and wishes, a default left out or spelled out: what a request id stands for."""
+        timeout = Duration()
+        timeout.FromMilliseconds(milliseconds(self.timeout_seconds))
+        whole = pb.JobSettings(
+            request_id=self.settings.request_id,
+            options=options_message(options_of(self.settings.options)),
+            priority=f"PRIORITY_{self.priority.name}",
+            timeout=timeout,
+        )
+        return self._hash(whole)
+
+    def _hash(self, settings: pb.JobSettings) -> str:
+        payload = settings.SerializeToString(deterministic=True) + self.photo_sha256.encode()
         return hashlib.sha256(payload).hexdigest()
 
 
@@ -99,6 +118,7 @@ def _request(job: NewJob, limits: AdmissionLimits) -> dict[str, Any]:
         "owner": job.owner,
         "request_id": job.settings.request_id,
         "fingerprint": job.fingerprint,
+        "wish": job.wish,
         "queue": job.priority,
         "size": job.photo_bytes,
         "max_queued": limits.max_queued,

@@ -19,13 +19,16 @@ HARD_LIMIT_SECONDS = 15.0  # after the soft limit the child is killed
 VISIBILITY_SECONDS = 600.0  # kombu's own redelivery; leases are faster, this only clears what is left over
 
 
-def create_app(config: JobsConfig, **settings: Any) -> Celery:
-    """A Celery app on the job store's Redis; `settings` are the worker's own. Raises ConfigError."""
+def create_app(config: JobsConfig, queue_order: Any = "priority", **settings: Any) -> Celery:
+    """A Celery app on the job store's Redis. Raises ConfigError.
+
+    queue_order : kombu's `queue_order_strategy`, and `settings` : Celery's; both are the worker's own
+    """
     _import_transport()
     app = Celery("selfie3d", set_as_current=False)
     app.conf.update(
         broker_url=broker_url(config.redis_url),
-        broker_transport_options=_transport(config),
+        broker_transport_options=_transport(config, queue_order),
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         task_queues=[Queue(priority.value) for priority in Priority],
@@ -76,10 +79,10 @@ def broker_url(redis_url: str) -> str:
     return parts._replace(query=urlencode(query)).geturl()
 
 
-def _transport(config: JobsConfig) -> dict[str, Any]:
+def _transport(config: JobsConfig, queue_order: Any) -> dict[str, Any]:
     return {
         "global_keyprefix": config.prefix,
-        "queue_order_strategy": "priority",  # one BRPOP over both queues, interactive first
+        "queue_order_strategy": queue_order,  # of one BRPOP over both queues
         "priority_steps": [0],  # one list per queue
         "visibility_timeout": max(VISIBILITY_SECONDS, 2 * (config.time_limit_seconds + HARD_LIMIT_SECONDS)),
         "health_check_interval": 5,  # seconds; a half-open connection is noticed after about 11

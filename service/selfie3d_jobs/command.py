@@ -32,18 +32,21 @@ def load(name: str) -> Script:
 
 @dataclass(frozen=True)
 class Command(Generic[T]):
-    """One round trip. `name` is a Redis command (its first argument a key without the prefix) or a script's."""
+    """One round trip. `name` is a Redis command or a script's; `keyed`: its first argument is a key without prefix."""
 
     name: str
     arguments: tuple[Arg, ...]
     parse: Callable[[Any], T]
     script: Script | None = None
     bulky: bool = False  # moves a photo or a mesh: may take longer than the others
+    keyed: bool = True
 
     def args(self, prefix: str) -> tuple[Arg, ...]:
         """What to send, when the script is already in Redis."""
         if self.script:
             return ("EVALSHA", self.script.sha, 1, prefix, *self.arguments)
+        if not self.keyed:
+            return (self.name, *self.arguments)
         key, *rest = self.arguments
         return (self.name, prefix + str(key), *rest)
 

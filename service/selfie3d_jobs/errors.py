@@ -6,7 +6,7 @@ JobsError
 ├── Refused            admission says no for now; `reason` says which bound
 ├── JobNotEnded        the job is still queued or running
 ├── JobLost            this attempt does not own the job any more: stop working on it
-├── StoreUnavailable   Redis does not answer
+├── StoreUnavailable   Redis cannot be used; `trouble` says why, to the operator
 ├── StoreFull          Redis has reached maxmemory
 └── ConfigError        a setting has a bad value
 """
@@ -14,6 +14,7 @@ JobsError
 from __future__ import annotations
 
 from selfie3d_jobs.reasons import Reason
+from selfie3d_jobs.trouble import Trouble
 
 
 class JobsError(Exception):
@@ -53,6 +54,10 @@ class JobLost(JobsError):  # noqa: N818
 
 class StoreUnavailable(JobsError):  # noqa: N818
     """Redis does not answer: check that it runs and that SELFIE3D_REDIS_URL points to it."""
+
+    def __init__(self, trouble: Trouble = Trouble.BROKEN) -> None:
+        super().__init__(f"{trouble}.")
+        self.trouble = trouble
 
 
 class StoreFull(JobsError):  # noqa: N818

@@ -9,9 +9,12 @@ from typing import Any, Self
 
 from selfie3d_jobs.command import Command, ignore, milliseconds, script
 from selfie3d_jobs.config import JobsConfig
+from selfie3d_jobs.errors import ConfigError
 from selfie3d_jobs.reasons import Reason
 from selfie3d_jobs.record import pairs
+from selfie3d_jobs.trouble import Trouble
 
+FULL = 0.95  # of maxmemory, as in common.lua
 ALIVE_SECONDS = 10.0  # a worker not heard of for longer counts as gone
 
 
@@ -66,6 +69,11 @@ class Snapshot:
         """Whether a live worker has verified weights."""
         return any(worker.verified for worker in self.workers)
 
+    @property
+    def full(self) -> bool:
+        """Whether Redis has so little memory left that no photo is accepted."""
+        return 0 < self.sizes["limit"] * FULL < self.sizes["used"]
+
 
 def reap(config: JobsConfig) -> Command[Reaped]:
     """One pass: end what is late, requeue what lost its worker, purge what is over, find lost messages."""
@@ -96,6 +104,16 @@ def leave(name: str) -> Command[None]:
 def snapshot() -> Command[Snapshot]:
     """How it stands. Fails when Redis does not answer."""
     return script("snapshot", _parse_snapshot, alive=milliseconds(ALIVE_SECONDS))
+
+
+def refuse_cluster() -> Command[None]:
+    """Asked at the start. Raises ConfigError when Redis runs as a cluster."""
+
+    def parse(reply: Mapping[str, Any]) -> None:
+        if reply.get("cluster_enabled"):
+            raise ConfigError(f"SELFIE3D_REDIS_URL: {Trouble.CLUSTER}.")
+
+    return Command("INFO", ("cluster",), parse, keyed=False)
 
 
 def _parse_reaped(reply: list[Any]) -> Reaped:

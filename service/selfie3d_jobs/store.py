@@ -16,7 +16,6 @@ from redis.exceptions import (
 )
 from redis.exceptions import (
     NoScriptError,
-    OutOfMemoryError,
     ResponseError,
 )
 from redis.exceptions import (
@@ -27,6 +26,7 @@ from redis.retry import Retry
 from selfie3d_jobs.command import Command
 from selfie3d_jobs.config import JobsConfig
 from selfie3d_jobs.errors import StoreFull, StoreUnavailable
+from selfie3d_jobs.trouble import Trouble, trouble_of
 
 T = TypeVar("T")
 
@@ -116,12 +116,11 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except (RedisConnectionError, RedisTimeoutError, TimeoutError, OSError) as error:
-        raise StoreUnavailable from error
-    except OutOfMemoryError as error:
-        raise StoreFull from error
+        raise StoreUnavailable(trouble_of(error)) from error
     except ResponseError as error:
-        if "OOM" in str(error):
+        trouble = trouble_of(error)
+        if trouble is Trouble.MEMORY:
             raise StoreFull from error
-        if any(word in str(error) for word in ("LOADING", "READONLY", "MASTERDOWN", "MISCONF")):
-            raise StoreUnavailable from error
-        raise
+        if trouble is Trouble.BROKEN:  # Redis answers, and says what nobody expects
+            raise
+        raise StoreUnavailable(trouble) from error

@@ -22,6 +22,7 @@ from selfie3d_service.config import ServiceConfig
 from selfie3d_service.errors import CallError, abort, translate
 from selfie3d_service.metrics import Metrics
 from selfie3d_service.request_context import RequestContext, host_of, sender_of
+from selfie3d_service.small_requests import small
 from selfie3d_service.tokens import ANONYMOUS, Caller, Scope, TokenFile
 
 log = logging.getLogger(__name__)
@@ -30,7 +31,6 @@ HEALTH = "/grpc.health.v1.Health/"
 SERVICE = "/selfie3d.v1.ReconstructionService/"
 BEARER = "bearer "
 INTRUSIONS = (Reason.TOKEN_MISSING, Reason.TOKEN_INVALID, Reason.SCOPE_MISSING, Reason.CERTIFICATE_NAMELESS)
-MAX_SMALL_BYTES = 64 * 1024  # of a request without a photo; parsing millions of small fields would hold all callers up
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class ServiceInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         return self._wrapped(handler, IncomingCall(name, policy, metadata))
 
     def _wrapped(self, handler: Any, call: IncomingCall) -> Any:
-        parse = handler.request_deserializer if call.policy.upload else _small(handler.request_deserializer)
+        parse = handler.request_deserializer if call.policy.upload else small(handler.request_deserializer)
         codec = (parse, handler.response_serializer)
         if handler.response_streaming:
             behaviour = handler.stream_stream or handler.unary_stream
@@ -178,12 +178,3 @@ def _holder(context: grpc.aio.ServicerContext) -> Caller:
         for name in certificate.get(kind, ()):
             return replace(ANONYMOUS, name=f"cert:{name.decode(errors='replace')}")
     raise CallError(Reason.CERTIFICATE_NAMELESS)
-
-
-def _small(parse: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
-    def parse_small(data: bytes) -> Any:
-        if len(data) > MAX_SMALL_BYTES:
-            raise CallError(Reason.REQUEST_MALFORMED, "The request is too large for this method.")
-        return parse(data)
-
-    return parse_small

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from contextlib import suppress
 
 from grpc_health.v1 import health_pb2
 from grpc_health.v1.health import aio
 
-from selfie3d_jobs import AsyncStore, JobsConfig, StoreFull, StoreUnavailable
+from selfie3d_jobs import AsyncStore, JobsConfig, StoreFull, StoreUnavailable, Trouble
 from selfie3d_jobs.maintenance import Snapshot, reap, snapshot
+from selfie3d_jobs.trouble import TroubleLog
 from selfie3d_service.metrics import Metrics
 from selfie3d_service.publisher import Publisher
 
@@ -31,40 +31,54 @@ class Maintenance:
         self._publisher = publisher
         self._health = health
         self._metrics = metrics
-        self._serving: bool | None = None
+        self._why_not: str | None = None  # nothing has been said yet
+        self._unwritable: Trouble | None = None
+        self._troubles = TroubleLog(log)
 
     async def reap(self) -> None:
         """One pass of the reaper."""
-        with suppress(StoreUnavailable, StoreFull):
+        try:
             reaped = await self._store.run(reap(self._config))
-            for message in reaped.publish:
-                self._publisher.send(message)
-            if reaped.publish or reaped.requeued or reaped.ended:
-                counts = {"published": len(reaped.publish), "requeued": reaped.requeued, "ended": reaped.ended}
-                log.info("The reaper put jobs right.", extra={"action": "reap", **counts})
+        except (StoreUnavailable, StoreFull) as error:
+            self._unwritable = _trouble(error)
+            return
+        self._unwritable = None
+        for message in reaped.publish:
+            self._publisher.send(message)
+        if reaped.publish or reaped.requeued or reaped.ended:
+            counts = {"published": len(reaped.publish), "requeued": reaped.requeued, "ended": reaped.ended}
+            log.info("The reaper put jobs right.", extra={"action": "reap", **counts})
 
     async def check_health(self) -> None:
         """One look at the deployment, for health and metrics. What cannot be seen is not healthy."""
-        seen = None
+        seen, trouble = None, self._unwritable  # one that can only be read looks well here
         try:
-            with suppress(StoreUnavailable, StoreFull):
-                seen = await self._store.run(snapshot())
+            seen = await self._store.run(snapshot())
+        except (StoreUnavailable, StoreFull) as error:
+            trouble = _trouble(error)
         finally:
-            self._metrics.snapshot = seen
+            self._metrics.snapshot, self._metrics.trouble = seen, trouble
             self._publisher.probe()
-            await self._say(self._reason_not_to_serve(seen))
+            self._troubles.note(trouble or (Trouble.MEMORY if seen and seen.full else None))
+            await self._say(self._reason_not_to_serve(seen, trouble))
 
-    def _reason_not_to_serve(self, seen: Snapshot | None) -> str:
+    def _reason_not_to_serve(self, seen: Snapshot | None, trouble: Trouble | None) -> str:
+        if trouble:
+            return trouble.text
         if seen is None:
-            return "no Redis"
+            return "it cannot be seen how the deployment stands"
         if not seen.ready:
             return "no live worker with verified weights"
         return "" if self._publisher.works else "jobs cannot be published"
 
     async def _say(self, why_not: str) -> None:
-        serving = not why_not
-        if serving is not self._serving:
-            self._serving = serving
-            log.info("Ready." if serving else f"Not ready: {why_not}.")
-            for name in SERVICES:
-                await self._health.set(name, SERVING if serving else NOT_SERVING)
+        if why_not == self._why_not:
+            return
+        self._why_not = why_not
+        log.info(f"Not ready: {why_not}." if why_not else "Ready.")
+        for name in SERVICES:
+            await self._health.set(name, NOT_SERVING if why_not else SERVING)
+
+
+def _trouble(error: StoreUnavailable | StoreFull) -> Trouble:
+    return error.trouble if isinstance(error, StoreUnavailable) else Trouble.MEMORY

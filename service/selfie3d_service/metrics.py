@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 
 from selfie3d.address import split_address
 from selfie3d.types import Priority, Stage
-from selfie3d_jobs import ConfigError, counters
+from selfie3d_jobs import ConfigError, Trouble, counters
 from selfie3d_jobs.maintenance import Snapshot
 
 
@@ -25,6 +25,7 @@ class Metrics(Collector):
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.snapshot: Snapshot | None = None
+        self.trouble: Trouble | None = None  # why Redis cannot be used
         self._server: WSGIServer | None = None
         self._calls = Counter("selfie3d_calls", "Calls answered.", ["method", "reason"], registry=self.registry)
         self._seconds = Histogram(
@@ -53,7 +54,12 @@ class Metrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """The deployment's numbers."""
-        yield GaugeMetricFamily("selfie3d_store_up", "Redis answers this process.", float(self.snapshot is not None))
+        up = self.snapshot is not None and self.trouble is None
+        yield GaugeMetricFamily("selfie3d_store_up", "This process can use Redis.", float(up))
+        why = GaugeMetricFamily("selfie3d_store_trouble", "Why Redis cannot be used.", labels=["why"])
+        for trouble in Trouble:
+            why.add_metric([trouble.name.lower()], float(self.trouble is trouble))
+        yield why
         if self.snapshot is not None:
             yield from _sizes(self.snapshot)
             yield from _counts(self.snapshot)

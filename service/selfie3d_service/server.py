@@ -11,7 +11,8 @@ from grpc_health.v1 import health_pb2_grpc
 from grpc_health.v1.health import aio
 
 from selfie3d.v1 import reconstruction_pb2_grpc as rpc
-from selfie3d_jobs import AsyncStore
+from selfie3d_jobs import AsyncStore, ConfigError, StoreFull, StoreUnavailable
+from selfie3d_jobs.maintenance import refuse_cluster
 from selfie3d_service import listening, reflection
 from selfie3d_service.broadcaster import RECONNECT_SECONDS, EventBroadcaster
 from selfie3d_service.config import ServiceConfig
@@ -45,7 +46,8 @@ class Server:
         self.port = 0
 
     async def __aenter__(self) -> Self:
-        """Bind and serve. Raises ConfigError when the address cannot be bound."""
+        """Bind and serve. Raises ConfigError when the address cannot be bound, or Redis is a cluster."""
+        await self._refuse_cluster()
         for name in SERVICES:
             await self._health.set(name, NOT_SERVING)
         self._server = grpc.aio.server(interceptors=[self._interceptor], options=listening.options(self._config))
@@ -81,6 +83,17 @@ class Server:
         await self._servicer.close()
         await self._publisher.close()
         await self._store.close()
+
+    async def _refuse_cluster(self) -> None:
+        """A Redis that is away now may come later; health then says what it is."""
+        try:
+            await self._store.run(refuse_cluster())
+        except (StoreUnavailable, StoreFull):
+            pass
+        except ConfigError:
+            await self._publisher.close()
+            await self._store.close()
+            raise
 
     @property
     def _is_secure(self) -> bool:

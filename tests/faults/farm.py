@@ -34,6 +34,7 @@ class Farm(Stack):
             "SELFIE3D_MODEL": str(folder),
             "TEST_BREAKPOINT": "*:hold",
             "SELFIE3D_MAX_JOBS_PER_CALLER": "1000",
+            "SELFIE3D_INTERACTIVE_TURNS": "1000",  # no bulk job's turn comes by chance; test_turns.py has a few
             **env,
         }
         super().__init__(

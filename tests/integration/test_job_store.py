@@ -450,7 +450,9 @@ def test_counters_say_what_happened(store: Store, jobs_config: JobsConfig, keys:
     assert (counts["created:interactive"], counts["attempts"], counts["requeued:lost"]) == (3, 3, 1)
     assert (counts["ended:SUCCEEDED:"], counts["ended:FAILED:NO_FACE"]) == (1, 1)
     assert (counts["stage:network:le:0.025"], counts["stage:detect:le:0.25"]) == (1, 1)
-    assert seen.sizes == {"queued:interactive": 1, "queued:bulk": 0, "running": 0, "kept": 3, "bytes": 9}
+    sizes = {"queued:interactive": 1, "queued:bulk": 0, "running": 0, "kept": 3, "bytes": 9}
+    assert {name: seen.sizes[name] for name in sizes} == sizes
+    assert seen.sizes["used"] > sizes["bytes"]
     assert seen.ready
     store.run(maintenance.leave("host:1:2"))
     assert not store.run(maintenance.snapshot()).ready

@@ -99,6 +99,58 @@ async def test_twenty_callers_at_once_get_one_job(api: Any) -> None:
     assert found["BadRequest"].field_violations[0].field == "settings.request_id"
 
 
+SPELLED_OUT = [
+    {"options": {}},
+    {"options": {"format": pb.MESH_FORMAT_PLY}},
+    {"options": {"detail": pb.DETAIL_STANDARD}},
+    {"priority": pb.PRIORITY_INTERACTIVE},
+    {"timeout": {"seconds": 300}},
+    {
+        "options": {"format": pb.MESH_FORMAT_PLY, "detail": pb.DETAIL_STANDARD, "all_faces": False},
+        "priority": pb.PRIORITY_INTERACTIVE,
+        "timeout": {"seconds": 300},
+    },
+]
+
+
+@pytest.mark.parametrize("spelled_out", SPELLED_OUT)
+async def test_a_default_spelled_out_is_the_same_request(api: Any, spelled_out: Any) -> None:
+    first = await create(api, request_id="left-out")
+    assert (await create(api, request_id="left-out", **spelled_out)).id == first.id
+    second = await create(api, request_id="spelled-out", **spelled_out)
+    assert (await create(api, request_id="spelled-out")).id == second.id != first.id
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"options": {"format": pb.MESH_FORMAT_GLB}},
+        {"options": {"detail": pb.DETAIL_FULL}},
+        {"options": {"all_faces": True}},
+        {"options": {"printable": True}},
+        {"priority": pb.PRIORITY_BULK},
+        {"timeout": {"seconds": 299}},
+        {"timeout": {"seconds": 299, "nanos": 999_000_000}},
+    ],
+)
+async def test_another_wish_under_the_same_request_id_is_refused(api: Any, other: Any) -> None:
+    await create(api, request_id="r")
+    assert (await refused(create(api, request_id="r", **other)))[1] == "REQUEST_ID_REUSED"
+
+
+async def test_a_repeated_request_is_the_same_after_the_service_got_another_default(
+    service_config: ServiceConfig, keys: Keys
+) -> None:
+    async with served(service_config) as api:
+        job = await create(api, request_id="r")
+    async with served(dataclasses.replace(service_config, timeout_seconds=77)) as api:
+        assert (await create(api, request_id="r")).id == job.id
+        assert (await create(api, request_id="r", timeout={"seconds": 300})).id == job.id
+        assert (await refused(create(api, request_id="r", timeout={"seconds": 77})))[1] == "REQUEST_ID_REUSED"
+        keys.client.hdel(f"{keys.prefix}job:{job.id}", "wish")  # a job of an older service
+        assert (await create(api, request_id="r")).id == job.id
+
+
 async def test_a_photo_only_slightly_over_the_limit_is_told_so(api: Any) -> None:
     request = pb.CreateJobRequest(photo=bytes((20 << 20) + 1))
     code, reason, found = await refused(api.CreateJob(request))

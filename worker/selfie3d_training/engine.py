@@ -7,11 +7,12 @@ FOLDER/log.csv        one line per `log_every` steps: what the loss and its term
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,6 +25,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
+from selfie3d.types.atomic_file import replacing, write_atomically
 from selfie3d_training.config import RunConfig
 from selfie3d_training.errors import CheckpointError
 from vrn.weights import file as weights
@@ -190,20 +192,17 @@ class Trainer:
     def _save(self) -> None:
         if self.rank > 0:
             return
-        partial = self.folder / (CHECKPOINT + ".partial")
-        torch.save(
-            {
-                "config": self.config.to_json(),
-                "model": self.model.state_dict(),
-                "average": self.average,
-                "optimizer": self._optimizer.state_dict(),
-                "step": self.step,
-                "samples": self.samples,
-                "seconds": self.seconds,
-            },
-            partial,
-        )
-        partial.replace(self.folder / CHECKPOINT)
+        state = {
+            "config": self.config.to_json(),
+            "model": self.model.state_dict(),
+            "average": self.average,
+            "optimizer": self._optimizer.state_dict(),
+            "step": self.step,
+            "samples": self.samples,
+            "seconds": self.seconds,
+        }
+        with replacing(self.folder / CHECKPOINT) as part, part.open("wb") as file:
+            torch.save(state, file)
 
     def _restore(self, state: dict[str, Any]) -> None:
         if different := self.config.differences(self.config.override(json.loads(state["config"]))):
@@ -222,13 +221,19 @@ class Trainer:
             return
         means = {name: float(torch.stack([m[name] for m in measured]).mean()) for name in measured[0]}
         run = {"kind": kind, "step": self.step, "samples": self.samples, "seconds": round(self.seconds)}
-        with (self.folder / LOG).open("a+", newline="") as file:
-            file.seek(0)
-            columns = next(csv.reader(file), None)
-            writer = csv.DictWriter(file, columns or [*COLUMNS, *(name for name in means if name not in COLUMNS)])
-            if columns is None:
-                writer.writeheader()
-            writer.writerow(run | {name: f"{mean:.6g}" for name, mean in means.items()})
+        append_line(self.folder / LOG, run | {name: f"{mean:.6g}" for name, mean in means.items()})
+
+
+def append_line(log: Path, line: Mapping[str, Any]) -> None:
+    """Add a line to a CSV file, with a head when it is new; whole, or the file stays as it was. Raises OSError."""
+    before = log.read_bytes().decode() if log.exists() else ""  # with the line ends that csv wrote
+    columns = next(csv.reader([before.partition("\n")[0]]), None)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns or [*COLUMNS, *(name for name in line if name not in COLUMNS)])
+    if not columns:
+        writer.writeheader()
+    writer.writerow(line)
+    write_atomically(log, (before + text.getvalue()).encode())
 
 
 def learning_rate(config: RunConfig, samples: int, progress: float) -> float:

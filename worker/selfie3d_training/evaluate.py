@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from selfie3d.types.atomic_file import write_atomically
 from selfie3d.types.frames import Grid, transform
 from selfie3d_training import augment, pictures
 from selfie3d_training.dataset import Material, SampleSource
@@ -115,10 +116,9 @@ def table(rows: list[Row]) -> str:
 
 def report(network: Predictor, outcomes: list[SampleScore], folder: Path) -> None:
     """Write metrics.json, metrics.md and worst.png, a sheet of the cases with the largest surface error."""
-    folder.mkdir(parents=True, exist_ok=True)
     rows = summary(outcomes)
-    (folder / "metrics.json").write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
-    (folder / "metrics.md").write_text(table(rows), "utf-8")
+    write_atomically(folder / "metrics.json", (json.dumps(rows, indent=1) + "\n").encode())
+    write_atomically(folder / "metrics.md", table(rows).encode())
     scored = [outcome for outcome in outcomes if outcome.score is not None and not math.isnan(outcome.score.surface)]
     worst = sorted(scored, key=lambda outcome: -(outcome.score.surface if outcome.score else 0))[:WORST]
     if worst:

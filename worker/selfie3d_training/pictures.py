@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from selfie3d.types.atomic_file import replacing, write_atomically
 from selfie3d.types.frames import CROP_CENTRE, CROP_SIZE, DEPTH_RANGE
 from selfie3d_training.metrics import Surface
 from selfie3d_training.photos import Image
@@ -68,8 +69,8 @@ def sheet(rows: list[Image], captions: list[str]) -> Image:
 
 def save(path: Path, image: Image) -> None:
     """Write RGB as PNG or JPEG, by the name's ending."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(path), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    _, data = cv2.imencode(path.suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    write_atomically(path, data.tobytes())  # imwrite tells no error
 
 
 def curves(log: Path, out: Path) -> None:
@@ -87,4 +88,5 @@ def curves(log: Path, out: Path) -> None:
         axis.set(title=term, yscale="log", xlabel="samples, thousands")
         axis.grid(alpha=0.3, which="both")
     axis.legend()
-    figure.savefig(out, dpi=80)
+    with replacing(out) as part:
+        figure.savefig(part, dpi=80, format=out.suffix.lstrip(".") or None)

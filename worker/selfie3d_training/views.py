@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from selfie3d.types.atomic_file import replacing
 from selfie3d.types.frames import CROP_SIZE
 from selfie3d_training.photos import Image, decode, encode
 
@@ -104,12 +105,10 @@ class TurnedViews:
 
 def write_views(folder: Path, views: Sequence[TurnedView]) -> Path:
     """Write one more file of the cache."""
-    folder.mkdir(parents=True, exist_ok=True)
     number = 1 + max((int(path.stem.split("-")[1]) for path in folder.glob("views-*.npz")), default=-1)
     path = folder / f"views-{number:05d}.npz"
     jpegs = [encode(view.image, JPEG_QUALITY) for view in views]
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as file:
+    with replacing(path) as part, part.open("wb") as file:
         np.savez(
             file,
             photo=np.array([view.photo for view in views], np.int32),
@@ -118,5 +117,4 @@ def write_views(folder: Path, views: Sequence[TurnedView]) -> Path:
             jpeg=np.frombuffer(b"".join(jpegs), np.uint8),
             ends=np.cumsum([len(jpeg) for jpeg in jpegs]),
         )
-    partial.replace(path)
     return path

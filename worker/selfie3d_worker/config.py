@@ -40,6 +40,12 @@ class WorkerConfig:
     concurrency: int = setting(
         "SELFIE3D_CONCURRENCY", 1, "children, each with its own copy of the model", within=(1, 1024)
     )
+    interactive_turns: int = setting(
+        "SELFIE3D_INTERACTIVE_TURNS",
+        9,
+        "interactive jobs a worker takes in a row, at most, while bulk jobs wait",
+        within=(1, 1_000_000),
+    )
     model: str = setting("SELFIE3D_MODEL", "default", "weights: a name or a file")
     aligner: str = setting("SELFIE3D_ALIGNER", "bundled", "face finder: bundled or face-alignment")
     face_alignment: FaceAlignmentConfig = field(default_factory=FaceAlignmentConfig)

@@ -11,7 +11,11 @@ from celery.worker.consumer import Consumer
 from celery.worker.state import maybe_shutdown
 from kombu.transport import redis, virtual
 
+from selfie3d_jobs.trouble import TroubleLog, trouble_of
+
 log = logging.getLogger(__name__)
+
+troubles = TroubleLog(log)  # of this process's connection
 
 STEP_SECONDS, MAX_SECONDS = 0.2, 1.0  # between two tries; Celery's own waits grow to 30 s
 
@@ -39,13 +43,14 @@ class QuickConsumer(Consumer):  # type: ignore[misc]
     def ensure_connected(self, conn: Any) -> Any:
         """Try until it works or the worker is told to end."""
         connected = conn.ensure_connection(
-            _tell,
+            lambda error, _: troubles.note(trouble_of(error)),
             None,
             interval_start=STEP_SECONDS,
             interval_step=STEP_SECONDS,
             interval_max=MAX_SECONDS,
             callback=maybe_shutdown,
         )
+        troubles.note(None)
         connected.default_channel.QoS = ForgetfulQoS  # before its first use, which is when the event loop gets it
         return connected
 
@@ -63,8 +68,3 @@ def _careful(receive: Callable[..., None]) -> Callable[..., None]:
             raise InvalidTaskError(f"not a message of ours: {type(error).__name__}") from error
 
     return receive_carefully
-
-
-def _tell(error: Exception, wait_seconds: float) -> None:
-    extra = {"action": "connect", "why": type(error).__name__, "seconds": round(wait_seconds, 1)}
-    log.warning("Redis does not answer; trying again.", extra=extra)

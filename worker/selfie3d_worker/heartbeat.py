@@ -7,8 +7,19 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from selfie3d_jobs import JobsConfig, JobsError, Record, Store, execution, maintenance
+from selfie3d_jobs import (
+    JobsConfig,
+    JobsError,
+    Record,
+    Store,
+    StoreFull,
+    StoreUnavailable,
+    Trouble,
+    execution,
+    maintenance,
+)
 from selfie3d_jobs.maintenance import WorkerReport
+from selfie3d_jobs.trouble import TroubleLog
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +35,7 @@ class Heartbeat(threading.Thread):
         self._beat_seconds = config.renew_seconds
         self._job: Record | None = None
         self._ended = threading.Event()
+        self._troubles = TroubleLog(log)
 
     @contextmanager
     def holding(self, job: Record) -> Iterator[None]:
@@ -56,7 +68,10 @@ class Heartbeat(threading.Thread):
             self._store.run(maintenance.report(self._report))
             if job and not self._store.run(execution.renew(job, self._lease_seconds)):
                 log.info("The lease could not be renewed: the job ended or went elsewhere.", extra={"job_id": job.id})
-        except JobsError as error:
-            log.warning("A heartbeat was lost.", extra={"action": "heartbeat", "why": type(error).__name__})
+            self._troubles.note(None)
+        except StoreUnavailable as error:
+            self._troubles.note(error.trouble)
+        except StoreFull:
+            self._troubles.note(Trouble.MEMORY)
         except Exception:
             log.exception("A heartbeat failed.")

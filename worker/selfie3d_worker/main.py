@@ -7,25 +7,28 @@ import os
 import socket
 import sys
 import warnings
+from functools import partial
 from typing import Any
 
 from celery.exceptions import SecurityWarning
 
 from selfie3d.threads import let_idle_threads_sleep
-from selfie3d_jobs import ConfigError, JobsError, Store, logs, maintenance
+from selfie3d_jobs import ConfigError, JobsError, Store, StoreFull, StoreUnavailable, logs, maintenance
 from selfie3d_jobs.broker import HARD_LIMIT_SECONDS, create_app
 from selfie3d_jobs.env import from_environment, name_unknown, report
 from selfie3d_worker.config import WorkerConfig
+from selfie3d_worker.turns import Turns
 
 log = logging.getLogger(__name__)
 
 
 def run(config: WorkerConfig) -> int:
-    """Work until SIGTERM, then finish the running jobs. The process's exit code."""
+    """Work until SIGTERM, then finish the running jobs. The process's exit code. Raises ConfigError."""
     logs.configure(config.log_level, config.log_format)
     name_unknown(log)
+    _refuse_cluster(config)
     let_idle_threads_sleep()  # before a child imports torch
-    app = create_app(config.jobs, **celery_settings(config))
+    app = create_app(config.jobs, partial(Turns, config.interactive_turns), **celery_settings(config))
     speak_of_root()
     worker = app.Worker(
         hostname=f"selfie3d-{os.getpid()}@{socket.gethostname()}",
@@ -43,6 +46,17 @@ def speak_of_root() -> None:
     if os.geteuid() == 0:
         log.warning("The worker runs as root: give it a user of its own.", extra={"action": "start"})
         warnings.filterwarnings("ignore", r"\s*You're running the worker with superuser privileges", SecurityWarning)
+
+
+def _refuse_cluster(config: WorkerConfig) -> None:
+    """A Redis that is away now is waited for."""
+    store = Store(config.jobs, tries=0, answer_seconds=1.0)
+    try:
+        store.run(maintenance.refuse_cluster())
+    except (StoreUnavailable, StoreFull):
+        pass
+    finally:
+        store.close()
 
 
 def _has_failed_to_load(config: WorkerConfig) -> bool:

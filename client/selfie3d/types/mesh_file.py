@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
 from typing import Self
+
+from selfie3d.types.atomic_file import write_atomically
+
+__all__ = ["MeshFile", "write_atomically"]
 
 
 @dataclass(frozen=True)
@@ -50,32 +52,3 @@ class MeshFile:
     def save(self, path: str | PathLike[str]) -> Path:
         """Write the file as it came; returns the path. Missing folders are made. Raises OSError, ValueError."""
         return write_atomically(path, self.data)
-
-
-def write_atomically(path: str | PathLike[str], data: bytes) -> Path:
-    """Write a file that is there whole or not at all: what stood there before stays until the new one is complete.
-
-    Raises OSError, e.g. when the disk is full; nothing is left behind then.
-    """
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=f".{target.name[:100]}.", suffix=".part", dir=target.parent)
-    part = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        part.chmod(0o666 & ~_umask())
-        part.replace(target)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-    return target
-
-
-def _umask() -> int:
-    """The process's umask, which can only be read by setting it."""
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask

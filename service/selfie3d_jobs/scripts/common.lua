@@ -120,10 +120,12 @@ local function refusal(missing)
 end
 
 -- The job that this request id made: {'EXISTING', record} or {'CONFLICT'}; nil when it made none.
+-- A wish differs from that of before when a default of the service was changed meanwhile, and jobs of an older service
+-- have none: then equal settings are the same request.
 local function earlier()
   if A.request_id == '' then return nil end
   local id = redis.call('GET', P .. 'request:' .. A.owner .. ':' .. A.request_id)
   if not id or not get(id, 'state') then return nil end
-  if get(id, 'fingerprint') ~= A.fingerprint then return {'CONFLICT'} end
+  if get(id, 'wish') ~= A.wish and get(id, 'fingerprint') ~= A.fingerprint then return {'CONFLICT'} end
   return {'EXISTING', record(id)}
 end

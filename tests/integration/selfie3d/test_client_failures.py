@@ -109,6 +109,41 @@ async def test_a_second_try_of_delete_that_finds_nothing_is_a_success(client: An
     await ask(job.delete())
 
 
+def not_found(reason: str) -> grpc.Status:
+    info = error_details_pb2.ErrorInfo(reason=reason, domain="selfie3d")
+    return rich_error(code_pb2.NOT_FOUND, "No such thing.", info)
+
+
+@pytest.mark.parametrize("rpc", ["WatchJob", "DownloadMesh"])
+async def test_a_job_that_the_service_has_lost_is_submitted_once_more_and_told(
+    client: Any, script: Script, rpc: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    script.errors[rpc] = [not_found("JOB_NOT_FOUND")]
+    result = await ask(client.reconstruct(PHOTO, detail="full"))
+    assert result.faces[0].file.data == MESH
+    first, second = script.requests("CreateJob")
+    assert first == second
+    assert first.settings.request_id
+    assert [record.message for record in caplog.records] == [
+        "The service has lost job job-0; its photo is sent once more."
+    ]
+
+
+async def test_a_job_that_is_lost_twice_is_not_found(client: Any, script: Script) -> None:
+    script.errors["WatchJob"] = [not_found("JOB_NOT_FOUND")] * 3
+    with pytest.raises(NotFound):
+        await ask(client.reconstruct(PHOTO, request_id="mine"))
+    assert [request.settings.request_id for request in script.requests("CreateJob")] == ["mine", "mine"]
+    assert len(script.errors["WatchJob"]) == 1
+
+
+async def test_a_face_that_is_not_there_sends_no_photo_again(client: Any, script: Script) -> None:
+    script.errors["DownloadMesh"] = [not_found("FACE_NOT_FOUND")]
+    with pytest.raises(NotFound):
+        await ask(client.reconstruct(PHOTO))
+    assert len(script.requests("CreateJob")) == 1
+
+
 async def test_an_upload_that_lost_its_answer_is_made_again(client: Any, script: Script) -> None:
     script.errors["UploadJob"] = [rich_error(code_pb2.INTERNAL, "Internal error from Core")]  # as grpc.aio words it
     await ask(client.submit(bytes(4 << 20)))

@@ -4,7 +4,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from selfie3d_jobs.maintenance import Snapshot, WorkerReport
 from selfie3d_service.metrics import Metrics
 
-SIZES = {"queued:interactive": 3, "queued:bulk": 1, "running": 2, "kept": 9, "bytes": 1000}
+SIZES = {"queued:interactive": 3, "queued:bulk": 1, "running": 2, "kept": 9, "bytes": 1000, "used": 1, "limit": 0}
 COUNTERS = {
     "ended:FAILED:NO_FACE": 4.0,
     "requeued:lost": 1.0,

@@ -20,6 +20,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from selfie3d.types.atomic_file import write_atomically
+from selfie3d_training import pictures as picture_files
 from selfie3d_training.finder.detector import DetectorTarget, pasted, placed
 from selfie3d_training.finder.faces import FacePicture, FaceSource, box_of
 from selfie3d_training.finder.nonfaces import NonFaces, cut, shipped_pictures
@@ -150,7 +152,7 @@ def measure(finder: Finder, photos: Photos, views: TurnedViews, out: Path) -> di
         result["turned views"] = _measure_faces(finder, turned)
     result["no faces"] = _measure_false_finds(finder, pictures_without_faces(nonfaces, NON_FACES), out)
     result["milliseconds"] = milliseconds(finder)
-    (out / "finder.json").write_text(json.dumps(result, indent=1), "utf-8")
+    write_atomically(out / "finder.json", json.dumps(result, indent=1).encode())
     return result
 
 
@@ -259,7 +261,7 @@ def _write_sheet(path: Path, tiles: list[Image], columns: int = 5, most: int = 2
     tiles = tiles[:most]
     tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % columns)
     rows = [np.hstack(tiles[i : i + columns]) for i in range(0, len(tiles), columns)]
-    cv2.imwrite(str(path), cv2.cvtColor(np.vstack(rows), cv2.COLOR_RGB2BGR))
+    picture_files.save(path, np.vstack(rows))
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from selfie3d.types.atomic_file import replacing
 from selfie3d.types.frames import CROP_SIZE, FACE_SIZE, Crop
 from selfie3d_training.finder.faces import FaceSource
 from selfie3d_training.finder.nonfaces import NonFaces, shipped_pictures
@@ -60,4 +61,6 @@ def mine(finder: BundledFinder, photos: Photos, out: Path, count: int, seed: int
     """Look at `count` random pictures without faces, and write what the finder's detector finds to `out`."""
     faces = FaceSource(photos, photos.ids("train"), TurnedViews(out.parent / "none"), CROP_SIZE)
     shown = tqdm(pictures(NonFaces(faces, CROP_SIZE), count, seed), mininterval=10)
-    np.savez_compressed(out, pictures=np.stack(list(hard_nonfaces(finder, shown))))
+    found = np.stack(list(hard_nonfaces(finder, shown)))
+    with replacing(out) as part, part.open("wb") as file:
+        np.savez_compressed(file, pictures=found)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from selfie3d.types.atomic_file import replacing
 from selfie3d.types.frames import transform
 from selfie3d_training.dataset import SampleSource
 from selfie3d_training.head import yaw_degrees
@@ -51,7 +52,8 @@ class DenseErrors:
             return cls(arrays["errors"], arrays["yaw"])
 
     def save(self, path: Path) -> None:
-        np.savez(path, errors=self.errors, yaw=self.yaw)
+        with replacing(path) as part, part.open("wb") as file:
+            np.savez(file, errors=self.errors, yaw=self.yaw)
 
     def draw(self, rng: Rng, source: SampleSource) -> Floats:
         """(160, 3) px - errors as they may be in this picture."""

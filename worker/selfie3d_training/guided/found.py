@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from selfie3d.types.atomic_file import replacing
 from selfie3d.types.frames import FACE_SIZE, Crop
 from selfie3d_training.dataset import SampleSource
 from vrn.finder.aligner import Aligner
@@ -36,10 +37,8 @@ def cached(path: Path, count: int, source: Callable[[int], SampleSource], aligne
         indices = tqdm(range(len(known), count), desc=f"aligning for {path.name}", unit="face")
         more = find_landmarks(aligner(), (source(index) for index in indices), len(known))
         known = np.concatenate([known, more])
-        partial = path.with_suffix(".partial.npy")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        np.save(partial, known)
-        partial.replace(path)
+        with replacing(path) as part, part.open("wb") as file:
+            np.save(file, known)
     return known[:count].astype(np.float64)
 
 

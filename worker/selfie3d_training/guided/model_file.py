@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from selfie3d.types.atomic_file import replacing
 from selfie3d_training.errors import DataError
 from selfie3d_training.head import Head
 
@@ -21,19 +22,20 @@ def export_model(source: Path, target: Path) -> None:
         parts = arrays["triangle_part"].astype(np.int8)
         dense = arrays["points478_vertices"].astype(np.int16), arrays["points478_weights"].astype(np.float32)
     shapes = np.concatenate([head.identity, head.expression]).reshape(-1, *head.neutral.shape)
-    np.savez_compressed(
-        target,
-        neutral=head.neutral,
-        triangles=head.triangles.astype(np.int16 if len(head.neutral) < 2**15 else np.int32),
-        parts=parts,
-        shapes=shapes.astype(np.float16),
-        identities=np.int64(len(head.identity)),
-        landmark_vertices=head.landmark_vertices.astype(np.int16),
-        landmark_weights=head.landmark_weights,
-        dense_vertices=dense[0],
-        dense_weights=dense[1],
-        mirror=mirror_of(head).astype(np.int16),
-    )
+    with replacing(target) as part, part.open("wb") as file:
+        np.savez_compressed(
+            file,
+            neutral=head.neutral,
+            triangles=head.triangles.astype(np.int16 if len(head.neutral) < 2**15 else np.int32),
+            parts=parts,
+            shapes=shapes.astype(np.float16),
+            identities=np.int64(len(head.identity)),
+            landmark_vertices=head.landmark_vertices.astype(np.int16),
+            landmark_weights=head.landmark_weights,
+            dense_vertices=dense[0],
+            dense_weights=dense[1],
+            mirror=mirror_of(head).astype(np.int16),
+        )
 
 
 def mirror_of(head: Head) -> NDArray[np.int64]:

@@ -9,12 +9,12 @@ Source: the released process.lua and raw2obj.py.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from selfie3d.types.atomic_file import replacing
 from selfie3d.types.frames import Grid
 from vrn.errors import FieldError
 from vrn.meshing.field import Field
@@ -51,16 +51,11 @@ def write_volume(path: Path, field: Field) -> None:
     """
     _check_suffix(path)
     volume = to_volume(field)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            if path.suffix == ".npy":
-                np.save(file, volume, allow_pickle=False)
-            else:
-                file.write(volume.data)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with replacing(path) as part, part.open("wb") as file:
+        if path.suffix == ".npy":
+            np.save(file, volume, allow_pickle=False)
+        else:
+            file.write(volume.data)
 
 
 def read_volume(path: Path) -> Field:

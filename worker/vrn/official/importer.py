@@ -7,7 +7,6 @@ new file. So a file of 1.6 GB with all its buffers is imported in a few megabyte
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
@@ -17,6 +16,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from selfie3d.types.atomic_file import replacing
 from vrn.errors import WeightsError
 from vrn.official.file import Parameter, read_official
 from vrn.weights.store import record
@@ -56,17 +56,12 @@ def import_official(source: str | Path, target: Path, *, bn: str = "batch", half
     found = read_official(source)
     config = found.config | {"bn": bn}
     metrics = {"imported_from": Path(source).name, "parameters": found.size}
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
+        with replacing(target) as part, part.open("wb") as file:
             _write(file, found.parameters, {"config": json.dumps(config), "metrics": json.dumps(metrics)}, half)
-        part.replace(target)
         return Imported(config, found.size, target, record(target))
     except OSError as error:
-        raise WeightsError(f"{target} cannot be written: {error.strerror or error}") from error
-    finally:
-        part.unlink(missing_ok=True)
+        raise WeightsError(f"{error.filename or target} cannot be written: {error.strerror or error}") from error
 
 
 def _write(file: BinaryIO, parameters: Mapping[str, Parameter], texts: Mapping[str, str], half: bool) -> None:

@@ -15,9 +15,10 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
+from selfie3d.types.atomic_file import replacing
 from vrn.errors import WeightsError
 from vrn.weights.store import (
     FOLDER,
@@ -106,7 +107,7 @@ def write(
 
     half : store convolution weights as fp16; vectors (biases, running variances, which may be very large or small)
         and, without `half`, everything else that is floating point as fp32
-    Raises WeightsError when a number is not finite in the stored precision.
+    Raises WeightsError when a number is not finite in the stored precision, OSError when the file cannot be written.
     """
     stored = {
         name: _stored(tensor, half).contiguous().cpu()
@@ -114,9 +115,9 @@ def write(
         if not name.endswith(COUNTERS)
     }
     _check_finite(path, stored)
-    path.parent.mkdir(parents=True, exist_ok=True)
     texts = {"config": json.dumps(dict(config)), "metrics": json.dumps(dict(metrics or {}))}
-    save_file(stored, path, texts)
+    with replacing(path) as part:
+        part.write_bytes(save(stored, texts))  # the package's own writer hides in its error what the system said
     return record(path)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from selfie3d.types.atomic_file import write_atomically
 from vrn.errors import WeightsError
 
 FOLDER = Path(__file__).parent / "data"
@@ -95,5 +96,5 @@ def record(path: Path) -> str:
     """Hash a file that was just written, note it in the manifest beside it and return the SHA-256."""
     digests = manifest(path.parent) | {path.name: hash_of(path)}
     lines = [f"{digest}  {name}\n" for name, digest in sorted(digests.items()) if (path.parent / name).is_file()]
-    (path.parent / MANIFEST).write_text("".join(lines), "utf-8")
+    write_atomically(path.parent / MANIFEST, "".join(lines).encode())
     return digests[path.name]
