@@ -26,7 +26,7 @@ SIZE = 180  # px of a view
 PHOTO_PX = 512
 VIEWS = (0.0, -40.0, 40.0, -88.0, 88.0, 180.0)  # degrees of yaw
 ABOVE = Pose(20.0, -50.0, 0.0)
-TURNS = ((-35.0, 0.0), (60.0, 0.0), (-70.0, 0.0), (0.0, 25.0), (0.0, -25.0), (40.0, 15.0))  # yaw and pitch, degrees
+TURNS = ((-35.0, 0.0), (60.0, 0.0), (-50.0, 0.0), (0.0, 25.0), (0.0, -25.0), (40.0, 15.0))  # yaw and pitch, degrees
 
 
 def main(folder: Path) -> None:
