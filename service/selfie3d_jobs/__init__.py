@@ -15,7 +15,7 @@ from selfie3d_jobs.errors import (
 from selfie3d_jobs.reasons import Reason
 from selfie3d_jobs.record import JobError, JobEvent, Record
 from selfie3d_jobs.store import AsyncStore, Store
-from selfie3d_jobs.trouble import Trouble
+from selfie3d_jobs.trouble import RedisTrouble
 
 __all__ = [
     "AsyncStore",
@@ -29,10 +29,10 @@ __all__ = [
     "JobsError",
     "Reason",
     "Record",
+    "RedisTrouble",
     "Refused",
     "RequestReused",
     "Store",
     "StoreFull",
     "StoreUnavailable",
-    "Trouble",
 ]

@@ -14,7 +14,7 @@ JobsError
 from __future__ import annotations
 
 from selfie3d_jobs.reasons import Reason
-from selfie3d_jobs.trouble import Trouble
+from selfie3d_jobs.trouble import RedisTrouble
 
 
 class JobsError(Exception):
@@ -55,7 +55,7 @@ class JobLost(JobsError):  # noqa: N818
 class StoreUnavailable(JobsError):  # noqa: N818
     """Redis does not answer: check that it runs and that SELFIE3D_REDIS_URL points to it."""
 
-    def __init__(self, trouble: Trouble = Trouble.BROKEN) -> None:
+    def __init__(self, trouble: RedisTrouble = RedisTrouble.BROKEN) -> None:
         super().__init__(f"{trouble}.")
         self.trouble = trouble
 

@@ -12,7 +12,7 @@ from selfie3d_jobs.config import JobsConfig
 from selfie3d_jobs.errors import ConfigError
 from selfie3d_jobs.reasons import Reason
 from selfie3d_jobs.record import pairs
-from selfie3d_jobs.trouble import Trouble
+from selfie3d_jobs.trouble import RedisTrouble
 
 FULL = 0.95  # of maxmemory, as in common.lua
 ALIVE_SECONDS = 10.0  # a worker not heard of for longer counts as gone
@@ -111,7 +111,7 @@ def refuse_cluster() -> Command[None]:
 
     def parse(reply: Mapping[str, Any]) -> None:
         if reply.get("cluster_enabled"):
-            raise ConfigError(f"SELFIE3D_REDIS_URL: {Trouble.CLUSTER}.")
+            raise ConfigError(f"SELFIE3D_REDIS_URL: {RedisTrouble.CLUSTER}.")
 
     return Command("INFO", ("cluster",), parse, keyed=False)
 

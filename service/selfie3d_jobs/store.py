@@ -26,7 +26,7 @@ from redis.retry import Retry
 from selfie3d_jobs.command import Command
 from selfie3d_jobs.config import JobsConfig
 from selfie3d_jobs.errors import StoreFull, StoreUnavailable
-from selfie3d_jobs.trouble import Trouble, trouble_of
+from selfie3d_jobs.trouble import RedisTrouble, trouble_of
 
 T = TypeVar("T")
 
@@ -119,8 +119,8 @@ def _translated() -> Iterator[None]:
         raise StoreUnavailable(trouble_of(error)) from error
     except ResponseError as error:
         trouble = trouble_of(error)
-        if trouble is Trouble.MEMORY:
+        if trouble is RedisTrouble.MEMORY:
             raise StoreFull from error
-        if trouble is Trouble.BROKEN:  # Redis answers, and says what nobody expects
+        if trouble is RedisTrouble.BROKEN:  # Redis answers, and says what nobody expects
             raise
         raise StoreUnavailable(trouble) from error

@@ -17,7 +17,7 @@ MISMATCHES = (62, 64)  # OpenSSL's verify codes: another host name, another addr
 UNKNOWN_ISSUERS = (2, 18, 19, 20, 21)  # no issuer found, or one signed by itself
 
 
-class Trouble(Enum):
+class RedisTrouble(Enum):
     """What is wrong, and what to do about it."""
 
     PASSWORD = ("Redis refuses the user or the password", "correct them in SELFIE3D_REDIS_URL")
@@ -46,53 +46,55 @@ class Trouble(Enum):
 
 
 BY_WORD = {  # of the answers of Redis, also from inside a script
-    "WRONGPASS": Trouble.PASSWORD,
-    "NOAUTH": Trouble.PASSWORD,
-    "NOPERM": Trouble.RIGHTS,
-    "No permissions": Trouble.RIGHTS,
-    "READONLY": Trouble.READ_ONLY,
-    "MISCONF": Trouble.DISK,
-    "OOM": Trouble.MEMORY,
-    "MASTERDOWN": Trouble.PRIMARY,
-    "LOADING": Trouble.LOADING,
-    "CLUSTERDOWN": Trouble.CLUSTER,
-    "MOVED": Trouble.CLUSTER,
-    "CROSSSLOT": Trouble.CLUSTER,
-    "hash to the same slot": Trouble.CLUSTER,
-    "non local key": Trouble.CLUSTER,
+    "WRONGPASS": RedisTrouble.PASSWORD,
+    "NOAUTH": RedisTrouble.PASSWORD,
+    "NOPERM": RedisTrouble.RIGHTS,
+    "No permissions": RedisTrouble.RIGHTS,
+    "READONLY": RedisTrouble.READ_ONLY,
+    "MISCONF": RedisTrouble.DISK,
+    "OOM": RedisTrouble.MEMORY,
+    "MASTERDOWN": RedisTrouble.PRIMARY,
+    "LOADING": RedisTrouble.LOADING,
+    "CLUSTERDOWN": RedisTrouble.CLUSTER,
+    "MOVED": RedisTrouble.CLUSTER,
+    "CROSSSLOT": RedisTrouble.CLUSTER,
+    "hash to the same slot": RedisTrouble.CLUSTER,
+    "non local key": RedisTrouble.CLUSTER,
 }
-BY_TYPE: dict[type[BaseException], Trouble] = {  # the first that fits
-    redis.AuthenticationError: Trouble.PASSWORD,
-    redis.NoPermissionError: Trouble.RIGHTS,
-    redis.ReadOnlyError: Trouble.READ_ONLY,
-    redis.OutOfMemoryError: Trouble.MEMORY,
-    redis.MasterDownError: Trouble.PRIMARY,
-    redis.ClusterError: Trouble.CLUSTER,
-    redis.AskError: Trouble.CLUSTER,
-    redis.BusyLoadingError: Trouble.LOADING,
-    ssl.SSLError: Trouble.TLS,
-    socket.gaierror: Trouble.HOST,
-    ConnectionRefusedError: Trouble.ABSENT,
-    FileNotFoundError: Trouble.ABSENT,  # of a Unix socket
+BY_TYPE: dict[type[BaseException], RedisTrouble] = {  # the first that fits
+    redis.AuthenticationError: RedisTrouble.PASSWORD,
+    redis.NoPermissionError: RedisTrouble.RIGHTS,
+    redis.ReadOnlyError: RedisTrouble.READ_ONLY,
+    redis.OutOfMemoryError: RedisTrouble.MEMORY,
+    redis.MasterDownError: RedisTrouble.PRIMARY,
+    redis.ClusterError: RedisTrouble.CLUSTER,
+    redis.AskError: RedisTrouble.CLUSTER,
+    redis.BusyLoadingError: RedisTrouble.LOADING,
+    ssl.SSLError: RedisTrouble.TLS,
+    socket.gaierror: RedisTrouble.HOST,
+    ConnectionRefusedError: RedisTrouble.ABSENT,
+    FileNotFoundError: RedisTrouble.ABSENT,  # of a Unix socket
 }
 
 
-def trouble_of(error: BaseException) -> Trouble:
+def trouble_of(error: BaseException) -> RedisTrouble:
     """What an error of redis-py or kombu means, or one that it was raised from."""
     chain = list(_chain(error))
     for link in chain:
         if found := _of(link):
             return found
     return (
-        Trouble.SILENT if any(isinstance(link, TimeoutError | redis.TimeoutError) for link in chain) else Trouble.BROKEN
+        RedisTrouble.SILENT
+        if any(isinstance(link, TimeoutError | redis.TimeoutError) for link in chain)
+        else RedisTrouble.BROKEN
     )
 
 
-def _of(error: BaseException) -> Trouble | None:
+def _of(error: BaseException) -> RedisTrouble | None:
     if isinstance(error, ssl.SSLCertVerificationError):
         if error.verify_code in MISMATCHES:
-            return Trouble.NAME
-        return Trouble.AUTHORITY if error.verify_code in UNKNOWN_ISSUERS else Trouble.CERTIFICATE
+            return RedisTrouble.NAME
+        return RedisTrouble.AUTHORITY if error.verify_code in UNKNOWN_ISSUERS else RedisTrouble.CERTIFICATE
     by_type = next((trouble for kind, trouble in BY_TYPE.items() if isinstance(error, kind)), None)
     if by_type or not isinstance(error, redis.ResponseError):
         return by_type
@@ -113,9 +115,9 @@ class TroubleLog:
 
     def __init__(self, log: logging.Logger) -> None:
         self._log = log
-        self._last: Trouble | None = None
+        self._last: RedisTrouble | None = None
 
-    def note(self, trouble: Trouble | None) -> None:
+    def note(self, trouble: RedisTrouble | None) -> None:
         """What the newest try has shown; None: all is well."""
         if trouble is self._last:
             return

@@ -7,7 +7,7 @@ import logging
 from grpc_health.v1 import health_pb2
 from grpc_health.v1.health import aio
 
-from selfie3d_jobs import AsyncStore, JobsConfig, StoreFull, StoreUnavailable, Trouble
+from selfie3d_jobs import AsyncStore, JobsConfig, RedisTrouble, StoreFull, StoreUnavailable
 from selfie3d_jobs.maintenance import Snapshot, reap, snapshot
 from selfie3d_jobs.trouble import TroubleLog
 from selfie3d_service.metrics import Metrics
@@ -32,7 +32,7 @@ class Maintenance:
         self._health = health
         self._metrics = metrics
         self._why_not: str | None = None  # nothing has been said yet
-        self._unwritable: Trouble | None = None
+        self._unwritable: RedisTrouble | None = None
         self._troubles = TroubleLog(log)
 
     async def reap(self) -> None:
@@ -59,10 +59,10 @@ class Maintenance:
         finally:
             self._metrics.snapshot, self._metrics.trouble = seen, trouble
             self._publisher.probe()
-            self._troubles.note(trouble or (Trouble.MEMORY if seen and seen.full else None))
+            self._troubles.note(trouble or (RedisTrouble.MEMORY if seen and seen.full else None))
             await self._say(self._reason_not_to_serve(seen, trouble))
 
-    def _reason_not_to_serve(self, seen: Snapshot | None, trouble: Trouble | None) -> str:
+    def _reason_not_to_serve(self, seen: Snapshot | None, trouble: RedisTrouble | None) -> str:
         if trouble:
             return trouble.text
         if seen is None:
@@ -80,5 +80,5 @@ class Maintenance:
             await self._health.set(name, NOT_SERVING if why_not else SERVING)
 
 
-def _trouble(error: StoreUnavailable | StoreFull) -> Trouble:
-    return error.trouble if isinstance(error, StoreUnavailable) else Trouble.MEMORY
+def _trouble(error: StoreUnavailable | StoreFull) -> RedisTrouble:
+    return error.trouble if isinstance(error, StoreUnavailable) else RedisTrouble.MEMORY

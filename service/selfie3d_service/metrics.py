@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 
 from selfie3d.address import split_address
 from selfie3d.types import Priority, Stage
-from selfie3d_jobs import ConfigError, Trouble, counters
+from selfie3d_jobs import ConfigError, RedisTrouble, counters
 from selfie3d_jobs.maintenance import Snapshot
 
 
@@ -25,7 +25,7 @@ class Metrics(Collector):
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.snapshot: Snapshot | None = None
-        self.trouble: Trouble | None = None  # why Redis cannot be used
+        self.trouble: RedisTrouble | None = None  # why Redis cannot be used
         self._server: WSGIServer | None = None
         self._calls = Counter("selfie3d_calls", "Calls answered.", ["method", "reason"], registry=self.registry)
         self._seconds = Histogram(
@@ -57,7 +57,7 @@ class Metrics(Collector):
         up = self.snapshot is not None and self.trouble is None
         yield GaugeMetricFamily("selfie3d_store_up", "This process can use Redis.", float(up))
         why = GaugeMetricFamily("selfie3d_store_trouble", "Why Redis cannot be used.", labels=["why"])
-        for trouble in Trouble:
+        for trouble in RedisTrouble:
             why.add_metric([trouble.name.lower()], float(self.trouble is trouble))
         yield why
         if self.snapshot is not None:

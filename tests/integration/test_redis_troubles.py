@@ -19,7 +19,7 @@ from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d.v1 import reconstruction_pb2_grpc as rpc
 from selfie3d_cli.doctor_checks import Severity, check_redis
 from selfie3d_cli.redis_server import find_binary
-from selfie3d_jobs import JobsConfig, Store, StoreUnavailable, Trouble, maintenance
+from selfie3d_jobs import JobsConfig, RedisTrouble, Store, StoreUnavailable, maintenance
 from selfie3d_jobs.maintenance import WorkerReport
 from selfie3d_jobs.trouble import trouble_of
 from selfie3d_service import Server, ServiceConfig
@@ -92,7 +92,7 @@ async def passes(server: Server, count: int) -> None:
         await server._maintenance.check_health()
 
 
-async def await_trouble(server: Server, trouble: Trouble | None) -> None:
+async def await_trouble(server: Server, trouble: RedisTrouble | None) -> None:
     async def look() -> bool:
         return server.metrics.trouble is trouble and (trouble is not None or server.metrics.snapshot is not None)
 
@@ -121,14 +121,14 @@ async def test_every_change_of_the_reason_is_said_once(
 ) -> None:
     server = plain("--requirepass", PASSWORD)
     async with served(server.url(WRONG)) as (api, service):
-        await await_trouble(service, Trouble.PASSWORD)
+        await await_trouble(service, RedisTrouble.PASSWORD)
         await passes(service, 5)
         assert (await refusal(api)).code() is grpc.StatusCode.UNAVAILABLE
         server.kill()
-        await await_trouble(service, Trouble.ABSENT)
+        await await_trouble(service, RedisTrouble.ABSENT)
         await passes(service, 5)
         server.start()
-        await await_trouble(service, Trouble.PASSWORD)
+        await await_trouble(service, RedisTrouble.PASSWORD)
         server.db.config_set("requirepass", WRONG)
         await await_trouble(service, None)
         await passes(service, 5)
@@ -151,7 +151,7 @@ async def test_a_replica_that_takes_no_writes_looks_well_when_read_and_is_named_
             store.run(maintenance.report(WorkerReport("host:1:2", verified=True)))
         await await_trouble(service, None)
         server.db.replicaof("127.0.0.1", str(free_port()))
-        await await_trouble(service, Trouble.READ_ONLY)
+        await await_trouble(service, RedisTrouble.READ_ONLY)
         assert (await refusal(api)).code() is grpc.StatusCode.UNAVAILABLE
         assert not_ready(caplog)[-1] == "Not ready: Redis is a replica that takes no writes."
         server.db.replicaof("NO", "ONE")
@@ -169,7 +169,7 @@ async def test_a_redis_that_cannot_write_to_its_disk_is_named(
         server.db.config_set("save", "3600 1")
         server.db.set("key", "value")
         server.db.bgsave()
-        await await_trouble(service, Trouble.DISK)
+        await await_trouble(service, RedisTrouble.DISK)
         assert (await refusal(api)).code() is grpc.StatusCode.UNAVAILABLE
         assert not_ready(caplog)[-1] == "Not ready: Redis cannot write to its disk."
         server.db.config_set("stop-writes-on-bgsave-error", "no")
@@ -202,7 +202,7 @@ async def test_a_full_redis_is_named_and_goes_on_serving_what_it_has(
 
 async def test_a_host_name_that_is_not_known_is_named(caplog: pytest.LogCaptureFixture) -> None:
     async with served(f"redis://user:{WRONG}@no-such-host.invalid:6379/0") as (api, service):
-        await await_trouble(service, Trouble.HOST)
+        await await_trouble(service, RedisTrouble.HOST)
         assert (await refusal(api)).code() is grpc.StatusCode.UNAVAILABLE
     assert set(said(caplog)) == {"HOST"}
     assert WRONG not in caplog.text
@@ -211,14 +211,14 @@ async def test_a_host_name_that_is_not_known_is_named(caplog: pytest.LogCaptureF
 @pytest.mark.parametrize(
     ("kind", "trouble"),
     [
-        ("unknown authority", Trouble.AUTHORITY),
-        ("another name", Trouble.NAME),
-        ("no TLS there", Trouble.SILENT),
+        ("unknown authority", RedisTrouble.AUTHORITY),
+        ("another name", RedisTrouble.NAME),
+        ("no TLS there", RedisTrouble.SILENT),
         ("right", None),
     ],
 )
 def test_what_is_wrong_with_tls_is_named(
-    plain: Callable[..., Plain], tmp_path: Path, kind: str, trouble: Trouble | None
+    plain: Callable[..., Plain], tmp_path: Path, kind: str, trouble: RedisTrouble | None
 ) -> None:
     server, authority = plain(), Authority.make(tmp_path / "authority")
     stranger = Authority.make(tmp_path / "stranger")
@@ -242,9 +242,9 @@ def test_what_is_wrong_with_tls_is_named(
 def test_a_certificate_of_yesterday_and_a_server_that_speaks_something_else_are_named() -> None:
     expired = ssl.SSLCertVerificationError(1, "certificate verify failed: certificate has expired")
     expired.verify_code = 10
-    assert trouble_of(expired) is Trouble.CERTIFICATE
-    assert trouble_of(ssl.SSLError(1, "wrong version number")) is Trouble.TLS
-    assert "TLS" in Trouble.SILENT.remedy  # a Redis without it says nothing to one who greets it so
+    assert trouble_of(expired) is RedisTrouble.CERTIFICATE
+    assert trouble_of(ssl.SSLError(1, "wrong version number")) is RedisTrouble.TLS
+    assert "TLS" in RedisTrouble.SILENT.remedy  # a Redis without it says nothing to one who greets it so
 
 
 def test_rights_that_are_missing_are_named(plain: Callable[..., Plain]) -> None:
@@ -253,7 +253,7 @@ def test_rights_that_are_missing_are_named(plain: Callable[..., Plain]) -> None:
     weak = JobsConfig(redis_url=f"redis://weak:{WRONG}@127.0.0.1:{server.port}/0")
     with closing(Store(weak, tries=0)) as store, pytest.raises(StoreUnavailable) as raised:
         store.run(maintenance.snapshot())
-    assert raised.value.trouble is Trouble.RIGHTS
+    assert raised.value.trouble is RedisTrouble.RIGHTS
 
 
 def test_a_worker_names_it_once_in_each_process_and_the_doctor_with_what_to_do(
@@ -332,8 +332,8 @@ async def test_a_cluster_that_comes_later_is_named(
         eventually(lambda: server.db.execute_command("CLUSTER INFO")["cluster_state"] == "ok", "it is one")
     server.kill()
     async with served(server.url()) as (api, service):
-        await await_trouble(service, Trouble.ABSENT)
+        await await_trouble(service, RedisTrouble.ABSENT)
         server.start()
-        await await_trouble(service, Trouble.CLUSTER)
+        await await_trouble(service, RedisTrouble.CLUSTER)
         assert (await refusal(api)).code() is grpc.StatusCode.UNAVAILABLE
     assert said(caplog)[:2] == ["ABSENT", "CLUSTER"]

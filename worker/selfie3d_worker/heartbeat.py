@@ -11,10 +11,10 @@ from selfie3d_jobs import (
     JobsConfig,
     JobsError,
     Record,
+    RedisTrouble,
     Store,
     StoreFull,
     StoreUnavailable,
-    Trouble,
     execution,
     maintenance,
 )
@@ -72,6 +72,6 @@ class Heartbeat(threading.Thread):
         except StoreUnavailable as error:
             self._troubles.note(error.trouble)
         except StoreFull:
-            self._troubles.note(Trouble.MEMORY)
+            self._troubles.note(RedisTrouble.MEMORY)
         except Exception:
             log.exception("A heartbeat failed.")

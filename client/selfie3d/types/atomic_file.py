@@ -53,7 +53,8 @@ def replacing(path: str | PathLike[str], permissions: int = NEW_FILE) -> Iterato
         part.replace(target)
     except OSError as error:
         if error.errno in REMEDIES and _is_about(error, target, part):
-            raise OSError(error.errno, f"{os.strerror(error.errno)}: {REMEDIES[error.errno]}", str(target)) from error
+            number = errno.ENOTDIR if error.errno == errno.EEXIST else error.errno  # as mkdir says it
+            raise OSError(number, f"{os.strerror(number)}: {REMEDIES[number]}", str(target)) from error
         raise
     finally:
         if part is not None:

@@ -60,4 +60,5 @@ def test_a_token_file_below_a_file_is_told(tmp_path: Path, capsys: pytest.Captur
     (tmp_path / "file").write_bytes(b"")
     tokens = tmp_path / "file" / "tokens.toml"
     assert main(["token", "anna", "--file", str(tokens)]) == 2
-    assert capsys.readouterr() == ("", f"selfie3d: --file {tokens}: Not a directory.\n")
+    remedy = "a part of the path is a file: choose another place"
+    assert capsys.readouterr() == ("", f"selfie3d: --file {tokens}: Not a directory: {remedy}.\n")
