@@ -52,6 +52,7 @@ if TYPE_CHECKING:
         OptionError,
         Options,
         Pose,
+        Preview,
         Priority,
         Result,
         Stage,
@@ -71,7 +72,7 @@ _MODULES = {
     ),
     "selfie3d.types": (
         "Detail Event Extent Face Format JobOptions JobState JobStatus Mesh MeshFile OptionError Options Pose "
-        "Priority Result Stage"
+        "Preview Priority Result Stage"
     ),
     "selfie3d.types.errors": "MissingExtra",
     "vrn": "Reconstructor",
@@ -113,6 +114,7 @@ __all__ = [
     "PermissionDenied",
     "PhotoRejected",
     "Pose",
+    "Preview",
     "Priority",
     "QuotaExceeded",
     "Reconstructor",

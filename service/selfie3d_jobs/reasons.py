@@ -33,7 +33,7 @@ class Reason(Enum):
     UPLOAD_INVALID = (rpc.INVALID_ARGUMENT, "An upload is one message with settings, then chunks of up to 1 MiB.")
     OFFSET_OUT_OF_RANGE = (rpc.OUT_OF_RANGE, "The offset lies behind the end of the mesh file.")
     JOB_NOT_FOUND = (rpc.NOT_FOUND, "No such job: it never was, it is not yours, or its time to be kept is over.")
-    FACE_NOT_FOUND = (rpc.NOT_FOUND, "The job has no mesh file with this face_index.")
+    FACE_NOT_FOUND = (rpc.NOT_FOUND, "The job has no mesh file or picture with this face_index.")
     REQUEST_ID_REUSED = (rpc.ALREADY_EXISTS, "The request_id belongs to a job with another photo or other settings.")
     JOB_NOT_ENDED = (rpc.FAILED_PRECONDITION, "The job has not ended: wait for it or cancel it first.")
     JOB_NOT_SUCCEEDED = (rpc.FAILED_PRECONDITION, "The job has no mesh: it has not ended, or ended without one.")

@@ -66,6 +66,7 @@ class Door:
             Route("/v1/jobs/{job_id}/cancel", self._job("cancel"), methods=["POST"]),
             Route("/v1/jobs/{job_id}/events", self._job("events"), methods=["GET"]),
             Route("/v1/jobs/{job_id}/faces/{face:int}/mesh", self._job("mesh"), methods=["GET"]),
+            Route("/v1/jobs/{job_id}/faces/{face:int}/preview.webp", self._job("preview"), methods=["GET"]),
             Route("/openapi.json", self._openapi, methods=["GET"]),
             Route("/healthz", self._healthz, methods=["GET"]),
             Route("/readyz", self._readyz, methods=["GET"]),

@@ -29,7 +29,7 @@ Answer = TypeVar("Answer")
 
 
 class Upstream:
-    """The service. `api` has its nine methods."""
+    """The service. `api` has its methods."""
 
     def __init__(self, config: WebConfig) -> None:
         """Connects with the first call. Raises ConfigError when a certificate cannot be read."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -23,6 +24,7 @@ from vrn.finder.face import AlignedFace, Finder
 from vrn.meshing.face_surface import FaceSurface
 from vrn.meshing.field import Field
 from vrn.meshing.scene import placed
+from vrn.render.preview import draw_preview
 
 SHARES = {  # of the time of a job with one face, for the progress
     Stage.DECODE: 0.04,
@@ -136,7 +138,7 @@ class Reconstructor:
         if options.scene:
             made = _in_scene(made, options, clock)
         faces = [
-            Face.of_mesh(index, face.box_px, face.score, mesh, file)
+            Face.of_mesh(index, face.box_px, face.score, mesh, file, partial(draw_preview, mesh))
             for index, (face, mesh, file) in enumerate(made)
             if file is not None
         ]

@@ -100,7 +100,9 @@ local function purge(id)
   if request_id ~= '' then redis.call('DEL', P .. 'request:' .. owner .. ':' .. request_id) end
   forget_bytes(id, 'photo_bytes')
   forget_bytes(id, 'mesh_bytes')
-  for face = 0, number(id, 'files') - 1 do redis.call('UNLINK', P .. 'mesh:' .. id .. ':' .. face) end
+  for _, kind in ipairs({{'files', 'mesh:'}, {'previews', 'preview:'}}) do
+    for face = 0, number(id, kind[1]) - 1 do redis.call('UNLINK', P .. kind[2] .. id .. ':' .. face) end
+  end
   redis.call('UNLINK', P .. 'photo:' .. id, P .. 'events:' .. id, job_key(id))
 end
 

@@ -18,8 +18,8 @@ PUBLIC = [
     "Event", "Extent", "Face", "FailedPrecondition", "Format", "InvalidArgument", "Job", "JobCancelled", "JobEnded",
     "JobExpired", "JobFailed", "JobOptions", "JobPhotoRejected", "JobState", "JobStatus", "Mesh", "MeshFile",
     "MeshUnreadable", "MissingExtra", "NoFace", "NotFound", "OptionError", "Options", "PermissionDenied",
-    "PhotoRejected", "Pose", "Priority", "QuotaExceeded", "Reconstructor", "Result", "Retry", "Selfie3dError",
-    "ServiceError", "Stage", "Tls", "Unauthenticated", "Unavailable", "Violation", "__version__",
+    "PhotoRejected", "Pose", "Preview", "Priority", "QuotaExceeded", "Reconstructor", "Result", "Retry",
+    "Selfie3dError", "ServiceError", "Stage", "Tls", "Unauthenticated", "Unavailable", "Violation", "__version__",
 ]  # fmt: skip
 
 
