@@ -180,6 +180,7 @@ def status_of(message: pb.Job) -> JobStatus:
         error=None,
         faces=faces_of(message.faces),
         seconds={_word(pb.Stage, time.stage): time.seconds for time in message.stage_times},
+        queue_position=message.queue_position,
     )
     error = ended_error(status, message.error.code, message.error.reason, message.error.message)
     return replace(status, error=error) if error else status

@@ -455,6 +455,23 @@ def test_pages_hold_every_job_once_newest_first(store: Store) -> None:
     assert store.run(queries.page("anna", below, 3, [JobState.QUEUED])) == ([], None)
 
 
+def test_a_waiting_job_knows_its_place_in_the_line(store: Store) -> None:
+    bulk = [submit(store, new_job(priority=Priority.BULK)).id for _ in range(2)]
+    quick = [submit(store).id for _ in range(3)]
+
+    def places(jobs: list[str]) -> list[int]:
+        return [get(store, job_id).queue_position for job_id in jobs]
+
+    assert places(quick) == [1, 2, 3]
+    assert places(bulk) == [4, 5]
+    start(store, quick[0])
+    assert (places(quick), places(bulk)) == ([0, 1, 2], [3, 4])
+    store.run(queries.cancel(quick[1], "anna"))
+    assert (places(quick), places(bulk)) == ([0, 0, 1], [2, 3])
+    listed = store.run(queries.page("anna", None, 10, [JobState.QUEUED]))[0]
+    assert {job.id: job.queue_position for job in listed} == {quick[2]: 1, bulk[0]: 2, bulk[1]: 3}
+
+
 def test_counters_say_what_happened(store: Store, jobs_config: JobsConfig, keys: Keys) -> None:
     finish(store, submit(store).id)
     lost = start(store, submit(store).id)

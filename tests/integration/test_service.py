@@ -154,6 +154,14 @@ async def test_bytes_that_are_no_request_are_refused(api: Any) -> None:
     assert (await refused(call(b"\xff\xff\xff")))[:2] == (grpc.StatusCode.INVALID_ARGUMENT, "REQUEST_MALFORMED")
 
 
+async def test_a_job_says_where_in_the_line_it_stands(api: Any, store: Store) -> None:
+    first, second = await create(api, 1), await create(api, 2)
+    assert (first.queue_position, second.queue_position) == (1, 2)
+    start(store, first.id)
+    jobs = [(await api.GetJob(pb.GetJobRequest(job_id=job.id))).job for job in (first, second)]
+    assert [job.queue_position for job in jobs] == [0, 1]
+
+
 async def test_watchers_see_every_event_once_and_the_job_at_the_end(api: Any, store: Store) -> None:
     job = await create(api)
 

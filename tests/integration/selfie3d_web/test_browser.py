@@ -148,8 +148,10 @@ def test_waiting_survives_a_reload_and_a_cut_and_the_head_can_be_shared(
             scenario.asks("cut the way")
             process.kill()
             scenario.answer()
-            scenario.asks("mend it and let the worker go on")
+            scenario.asks("mend it")
             process.start()
+            scenario.answer()
+            scenario.asks("let the worker go on")
         scenario.answer()
         scenario.ends_well()
 

@@ -69,6 +69,12 @@ export function progressText(event) {
   return "Done";
 }
 
+/** The same for a waiting job whose place in the line is known: 1 is the next one. */
+export function lineText(place) {
+  const before = place === 2 ? "one photo is" : `${place - 1} photos are`;
+  return place === 1 ? "Waiting for a free worker; yours is next" : `Waiting for a free worker; about ${before} before yours`;
+}
+
 /** The line that says what is kept, and until when. */
 export function keptText(expireTime) {
   const date = new Date(expireTime);
