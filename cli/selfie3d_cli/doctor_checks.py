@@ -35,6 +35,7 @@ EXTRAS = {  # as pyproject.toml declares them
         "celery",
         "packaging",
         "redis",
+        "pi-heif",
         "pillow",
         "safetensors",
         "scikit-image",

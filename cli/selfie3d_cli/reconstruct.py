@@ -50,7 +50,9 @@ class Backend(Protocol):
 def add_parser(subparsers: Any) -> None:
     """Declare the command."""
     parser = subparsers.add_parser("reconstruct", help="photos to meshes")
-    parser.add_argument("photos", nargs="+", type=Path, metavar="PHOTO", help="JPEG, PNG or WebP, or folders of them")
+    parser.add_argument(
+        "photos", nargs="+", type=Path, metavar="PHOTO", help="JPEG, PNG, WebP, HEIC or AVIF, or folders of them"
+    )
     parser.add_argument("-o", "--output", type=Path, metavar="FILE|FOLDER", help="default: the current folder")
     parser.add_argument("--format", choices=[*Format], help="default: the ending of FILE, else ply")
     parser.add_argument("--detail", choices=[*Detail], default=Detail.STANDARD, help="default: %(default)s")

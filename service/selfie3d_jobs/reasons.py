@@ -17,7 +17,10 @@ class Reason(Enum):
 
     PHOTO_EMPTY = (rpc.INVALID_ARGUMENT, "The photo has no bytes: send the file's content.")
     PHOTO_TOO_LARGE = (rpc.INVALID_ARGUMENT, "The photo has too many bytes: at most 20 MiB; save it smaller.")
-    PHOTO_UNSUPPORTED = (rpc.INVALID_ARGUMENT, "The photo is not in a supported format: send JPEG, PNG or WebP.")
+    PHOTO_UNSUPPORTED = (
+        rpc.INVALID_ARGUMENT,
+        "The photo is not in a supported format: send JPEG, PNG, WebP, HEIC or AVIF.",
+    )
     PHOTO_CORRUPT = (rpc.INVALID_ARGUMENT, "The photo is damaged or cut short: save or send it again.")
     PHOTO_TOO_MANY_PIXELS = (rpc.INVALID_ARGUMENT, "The photo has too many pixels: at most 64 megapixels.")
     PHOTO_ANIMATED = (rpc.INVALID_ARGUMENT, "The photo is an animation: send one still picture.")

@@ -15,7 +15,7 @@ from selfie3d_web.mesh import MEDIA_TYPES
 from selfie3d_web.payload import enum_words
 from selfie3d_web.settings import DETAILS, EXTENTS, FORMATS, PRIORITIES, STATES, SWITCHES
 
-PHOTO_TYPES = ("image/jpeg", "image/png", "image/webp", "application/octet-stream")
+PHOTO_TYPES = ("image/jpeg", "image/png", "image/webp", "image/heic", "image/avif", "application/octet-stream")
 Json = dict[Any, Any]  # the numbers of statuses are keys, too, until they are written
 
 

@@ -131,6 +131,17 @@ export const scenarios = {
     assert.notEqual((await picture(page)).sum, first.sum);
   },
 
+  async heic({ open, photo, assert }) {
+    const page = await open();
+    await head(page, photo("astronaut.heic"));
+    assert.ok((await picture(page)).filled > 0.1);
+    await slide(page, "overlay", 50);
+    await page.waitForFunction(() => document.getElementById("overlay").disabled);
+    assert.match(await page.textContent("#overlay-note"), /cannot show the photo's format/);
+    await head(page, photo("astronaut.avif"));
+    assert.ok(!(await page.isDisabled("#overlay")));
+  },
+
   async noFace({ open, photo, assert }) {
     const page = await open();
     await page.setInputFiles("#file", photo("coffee.jpg"));

@@ -115,7 +115,7 @@ class Reconstructor:
     ) -> Result:
         """The mesh of the largest face, or of every face.
 
-        photo : JPEG, PNG or WebP: its bytes, its path, or a file opened in binary mode
+        photo : JPEG, PNG, WebP, HEIC or AVIF: its bytes, its path, or a file opened in binary mode
         options : what the mesh should be; or the same as keywords, e.g. ``format="glb", all_faces=True``
         on_stage : called before each stage; what it raises stops the job and passes through
 

@@ -276,8 +276,15 @@ let laid = null; // the photo that the viewer has
 
 async function overlay() {
   if (laid !== now.photo) {
+    const picture = await createImageBitmap(now.photo).catch(() => null); // not every browser reads HEIC
+    if (!picture) {
+      $("overlay").value = 0;
+      $("overlay").disabled = true;
+      $("overlay-note").textContent = "This browser cannot show the photo's format, so it cannot be laid over the head.";
+      return;
+    }
     laid = now.photo;
-    viewer.setPhoto(await createImageBitmap(now.photo));
+    viewer.setPhoto(picture);
   }
   viewer.overlay = $("overlay").value / 100;
 }

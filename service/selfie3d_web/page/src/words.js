@@ -24,7 +24,7 @@ const TROUBLES = {
   PHOTO_TOO_LARGE: ["The photo is too large", "At most 20 MiB go through. Save it smaller, or send a screenshot of it."],
   PHOTO_UNSUPPORTED: [
     "This kind of picture is not read here",
-    "Send a JPEG, PNG or WebP. On an iPhone, choose “Most Compatible” under Settings, Camera, Formats.",
+    "Send a JPEG, PNG, WebP, HEIC or AVIF.",
   ],
   PHOTO_CORRUPT: ["The photo is damaged", "It breaks off or holds wrong data. Save it again, then send that."],
   PHOTO_TOO_MANY_PIXELS: ["The photo has too many pixels", "At most 64 megapixels. Save it smaller; a face needs few."],
