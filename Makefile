@@ -25,7 +25,7 @@ unit: .venv/.dev
 audit: .venv/.dev
 	$(PYTHON) -m venv .venv/audit && .venv/audit/bin/pip install --quiet pip-audit && .venv/audit/bin/pip-audit --strict --skip-editable -s osv --path .venv/lib/python3.*/site-packages
 
-bench: .venv/.dev
+bench: .venv/.dev $(TOOLS)
 	$(BIN)/python -m tests.benchmarks
 
 soak: .venv/.dev

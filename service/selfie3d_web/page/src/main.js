@@ -100,6 +100,7 @@ function submit(photo) {
 /** Watches a job to its end and shows what became of it. */
 async function follow(id) {
   const { signal } = now.leave;
+  setTimeout(warmViewer);
   const line = new Line(id, (place) => setProgress(null, lineText(place)));
   signal.addEventListener("abort", () => line.leave());
   let last = null;
@@ -149,6 +150,15 @@ async function showFace(index) {
   viewer.show(parseGlb(now.meshes.get(index)), face);
   viewer.mode = document.querySelector("[name=mode]:checked").value;
   viewer.landmarks = $("landmarks").checked;
+}
+
+function warmViewer() {
+  try {
+    viewer ??= openViewer();
+    viewer.warm();
+  } catch (error) {
+    console.warn(error); // showFace fails, too, and tells of it
+  }
 }
 
 function openViewer() {
