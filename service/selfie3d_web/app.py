@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from selfie3d_web import grpc_web
 from selfie3d_web.config import WebConfig
 from selfie3d_web.files import Files
 from selfie3d_web.jobs import Jobs
@@ -45,6 +46,7 @@ class Door:
     def __init__(self, config: WebConfig) -> None:
         self._config = config
         self._files = Files()
+        self._calls = grpc_web.GrpcWeb()
         self.closing = asyncio.Event()
         self._upstream: Upstream | None = None
 
@@ -67,6 +69,7 @@ class Door:
             Route("/v1/jobs/{job_id}/events", self._job("events"), methods=["GET"]),
             Route("/v1/jobs/{job_id}/faces/{face:int}/mesh", self._job("mesh"), methods=["GET"]),
             Route("/v1/jobs/{job_id}/faces/{face:int}/preview.webp", self._job("preview"), methods=["GET"]),
+            Route(grpc_web.PATH, self._grpc_web, methods=["POST"]),
             Route("/openapi.json", self._openapi, methods=["GET"]),
             Route("/healthz", self._healthz, methods=["GET"]),
             Route("/readyz", self._readyz, methods=["GET"]),
@@ -95,6 +98,9 @@ class Door:
             return self._files.response(request, name)
 
         return answer
+
+    async def _grpc_web(self, request: Request) -> Response:
+        return await self._calls.answer(request, self.upstream, self.closing, self._config.upload_seconds)
 
     async def _openapi(self, request: Request) -> Response:
         del request

@@ -37,6 +37,10 @@ class Upstream:
         self.api: Any = rpc.ReconstructionServiceStub(self._channel)  # type: ignore[no-untyped-call]
         self._health: Any = health_pb2_grpc.HealthStub(self._channel)
 
+    def raw(self, path: str) -> Any:
+        """A method by its path, with one message in and any number out, as bytes: the same on the wire as one out."""
+        return self._channel.unary_stream(path)
+
     async def is_serving(self) -> bool:
         """Whether the service takes jobs and has workers for them."""
         try:

@@ -12,7 +12,7 @@ from starlette.routing import Route
 from selfie3d_web import WebConfig, make_app
 from selfie3d_web.openapi import document
 
-PAGES = {"/", "/j/{job_id}", "/docs", "/static/{name:path}"}
+PAGES = {"/", "/j/{job_id}", "/docs", "/static/{name:path}", "/selfie3d.v1.ReconstructionService/{method}"}
 
 
 def operations() -> set[tuple[str, str]]:
