@@ -21,11 +21,11 @@ from selfie3d_web.jobs import Jobs
 from selfie3d_web.openapi import document
 from selfie3d_web.problem import Problem
 from selfie3d_web.shield import Shield
-from selfie3d_web.upstream import Upstream
+from selfie3d_web.upstream import Upstream, read_credentials
 
 
 def make_app(config: WebConfig) -> Starlette:
-    """The app over a service. Its channel is opened with the app's start and closed with its end.
+    """The app over a service. Its channel is opened with the app's start and closed with its end. Raises ConfigError.
 
     `app.state.closing`, an asyncio.Event, ends the open event streams when it is set.
     """
@@ -45,6 +45,7 @@ class Door:
 
     def __init__(self, config: WebConfig) -> None:
         self._config = config
+        self._credentials = read_credentials(config)
         self._files = Files()
         self._calls = grpc_web.GrpcWeb()
         self.closing = asyncio.Event()
@@ -52,9 +53,9 @@ class Door:
 
     @asynccontextmanager
     async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
-        """Open and close the way to the service. Raises ConfigError."""
+        """Open and close the way to the service."""
         del app
-        self._upstream = Upstream(self._config)
+        self._upstream = Upstream(self._config.server, self._credentials)
         yield
         await self._upstream.close()
 

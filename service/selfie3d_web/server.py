@@ -29,6 +29,7 @@ class WebServer:
     """`async with WebServer(config) as server:` answers at `server.port` until the block ends, then drains."""
 
     def __init__(self, config: WebConfig) -> None:
+        """Nothing is opened yet. Raises ConfigError."""
         self._config = config
         self._app = make_app(config)
         self.port = config.port
@@ -37,13 +38,14 @@ class WebServer:
 
     async def __aenter__(self) -> Self:
         """Bind and start. Raises ConfigError."""
+        self._server = QuietServer(self._uvicorn_config())
         listener = self._bind()
         self.port = listener.getsockname()[1]
-        self._server = QuietServer(self._uvicorn_config())
         self._task = asyncio.create_task(self._server.serve([listener]))
         while not self._server.started and not self._task.done():
             await asyncio.sleep(0.01)
         if self._task.done():
+            listener.close()
             self._task.result()
             raise ConfigError(f"SELFIE3D_WEB_LISTEN={self._config.listen}: the web server did not start.")
         extra = {"action": "start", "listen": self._config.listen, "tls": self._config.scheme == "https"}

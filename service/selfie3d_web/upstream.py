@@ -31,9 +31,12 @@ Answer = TypeVar("Answer")
 class Upstream:
     """The service. `api` has its methods."""
 
-    def __init__(self, config: WebConfig) -> None:
-        """Connects with the first call. Raises ConfigError when a certificate cannot be read."""
-        self._channel = _open(config)
+    def __init__(self, address: str, credentials: grpc.ChannelCredentials | None) -> None:
+        """Connects with the first call; without credentials in the clear."""
+        if credentials is None:
+            self._channel = grpc.aio.insecure_channel(address, CHANNEL_OPTIONS)
+        else:
+            self._channel = grpc.aio.secure_channel(address, credentials, CHANNEL_OPTIONS)
         self.api: Any = rpc.ReconstructionServiceStub(self._channel)  # type: ignore[no-untyped-call]
         self._health: Any = health_pb2_grpc.HealthStub(self._channel)
 
@@ -76,15 +79,15 @@ def metadata(request: Request) -> Metadata:
     return tuple(passed)
 
 
-def _open(config: WebConfig) -> grpc.aio.Channel:
+def read_credentials(config: WebConfig) -> grpc.ChannelCredentials | None:
+    """Whom the door trusts and what it shows; None: no TLS. Raises ConfigError when a file cannot be read."""
     if config.server_ca is None:
-        return grpc.aio.insecure_channel(config.server, CHANNEL_OPTIONS)
-    credentials = grpc.ssl_channel_credentials(
+        return None
+    return grpc.ssl_channel_credentials(
         _read(config.server_ca),
         private_key=_read(config.server_key) if config.server_key else None,
         certificate_chain=_read(config.server_certificate) if config.server_certificate else None,
     )
-    return grpc.aio.secure_channel(config.server, credentials, CHANNEL_OPTIONS)
 
 
 def _read(path: Path) -> bytes:
