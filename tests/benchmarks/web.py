@@ -20,7 +20,6 @@ from typing import Any
 
 import httpx
 
-from selfie3d.types import Options
 from tests.integration.selfie3d_web.test_browser import page_of
 from tests.photos import astronaut
 from tests.stack import ROOT, Process, Stack
@@ -53,7 +52,7 @@ def in_the_browser(address: str, photo: Path) -> None:
         for _ in range(VISITS):
             visits.append(visit())
             start = time.perf_counter()
-            reconstructor.reconstruct(photo, Options(format="glb"))
+            reconstructor.reconstruct(photo, format="glb")
             own.append(1e3 * (time.perf_counter() - start))
     head, mine = (statistics.median(values) for values in ([visit["head"] for visit in visits], own))
     print(f"\nThe page in Chromium with software WebGL, {VISITS} visits, load {os.getloadavg()[0]:.1f}, medians\n")
@@ -71,7 +70,7 @@ def in_the_browser(address: str, photo: Path) -> None:
 @contextmanager
 def visitor(address: str, photo: Path) -> Iterator[Any]:
     """A browser; calling it is a visit."""
-    command = ["node", MEASURE, address, photo]
+    command = ["node", str(MEASURE), address, str(photo)]
     with subprocess.Popen(command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as browser:
         assert browser.stdin
         assert browser.stdout

@@ -31,7 +31,8 @@ def frame(message: bytes, flag: int = 0) -> bytes:
 
 def frames(body: bytes) -> tuple[list[bytes], dict[str, str]]:
     """(messages, trailers) of an answer."""
-    messages, at = [], 0
+    messages: list[bytes] = []
+    at = 0
     while at < len(body):
         flag, length = struct.unpack_from(">BI", body, at)
         piece = body[at + 5 : at + 5 + length]

@@ -13,7 +13,7 @@ from vrn.render.render import SUPERSAMPLING, render
 
 THREE_QUARTER = 40.0  # degrees
 PROFILE = 85.0  # degrees; a little of the other brow keeps it readable
-PREVIEW_PX = 512
+PREVIEW_PX = 384
 PREVIEW_YAW = 20.0  # degrees; shows the depth, and little of what the photo does not
 SHEET_PX = 320  # one view of the sheet
 TURNTABLE_PX = 240
@@ -26,7 +26,7 @@ def draw_preview(mesh: Mesh, size: int = PREVIEW_PX) -> Preview:
     """WebP of the upright head, turned a little to the side that the photo shows; one sample a pixel: it is quick."""
     (picture,) = view(mesh, _seen_side(mesh) * PREVIEW_YAW, size, supersampling=1)
     out = BytesIO()
-    Image.fromarray(picture).save(out, "WEBP", quality=85, method=2)
+    Image.fromarray(picture).save(out, "WEBP", quality=85, method=0)
     return Preview.of(out.getvalue(), "image/webp", size, size)
 
 
