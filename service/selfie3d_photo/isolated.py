@@ -31,21 +31,23 @@ def decode_isolated(data: bytes, info: PhotoInfo, most_bytes: int) -> NDArray[np
     most_bytes -= RGB_BYTES * info.pixels
     command = [sys.executable, "-m", "selfie3d_photo.child", info.format, info.width, info.height, most_bytes]
     path = os.pathsep.join(filter(None, sys.path))
-    with subprocess.Popen(
+    child = subprocess.Popen(
         list(map(str, command)),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         env={**os.environ, **QUIET, "PYTHONPATH": path},
-    ) as child:
-        try:
-            return _exchange(child, data, info)
-        except (OSError, EOFError, ValueError) as error:
-            if isinstance(error, PhotoError):
-                raise
-            raise damaged(info) from error
-        finally:
-            child.kill()
+    )
+    try:
+        with child:
+            try:
+                return _exchange(child, data, info)
+            finally:
+                child.kill()
+    except PhotoError:
+        raise
+    except (OSError, EOFError, ValueError) as error:  # it died, or answered nonsense
+        raise damaged(info) from error
 
 
 def damaged(info: PhotoInfo) -> PhotoError:
