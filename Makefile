@@ -6,13 +6,14 @@ DATA ?= data
 BIN = .venv/bin
 TOOLS = tests/tools/node_modules/.bin
 PAGE = service/selfie3d_web/page
+TYPESCRIPT = client/typescript
 PROTO = selfie3d/v1/reconstruction.proto
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 
 demo: .venv/.demo
 	$(BIN)/selfie3d demo $(if $(OPEN),--open) $(PHOTO)
 
-test: .venv/.dev .venv/redis-7/redis-server $(TOOLS) $(PAGE)/node_modules
+test: .venv/.dev .venv/redis-7/redis-server $(TOOLS) $(PAGE)/node_modules $(TYPESCRIPT)/node_modules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy client service worker cli tests
@@ -25,7 +26,7 @@ unit: .venv/.dev
 audit: .venv/.dev
 	$(PYTHON) -m venv .venv/audit && .venv/audit/bin/pip install --quiet pip-audit && .venv/audit/bin/pip-audit --strict --skip-editable -s osv --path .venv/lib/python3.*/site-packages
 
-bench: .venv/.dev
+bench: .venv/.dev $(TOOLS)
 	$(BIN)/python -m tests.benchmarks
 
 soak: .venv/.dev
@@ -37,8 +38,9 @@ train: .venv/.dev
 page: $(PAGE)/node_modules
 	node $(PAGE)/build.mjs
 
-protos: .venv/.dev
+protos: .venv/.dev $(TYPESCRIPT)/node_modules
 	$(BIN)/python -m grpc_tools.protoc -Iprotos --python_out=client --pyi_out=client --grpc_python_out=client $(PROTO)
+	$(BIN)/python -m grpc_tools.protoc -Iprotos -I"$$($(BIN)/python -c 'import google.rpc as g; print(g.__path__[0] + "/../..")')" --plugin=protoc-gen-es=$(TYPESCRIPT)/node_modules/.bin/protoc-gen-es --es_out=$(TYPESCRIPT)/src/gen --es_opt=target=ts,import_extension=js $(PROTO) google/rpc/error_details.proto
 
 .venv/.demo: WANTED = --editable '.[service,worker,web]'
 .venv/.dev: WANTED = --editable '.[service,worker,web,otel,train,face-alignment]' --group dev
@@ -57,6 +59,10 @@ $(TOOLS): tests/tools/package.json
 
 $(PAGE)/node_modules: $(PAGE)/package.json
 	npm install --prefix $(PAGE) --no-audit --no-fund --silent
+	touch $@
+
+$(TYPESCRIPT)/node_modules: $(TYPESCRIPT)/package.json
+	npm install --prefix $(TYPESCRIPT) --no-audit --no-fund --silent
 	touch $@
 
 .PHONY: demo test unit audit bench soak train page protos

@@ -44,6 +44,7 @@ def make_ply(vertices: int) -> bytes:
 
 
 MESH = make_ply(300)
+PICTURE = b"RIFF a picture WEBP"
 
 
 def rich_error(code: int, message: str, *details: Any) -> grpc.Status:
@@ -102,6 +103,7 @@ def succeeded(*meshes: bytes) -> pb.Job:
                 vertices=300,
                 triangles=298,
                 file=file_of(mesh) if mesh else None,
+                preview=PREVIEW,
             )
             for index, mesh in enumerate(meshes)
         ],
@@ -113,6 +115,15 @@ def file_of(mesh: bytes) -> pb.MeshFile:
     """The announcement of a mesh file."""
     digest = hashlib.sha256(mesh).hexdigest()
     return pb.MeshFile(format=pb.MESH_FORMAT_PLY, extension=".ply", size_bytes=len(mesh), sha256=digest)
+
+
+PREVIEW = pb.PreviewFile(
+    media_type="image/webp",
+    width=512,
+    height=512,
+    size_bytes=len(PICTURE),
+    sha256=hashlib.sha256(PICTURE).hexdigest(),
+)
 
 
 class ScriptedService(stubs.ReconstructionServiceServicer):
@@ -197,6 +208,11 @@ class ScriptedService(stubs.ReconstructionServiceServicer):
             for offset in range(request.offset, len(sent), CHUNK)
         ]
         yield from self._stream("DownloadMesh", [pb.DownloadMeshResponse(chunk=chunk) for chunk in chunks], context)
+
+    def GetPreview(self, request: pb.GetPreviewRequest, context: grpc.ServicerContext) -> pb.GetPreviewResponse:  # noqa: N802
+        self._begin("GetPreview", request, context)
+        self._job(request.job_id, context)
+        return pb.GetPreviewResponse(file=PREVIEW, data=self.script.damage(PICTURE))
 
     def CancelJob(self, request: pb.CancelJobRequest, context: grpc.ServicerContext) -> pb.CancelJobResponse:  # noqa: N802
         self._begin("CancelJob", request, context)

@@ -38,6 +38,7 @@ EXTRAS = {  # as pyproject.toml declares them
         "celery",
         "packaging",
         "redis",
+        "pi-heif",
         "pillow",
         "safetensors",
         "scikit-image",

@@ -52,7 +52,9 @@ class Backend(Protocol):
 def add_parser(subparsers: Any) -> None:
     """Declare the command."""
     parser = subparsers.add_parser("reconstruct", help="photos to meshes")
-    parser.add_argument("photos", nargs="+", type=Path, metavar="PHOTO", help="JPEG, PNG or WebP, or folders of them")
+    parser.add_argument(
+        "photos", nargs="+", type=Path, metavar="PHOTO", help="JPEG, PNG, WebP, HEIC or AVIF, or folders of them"
+    )
     parser.add_argument(
         "-o",
         "--output",

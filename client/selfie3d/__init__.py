@@ -54,6 +54,7 @@ if TYPE_CHECKING:
         OptionError,
         Options,
         Pose,
+        Preview,
         Priority,
         Result,
         Stage,
@@ -74,7 +75,7 @@ _MODULES = {
     ),
     "selfie3d.types": (
         "Detail Event Extent Face Format JobOptions JobState JobStatus Mesh MeshFile OptionError Options Pose "
-        "Priority Result Stage"
+        "Preview Priority Result Stage"
     ),
     "selfie3d.types.errors": "MissingExtra",
     "vrn": "Reconstructor",
@@ -117,6 +118,7 @@ __all__ = [
     "PermissionDenied",
     "PhotoRejected",
     "Pose",
+    "Preview",
     "Priority",
     "QuotaExceeded",
     "Reconstructor",

@@ -14,6 +14,7 @@ from selfie3d._effects import Driver, Effects, drive_async
 from selfie3d.types.job_status import Event, JobState, JobStatus
 from selfie3d.types.options import JobOptions
 from selfie3d.types.photo import PhotoSource, photo_bytes
+from selfie3d.types.preview import Preview
 from selfie3d.types.result import Result
 
 T = TypeVar("T")
@@ -105,6 +106,10 @@ class AsyncJob(JobHandle[AsyncClient]):
     async def download(self, face_index: int = 0, *, timeout: float | None = None) -> bytes:
         """One face's mesh file, checked against its size and SHA-256; goes on where it was after a cut."""
         return await self._client._drive(self._core.download(self.id, face_index, timeout))
+
+    async def preview(self, face_index: int = 0, *, timeout: float | None = None) -> Preview:
+        """A picture of one face's head, checked against its SHA-256."""
+        return await self._client._drive(self._core.preview(self.id, face_index, timeout))
 
     async def cancel(self, *, timeout: float | None = None) -> JobStatus:
         """Stop the job; one that has ended stays as it is."""

@@ -5,9 +5,11 @@ Each method makes a generator of effects (see `_effects.py`); those that say "em
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import uuid
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import TypeVar, cast
 
 from google.protobuf.message import Message
@@ -28,6 +30,7 @@ from selfie3d._effects import (
 from selfie3d._retry import Deadline, Retry
 from selfie3d._streams import STREAMED_PHOTO, Download, Transfer, Watch, upload_messages
 from selfie3d.errors import (
+    DownloadDamaged,
     InvalidArgument,
     NotFound,
     Selfie3dError,
@@ -35,9 +38,9 @@ from selfie3d.errors import (
     Unavailable,
     Violation,
 )
-from selfie3d.types import Face, JobOptions, JobState, JobStatus, OptionError, Result
+from selfie3d.types import Face, JobOptions, JobState, JobStatus, OptionError, Preview, Result
 from selfie3d.v1 import reconstruction_pb2 as pb
-from selfie3d.wire import JOB_ONLY, settings_message, state_name, status_of
+from selfie3d.wire import JOB_ONLY, preview_of, settings_message, state_name, status_of
 
 log = logging.getLogger(__name__)
 
@@ -108,6 +111,10 @@ class Core:
         """The bytes of one face's mesh file."""
         return (yield from self._download(job_id, face_index, self._deadline(timeout)))
 
+    def preview(self, job_id: str, face_index: int, timeout: float | None) -> Effects[Preview]:
+        """The picture of one face's head."""
+        return (yield from self._preview(job_id, face_index, self._deadline(timeout)))
+
     def result(self, job_id: str, timeout: float | None) -> Effects[Result]:
         """Wait for the job and download its meshes; emits its events."""
         return (yield from self._result(job_id, self._deadline(timeout)))
@@ -151,7 +158,17 @@ class Core:
             else:
                 data = yield from self._download(job_id, face.index, deadline)
                 faces.append(face.downloaded(face.file.downloaded(data)))
+            if face.has_preview:
+                faces[-1] = replace(faces[-1], _preview=(yield from self._preview(job_id, face.index, deadline)))
         return Result(tuple(faces), job.seconds, job)
+
+    def _preview(self, job_id: str, face_index: int, deadline: Deadline) -> Effects[Preview]:
+        request = pb.GetPreviewRequest(job_id=job_id, face_index=face_index)
+        answer = yield from self._call("GetPreview", lambda: request, pb.GetPreviewResponse, deadline)
+        preview = preview_of(answer.file).downloaded(answer.data)
+        if hashlib.sha256(answer.data).hexdigest() != preview.sha256:
+            raise DownloadDamaged("The SHA-256 of the picture is not the one that was announced: ask for it again.")
+        return preview
 
     def _download(self, job_id: str, face_index: int, deadline: Deadline) -> Effects[bytes]:
         download = Download(job_id, face_index)

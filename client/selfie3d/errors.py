@@ -83,7 +83,7 @@ class InvalidArgument(Selfie3dError, ValueError):
 
 
 class PhotoRejected(InvalidArgument):
-    """The photo cannot be used: send a JPEG, PNG or WebP of at most 20 MiB and 64 megapixels."""
+    """The photo cannot be used: send a JPEG, PNG, WebP, HEIC or AVIF of at most 20 MiB and 64 megapixels."""
 
 
 class NotFound(Selfie3dError):
@@ -150,7 +150,7 @@ class NoFace(JobFailed):
 
 
 class JobPhotoRejected(JobFailed, PhotoRejected):
-    """The photo cannot be used: send a JPEG, PNG or WebP of at most 20 MiB and 64 megapixels."""
+    """The photo cannot be used: send a JPEG, PNG, WebP, HEIC or AVIF of at most 20 MiB and 64 megapixels."""
 
 
 class JobCancelled(JobEnded):

@@ -27,6 +27,7 @@ from selfie3d.types import (
     MeshFile,
     Options,
     Pose,
+    Preview,
     Priority,
     Stage,
 )
@@ -113,6 +114,22 @@ def file_of(message: pb.MeshFile) -> MeshFile:
     return MeshFile(format, message.media_type, message.extension, message.size_bytes, message.sha256)
 
 
+def preview_message(preview: Preview) -> pb.PreviewFile:
+    """What is known of a picture."""
+    return pb.PreviewFile(
+        media_type=preview.media_type,
+        width=preview.width,
+        height=preview.height,
+        size_bytes=preview.size,
+        sha256=preview.sha256,
+    )
+
+
+def preview_of(message: pb.PreviewFile) -> Preview:
+    """What is known of a picture that is not downloaded yet."""
+    return Preview(message.media_type, message.width, message.height, message.size_bytes, message.sha256)
+
+
 def face_messages(faces: Iterable[Face]) -> list[pb.Face]:
     """The faces of a result; of a scene only the first names the file."""
     messages: list[pb.Face] = []
@@ -163,6 +180,7 @@ def status_of(message: pb.Job) -> JobStatus:
         error=None,
         faces=faces_of(message.faces),
         seconds={_word(pb.Stage, time.stage): time.seconds for time in message.stage_times},
+        queue_position=message.queue_position,
     )
     error = ended_error(status, message.error.code, message.error.reason, message.error.message)
     return replace(status, error=error) if error else status
@@ -181,6 +199,7 @@ def _face_message(face: Face, file: pb.MeshFile | None) -> pb.Face:
         vertices=face.vertices,
         triangles=face.triangles,
         file=file,
+        preview=preview_message(face.preview) if face.has_preview else None,
     )
 
 
@@ -197,6 +216,7 @@ def _face_of(message: pb.Face) -> Face:
         vertices=message.vertices,
         triangles=message.triangles,
         file=file_of(message.file),
+        _preview=preview_of(message.preview) if message.HasField("preview") else None,
     )
 
 

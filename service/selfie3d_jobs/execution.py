@@ -17,11 +17,12 @@ from selfie3d_jobs.record import JobError, Record
 
 @dataclass(frozen=True)
 class ExecutionResult:
-    """What an attempt hands in: faces with their file's metadata, the files in the same order, seconds by stage."""
+    """What an attempt hands in: faces with their files' metadata, the files in the same order, seconds by stage."""
 
     faces: Sequence[pb.Face]
     files: Sequence[bytes]
     seconds: Mapping[str, float]
+    previews: Sequence[bytes] = ()
 
 
 def claim(job_id: str, worker: str, token: str, lease_seconds: float) -> Command[Record | None]:
@@ -53,15 +54,15 @@ def renew(job: Record, lease_seconds: float) -> Command[bool]:
 
 
 def succeed(job: Record, result: ExecutionResult) -> Command[None]:
-    """Store the meshes and end the job, in one step. Raises JobLost."""
+    """Store the meshes and their pictures and end the job, in one step. Raises JobLost."""
     outcome = pb.Job(faces=result.faces, stage_times=_stage_times(result.seconds))
-    return _complete(job, JobState.SUCCEEDED, None, result.seconds, outcome, result.files)
+    return _complete(job, JobState.SUCCEEDED, None, result.seconds, outcome, result.files, result.previews)
 
 
 def fail(job: Record, reason: Reason, message: str, seconds: Mapping[str, float]) -> Command[None]:
     """End the job without a mesh. Raises JobLost."""
     outcome = pb.Job(stage_times=_stage_times(seconds))
-    return _complete(job, JobState.FAILED, JobError(reason.code, reason.name, message), seconds, outcome, ())
+    return _complete(job, JobState.FAILED, JobError(reason.code, reason.name, message), seconds, outcome)
 
 
 def _complete(
@@ -70,17 +71,19 @@ def _complete(
     error: JobError | None,
     seconds: Mapping[str, float],
     outcome: pb.Job,
-    files: Sequence[bytes],
+    files: Sequence[bytes] = (),
+    previews: Sequence[bytes] = (),
 ) -> Command[None]:
     why = error or JobError(0, "", "")
     return script(
         "complete",
         _owned,
-        blobs=(outcome.SerializeToString(), *files),
+        blobs=(outcome.SerializeToString(), *files, *previews),
         bulky=True,
         id=job.id,
         attempt=job.attempt,
         state=state.name,
+        files=len(files),
         code=why.code,
         reason=why.reason,
         message=why.message,

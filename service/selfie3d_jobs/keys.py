@@ -3,6 +3,7 @@
 job:ID          hash      the record
 photo:ID        string    the photo's bytes, until the job ends
 mesh:ID:FACE    string    a mesh file
+preview:ID:FACE string    a picture of a head
 events:ID       stream    progress; entry N-0 is event number N
 request:OWNER:REQUEST_ID  string  id of the job it made
 owner:OWNER     zset      the owner's jobs by serial number
@@ -29,6 +30,11 @@ def photo(job_id: str) -> str:
 def mesh(job_id: str, face: int) -> str:
     """A mesh file's bytes."""
     return f"mesh:{job_id}:{face}"
+
+
+def preview(job_id: str, face: int) -> str:
+    """The bytes of a head's picture."""
+    return f"preview:{job_id}:{face}"
 
 
 DOORBELL = "doorbell"  # pub/sub channel: each new event, see record.parse_ring

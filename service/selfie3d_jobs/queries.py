@@ -42,6 +42,11 @@ def mesh(job_id: str, face: int, start: int, size: int) -> Command[bytes]:
     return plain("GETRANGE", bytes, keys.mesh(job_id, face), start, start + size - 1)
 
 
+def preview(job_id: str, face: int) -> Command[bytes | None]:
+    """The picture of a head; None when it is gone."""
+    return plain("GET", lambda reply: reply, keys.preview(job_id, face))
+
+
 def page(
     owner: str, below: int | None, size: int, states: Iterable[JobState]
 ) -> Command[tuple[list[Record], int | None]]:

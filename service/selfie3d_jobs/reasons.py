@@ -17,7 +17,10 @@ class Reason(Enum):
 
     PHOTO_EMPTY = (rpc.INVALID_ARGUMENT, "The photo has no bytes: send the file's content.")
     PHOTO_TOO_LARGE = (rpc.INVALID_ARGUMENT, "The photo has too many bytes: at most 20 MiB; save it smaller.")
-    PHOTO_UNSUPPORTED = (rpc.INVALID_ARGUMENT, "The photo is not in a supported format: send JPEG, PNG or WebP.")
+    PHOTO_UNSUPPORTED = (
+        rpc.INVALID_ARGUMENT,
+        "The photo is not in a supported format: send JPEG, PNG, WebP, HEIC or AVIF.",
+    )
     PHOTO_CORRUPT = (rpc.INVALID_ARGUMENT, "The photo is damaged or cut short: save or send it again.")
     PHOTO_TOO_MANY_PIXELS = (rpc.INVALID_ARGUMENT, "The photo has too many pixels: at most 64 megapixels.")
     PHOTO_ANIMATED = (rpc.INVALID_ARGUMENT, "The photo is an animation: send one still picture.")
@@ -33,7 +36,7 @@ class Reason(Enum):
     UPLOAD_INVALID = (rpc.INVALID_ARGUMENT, "An upload is one message with settings, then chunks of up to 1 MiB.")
     OFFSET_OUT_OF_RANGE = (rpc.OUT_OF_RANGE, "The offset lies behind the end of the mesh file.")
     JOB_NOT_FOUND = (rpc.NOT_FOUND, "No such job: it never was, it is not yours, or its time to be kept is over.")
-    FACE_NOT_FOUND = (rpc.NOT_FOUND, "The job has no mesh file with this face_index.")
+    FACE_NOT_FOUND = (rpc.NOT_FOUND, "The job has no mesh file or picture with this face_index.")
     REQUEST_ID_REUSED = (rpc.ALREADY_EXISTS, "The request_id belongs to a job with another photo or other settings.")
     JOB_NOT_ENDED = (rpc.FAILED_PRECONDITION, "The job has not ended: wait for it or cancel it first.")
     JOB_NOT_SUCCEEDED = (rpc.FAILED_PRECONDITION, "The job has no mesh: it has not ended, or ended without one.")

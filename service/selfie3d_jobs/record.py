@@ -44,10 +44,11 @@ class Record:
     outcome: pb.Job  # faces and stage_times only
     files: int  # mesh files stored
     traceparent: str
+    queue_position: int = 0  # while QUEUED, from 1, an estimate
 
     @classmethod
     def of(cls, reply: Sequence[bytes]) -> Record:
-        """Read the reply of HGETALL: field, value, field, value ..."""
+        """Read the reply of a script: field, value, field, value ..."""
         fields = pairs(reply)
         return cls(
             id=fields["id"].decode(),
@@ -69,6 +70,7 @@ class Record:
             outcome=pb.Job.FromString(fields.get("outcome", b"")),
             files=int(fields.get("files", b"0")),
             traceparent=fields["traceparent"].decode(),
+            queue_position=int(fields.get("queue_position", b"0")),
         )
 
 

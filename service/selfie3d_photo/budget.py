@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from selfie3d_photo.errors import PhotoError, PhotoReason
-from selfie3d_photo.info import MEBIBYTE, Limits, PhotoInfo
+from selfie3d_photo.info import ISOLATED, MEBIBYTE, Limits, PhotoInfo
 
 WORKING_BYTES = 32 * MEBIBYTE  # a strip's copies, tables, metadata
+THREAD_BYTES = 64 * MEBIBYTE  # stacks of the decoder's threads, where a child decodes
 
 
 def decode_bytes(info: PhotoInfo, file_bytes: int) -> int:
     """The most that `decode` takes beyond the file itself, by the header alone."""
-    return int(info.pixels * info.pixel_bytes) + WORKING_BYTES + file_bytes
+    threads = THREAD_BYTES if info.format in ISOLATED else 0
+    return int(info.pixels * info.pixel_bytes) + WORKING_BYTES + threads + file_bytes
 
 
 def check_budget(info: PhotoInfo, file_bytes: int, limits: Limits) -> None:

@@ -7,18 +7,21 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import AvifImagePlugin, Image, features
 
-from selfie3d_photo.budget import check_budget
+from selfie3d_photo.budget import check_budget, decode_bytes
 from selfie3d_photo.colour import Colours
 from selfie3d_photo.errors import PhotoError, PhotoReason
 from selfie3d_photo.header import DEFAULT_LIMITS, inspect
-from selfie3d_photo.info import Limits, PhotoInfo
+from selfie3d_photo.info import ISOLATED, Limits, PhotoInfo
+from selfie3d_photo.isolated import damaged, decode_isolated
 from selfie3d_photo.jpeg import check_scans
 from selfie3d_photo.look import Look
 
 ORIENTATION = 0x0112  # EXIF tag
+THREADS = 4  # of the decoders of HEIC and AVIF; `budget` knows
 STRIP_PIXELS = 1 << 20  # converted at a time
+SEVERAL_STILLS = {"MPO", "HEIF"}  # a phone's JPEG with a preview behind it; a HEIC with other takes: the first counts
 
 
 @dataclass(frozen=True)
@@ -38,29 +41,53 @@ class Photo:
 def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Photo:
     """Decode a photo.
 
-    JPEG, PNG or WebP; grey, palette, CMYK, 16 bit and alpha (over white) become RGB, an ICC profile is applied,
-    EXIF orientation is undone. The library sees the bytes only when the header keeps the limits and the memory that
+    JPEG, PNG, WebP, HEIC or AVIF; grey, palette, CMYK, 16 bit and alpha (over white) become RGB, an ICC profile is
+    applied, orientation is undone. The library sees the bytes only when the header keeps the limits and the memory that
     it asks for is within the budget. Raises PhotoError.
     """
     info = inspect(data, limits)
     check_budget(info, len(data), limits)
     if info.format == "JPEG":
         check_scans(Look(data, max_bytes=len(data)), info)
+    if info.format in ISOLATED:
+        return Photo(decode_isolated(data, info, decode_bytes(info, len(data))), info)
+    return Photo(decode_here(data, info), info)
+
+
+def decode_here(data: bytes, info: PhotoInfo) -> NDArray[np.uint8]:
+    """The pixels, decoded in this process without a look at the limits. Raises PhotoError."""
+    load_codec(info.format)
     image = _open(data, info)
     _load(image, info)
-    return Photo(_pixels(image), info)
+    return _pixels(image)
+
+
+def load_codec(name: str) -> None:
+    """Make Pillow read the format. Raises PhotoError where its library is not installed."""
+    if name == "HEIC":
+        try:
+            import pi_heif
+        except ImportError as error:
+            raise PhotoError(PhotoReason.UNSUPPORTED, "HEIC cannot be read here: send JPEG, PNG or WebP.") from error
+        pi_heif.options.DECODE_THREADS = THREADS
+        pi_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
+    elif name == "AVIF":
+        AvifImagePlugin.DEFAULT_MAX_THREADS = THREADS
+        if features.check("avif"):
+            return
+        raise PhotoError(PhotoReason.UNSUPPORTED, "AVIF cannot be read here: send JPEG, PNG or WebP.")
 
 
 def _open(data: bytes, info: PhotoInfo) -> Image.Image:
     try:
-        image = Image.open(io.BytesIO(data), formats=[info.format])
+        image = Image.open(io.BytesIO(data), formats=["HEIF" if info.format == "HEIC" else info.format])
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise PhotoError(PhotoReason.TOO_MANY_PIXELS, "The photo has too many pixels: scale it down.") from error
     except Exception as error:  # Pillow's readers raise whatever a damaged header leads them to
-        raise _damaged(info) from error
-    if image.size != (info.width, info.height):  # the budget was for another picture
-        raise _damaged(info)
-    if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:  # MPO: a phone's JPEG with a preview behind it
+        raise damaged(info) from error
+    if not _is_foretold(image, info):  # the budget was for another picture
+        raise damaged(info)
+    if image.format not in SEVERAL_STILLS and getattr(image, "n_frames", 1) > 1:
         raise PhotoError(PhotoReason.ANIMATED, "The picture is animated: send one still frame.")
     return image
 
@@ -69,11 +96,14 @@ def _load(image: Image.Image, info: PhotoInfo) -> None:
     try:
         image.load()
     except Exception as error:  # Pillow's decoders raise whatever damaged data leads them to
-        raise _damaged(info) from error
+        raise damaged(info) from error
 
 
-def _damaged(info: PhotoInfo) -> PhotoError:
-    return PhotoError(PhotoReason.CORRUPT, f"The {info.format} file is damaged or cut short: send the original file.")
+def _is_foretold(image: Image.Image, info: PhotoInfo) -> bool:
+    """Whether the library found the picture that the header tells of; libheif has already turned and cropped it."""
+    if info.format == "HEIC":
+        return image.width * image.height <= info.pixels
+    return image.size == (info.width, info.height)
 
 
 def _pixels(image: Image.Image) -> NDArray[np.uint8]:

@@ -1,12 +1,16 @@
 """What a photo says of itself, read before a single pixel is decoded and with a bound on the work.
 
-No image library sees the bytes here: the readers are `jpeg`, `png` and `webp`, and each looks at a few thousand
+No image library sees the bytes here: the readers are `jpeg`, `png`, `webp` and `heif`, and each looks at a few thousand
 places and 1 MiB at most, however large the file is.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from functools import partial
+
 from selfie3d_photo.errors import PhotoError, PhotoReason
+from selfie3d_photo.heif import heif_format, read_heif
 from selfie3d_photo.info import Limits, PhotoInfo
 from selfie3d_photo.jpeg import check_end, read_jpeg
 from selfie3d_photo.look import Look
@@ -21,16 +25,23 @@ OTHER_FORMATS = (
     (b"BM", 0, "BMP"),
     (b"II*\0", 0, "TIFF"),
     (b"MM\0*", 0, "TIFF"),
-    (b"ftypheic", 4, "HEIC"),
-    (b"ftypheix", 4, "HEIC"),
-    (b"ftypmif1", 4, "HEIF"),
-    (b"ftypavif", 4, "AVIF"),
+    (b"ftypmif1", 4, "HEIF of another kind than HEIC"),
+    (b"ftypmp4", 4, "MP4"),
+    (b"ftypisom", 4, "MP4"),
+    (b"ftypqt  ", 4, "QuickTime"),
     (b"\0\0\0\x0cjP  ", 0, "JPEG 2000"),
     (b"\xff\x0a", 0, "JPEG XL"),
     (b"%PDF", 0, "PDF"),
     (b"<svg", 0, "SVG"),
 )
-READERS = {"JPEG": read_jpeg, "PNG": read_png, "WEBP": read_webp}
+READERS: Mapping[str, Callable[[Look], PhotoInfo]] = {
+    "JPEG": read_jpeg,
+    "PNG": read_png,
+    "WEBP": read_webp,
+    "HEIC": partial(read_heif, format="HEIC"),
+    "AVIF": partial(read_heif, format="AVIF"),
+}
+WANTED = "JPEG, PNG, WebP, HEIC or AVIF"
 
 
 def inspect(data: bytes, limits: Limits = DEFAULT_LIMITS, look: Look | None = None) -> PhotoInfo:
@@ -48,22 +59,25 @@ def inspect(data: bytes, limits: Limits = DEFAULT_LIMITS, look: Look | None = No
 
 
 def sniff(data: bytes) -> str:
-    """JPEG, PNG or WEBP by the first bytes, whatever the file was called."""
+    """JPEG, PNG, WEBP, HEIC or AVIF by the first bytes, whatever the file was called. Raises PhotoError."""
     if data.startswith(b"\xff\xd8\xff"):
         return "JPEG"
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
         return "PNG"
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "WEBP"
+    found = heif_format(data)
+    if found:
+        return found
     for magic, offset, name in OTHER_FORMATS:
         if data[offset : offset + len(magic)] == magic:
-            raise PhotoError(PhotoReason.UNSUPPORTED, f"{name} is not supported: send JPEG, PNG or WebP.")
-    raise PhotoError(PhotoReason.UNSUPPORTED, "The bytes are not a picture: send a JPEG, PNG or WebP file.")
+            raise PhotoError(PhotoReason.UNSUPPORTED, f"{name} is not supported: send {WANTED}.")
+    raise PhotoError(PhotoReason.UNSUPPORTED, f"The bytes are not a picture: send {WANTED}.")
 
 
 def _check_bytes(data: bytes, limits: Limits) -> None:
     if not data:
-        raise PhotoError(PhotoReason.EMPTY, "The photo is empty: send the bytes of a JPEG, PNG or WebP file.")
+        raise PhotoError(PhotoReason.EMPTY, f"The photo is empty: send the bytes of a {WANTED} file.")
     if len(data) > limits.max_bytes:
         raise PhotoError(
             PhotoReason.TOO_LARGE,

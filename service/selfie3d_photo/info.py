@@ -6,8 +6,15 @@ from dataclasses import dataclass
 
 MEGAPIXEL = 1_000_000
 MEBIBYTE = 1 << 20
+ISOLATED = frozenset({"HEIC", "AVIF"})  # formats that are decoded in a process of its own: see `isolated`
 RGB_BYTES = 3  # of a pixel of the finished array
-MEDIA_TYPES = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
+MEDIA_TYPES = {
+    "JPEG": "image/jpeg",
+    "PNG": "image/png",
+    "WEBP": "image/webp",
+    "HEIC": "image/heic",
+    "AVIF": "image/avif",
+}
 
 
 @dataclass(frozen=True)
@@ -34,7 +41,7 @@ class PhotoInfo:
 
     Attributes
     ----------
-    format : JPEG, PNG or WEBP
+    format : JPEG, PNG, WEBP, HEIC or AVIF
     width, height : px as stored, before EXIF orientation
     pixel_bytes : the most memory that decoding takes for a pixel, at any moment
     scans_at : offset behind the first scan's header, for JPEG

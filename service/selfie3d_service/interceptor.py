@@ -49,6 +49,7 @@ POLICIES: Mapping[str, Policy] = {
     "CancelJob": Policy(Scope.SUBMIT),
     "DeleteJob": Policy(Scope.SUBMIT),
     "GetJob": Policy(Scope.READ),
+    "GetPreview": Policy(Scope.READ),
     "ListJobs": Policy(Scope.READ),
     "WatchJob": Policy(Scope.READ, stream=True),
     "DownloadMesh": Policy(Scope.READ, stream=True),

@@ -35,7 +35,7 @@ PHOTO_LIMITS = PhotoLimits()
 
 
 class ReconstructionServicer(rpc.ReconstructionServiceServicer):
-    """The nine methods. The interceptor calls them with a RequestContext in place of gRPC's own."""
+    """The ten methods. The interceptor calls them with a RequestContext in place of gRPC's own."""
 
     def __init__(
         self, config: ServiceConfig, store: AsyncStore, broadcaster: EventBroadcaster, publisher: Publisher
@@ -80,6 +80,15 @@ class ReconstructionServicer(rpc.ReconstructionServiceServicer):
         record = await self._get(request.job_id, context)
         async for chunk in self._chunks(record, request.face_index, request.offset):
             yield pb.DownloadMeshResponse(chunk=chunk)
+
+    async def GetPreview(self, request: pb.GetPreviewRequest, context: RequestContext) -> pb.GetPreviewResponse:
+        """A picture of a face's head."""
+        record = await self._get(request.job_id, context)
+        file = _preview(record, request.face_index)
+        data = await self._store.run(queries.preview(record.id, request.face_index))
+        if data is None:  # its time was over meanwhile
+            raise CallError(Reason.JOB_NOT_FOUND, resource=("selfie3d.v1.Job", record.id))
+        return pb.GetPreviewResponse(file=file, data=data)
 
     async def Reconstruct(
         self, request: pb.ReconstructRequest, context: RequestContext
@@ -214,15 +223,30 @@ def _sha256(photo: bytes) -> str:
 
 def _file(record: Record, face: int) -> pb.MeshFile:
     """What is known of a mesh file. Raises CallError when there is none."""
-    if record.state is not JobState.SUCCEEDED:
-        if record.error:
-            text = f"The job has no mesh: {record.error.message}"
-            raise CallError(Reason.of(record.error.reason), text, code=Reason.JOB_NOT_SUCCEEDED.code)
-        raise CallError(Reason.JOB_NOT_SUCCEEDED, f"The job has no mesh: it is {record.state}.")
+    _check_succeeded(record)
     if face >= record.files:
         text = f"The job has {record.files} mesh files, counted from 0."
         raise CallError(Reason.FACE_NOT_FOUND, text, resource=("selfie3d.v1.Face", f"{record.id}/{face}"))
     return record.outcome.faces[face].file
+
+
+def _preview(record: Record, face: int) -> pb.PreviewFile:
+    """What is known of a head's picture. Raises CallError when there is none."""
+    _check_succeeded(record)
+    faces = record.outcome.faces
+    if face >= len(faces) or not faces[face].HasField("preview"):
+        text = f"The job has {sum(each.HasField('preview') for each in faces)} pictures, counted from 0."
+        raise CallError(Reason.FACE_NOT_FOUND, text, resource=("selfie3d.v1.Face", f"{record.id}/{face}"))
+    return faces[face].preview
+
+
+def _check_succeeded(record: Record) -> None:
+    if record.state is JobState.SUCCEEDED:
+        return
+    if record.error:
+        text = f"The job has no mesh: {record.error.message}"
+        raise CallError(Reason.of(record.error.reason), text, code=Reason.JOB_NOT_SUCCEEDED.code)
+    raise CallError(Reason.JOB_NOT_SUCCEEDED, f"The job has no mesh: it is {record.state}.")
 
 
 async def _each_within(messages: AsyncIterator[Any], seconds: float) -> AsyncIterator[Any]:

@@ -25,6 +25,7 @@ def job(record: Record) -> pb.Job:
         attempt=record.attempt,
         stage=stage_name(record.stage),
         last_event=record.last_event,
+        queue_position=record.queue_position,
         error=pb.JobError(**vars(record.error)) if record.error else None,
     )
     message.MergeFrom(record.outcome)

@@ -14,17 +14,18 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from selfie3d_web import grpc_web
 from selfie3d_web.config import WebConfig
 from selfie3d_web.files import Files
 from selfie3d_web.jobs import Jobs
 from selfie3d_web.openapi import document
 from selfie3d_web.problem import Problem
 from selfie3d_web.shield import Shield
-from selfie3d_web.upstream import Upstream
+from selfie3d_web.upstream import Upstream, read_credentials
 
 
 def make_app(config: WebConfig) -> Starlette:
-    """The app over a service. Its channel is opened with the app's start and closed with its end.
+    """The app over a service. Its channel is opened with the app's start and closed with its end. Raises ConfigError.
 
     `app.state.closing`, an asyncio.Event, ends the open event streams when it is set.
     """
@@ -44,15 +45,17 @@ class Door:
 
     def __init__(self, config: WebConfig) -> None:
         self._config = config
+        self._credentials = read_credentials(config)
         self._files = Files()
+        self._calls = grpc_web.GrpcWeb()
         self.closing = asyncio.Event()
         self._upstream: Upstream | None = None
 
     @asynccontextmanager
     async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
-        """Open and close the way to the service. Raises ConfigError."""
+        """Open and close the way to the service."""
         del app
-        self._upstream = Upstream(self._config)
+        self._upstream = Upstream(self._config.server, self._credentials)
         yield
         await self._upstream.close()
 
@@ -66,6 +69,8 @@ class Door:
             Route("/v1/jobs/{job_id}/cancel", self._job("cancel"), methods=["POST"]),
             Route("/v1/jobs/{job_id}/events", self._job("events"), methods=["GET"]),
             Route("/v1/jobs/{job_id}/faces/{face:int}/mesh", self._job("mesh"), methods=["GET"]),
+            Route("/v1/jobs/{job_id}/faces/{face:int}/preview.webp", self._job("preview"), methods=["GET"]),
+            Route(grpc_web.PATH, self._grpc_web, methods=["POST"]),
             Route("/openapi.json", self._openapi, methods=["GET"]),
             Route("/healthz", self._healthz, methods=["GET"]),
             Route("/readyz", self._readyz, methods=["GET"]),
@@ -94,6 +99,9 @@ class Door:
             return self._files.response(request, name)
 
         return answer
+
+    async def _grpc_web(self, request: Request) -> Response:
+        return await self._calls.answer(request, self.upstream, self.closing, self._config.upload_seconds)
 
     async def _openapi(self, request: Request) -> Response:
         del request

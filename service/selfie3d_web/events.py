@@ -44,7 +44,7 @@ async def event_stream(
 
 
 class Messages:
-    """The messages of a watch, waited for without losing one when the wait ends early.
+    """The messages of a stream, waited for without losing one when the wait ends early.
 
     closing : ends them when it is set
     """
@@ -54,8 +54,9 @@ class Messages:
         self._closing = asyncio.ensure_future(closing.wait())
         self._reading: asyncio.Task[Any] | None = None
         self.ended = False
+        self.complete = False  # the call itself has ended, and well
 
-    async def next(self, seconds: float) -> pb.WatchJobResponse | None:
+    async def next(self, seconds: float) -> Any:
         """The next message; None after `seconds`, and at the end. Raises AioRpcError."""
         if self._reading is None:
             self._reading = asyncio.ensure_future(self._call.read())
@@ -65,11 +66,11 @@ class Messages:
             self.ended = self._closing in done
             return None
         message, self._reading = self._reading.result(), None
-        self.ended = message is grpc.aio.EOF
+        self.ended = self.complete = message is grpc.aio.EOF
         return None if self.ended else message
 
     def cancel(self) -> None:
-        """Leave the watch."""
+        """Leave the stream."""
         self._closing.cancel()
         if self._reading is not None:
             self._reading.cancel()

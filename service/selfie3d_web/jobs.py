@@ -14,6 +14,7 @@ from selfie3d_web.config import WebConfig
 from selfie3d_web.events import event_stream
 from selfie3d_web.mesh import mesh_response
 from selfie3d_web.payload import to_json
+from selfie3d_web.preview import preview_response
 from selfie3d_web.problem import Problem
 from selfie3d_web.settings import STATES, one_of
 from selfie3d_web.upload import receive_job
@@ -60,6 +61,10 @@ class Jobs:
     async def mesh(self, request: Request) -> Response:
         """A mesh file."""
         return await mesh_response(request, self._upstream)
+
+    async def preview(self, request: Request) -> Response:
+        """A picture of a head."""
+        return await preview_response(request, self._upstream)
 
     async def _call(self, request: Request, method: str, message: Any) -> Any:
         call = getattr(self._upstream.api, method)

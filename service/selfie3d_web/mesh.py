@@ -23,11 +23,11 @@ MAX_FACE = 2**32 - 1
 async def mesh_response(request: Request, upstream: Upstream) -> Response:
     """The file, a part of it, or that it has not changed. Raises Problem."""
     passed = metadata(request)
-    wanted = pb.DownloadMeshRequest(job_id=request.path_params["job_id"], face_index=_face(request))
+    wanted = pb.DownloadMeshRequest(job_id=request.path_params["job_id"], face_index=face_number(request))
     file = await _find(upstream, wanted, passed)
     etag = f'"{file.sha256}"'
     headers = {"ETag": etag, "Accept-Ranges": "bytes", "Cache-Control": "private, no-cache"}
-    if _names(request.headers.get("if-none-match", ""), etag):
+    if names_etag(request.headers.get("if-none-match", ""), etag):
         return Response(status_code=304, headers=headers)
     part = _part(request, file.size_bytes, etag)
     start, end = part or (0, file.size_bytes)
@@ -99,12 +99,13 @@ def _part(request: Request, size: int, etag: str) -> tuple[int, int] | None:
     return start, end
 
 
-def _names(header: str, etag: str) -> bool:
+def names_etag(header: str, etag: str) -> bool:
     """Whether If-None-Match names the tag; weakly, as it is compared."""
     return any(name.strip().removeprefix("W/") in (etag, "*") for name in header.split(","))
 
 
-def _face(request: Request) -> int:
+def face_number(request: Request) -> int:
+    """N of .../faces/N/... Raises Problem."""
     number = int(request.path_params["face"])
     if number > MAX_FACE:
         raise Problem.of_reason(Reason.FACE_NOT_FOUND)

@@ -9,13 +9,13 @@ from google.protobuf.descriptor import FieldDescriptor
 
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d_jobs import Reason
-from selfie3d_web import problem
+from selfie3d_web import preview, problem
 from selfie3d_web.body import MAX_PHOTO_BYTES
 from selfie3d_web.mesh import MEDIA_TYPES
 from selfie3d_web.payload import enum_words
 from selfie3d_web.settings import DETAILS, EXTENTS, FORMATS, PRIORITIES, STATES, SWITCHES
 
-PHOTO_TYPES = ("image/jpeg", "image/png", "image/webp", "application/octet-stream")
+PHOTO_TYPES = ("image/jpeg", "image/png", "image/webp", "image/heic", "image/avif", "application/octet-stream")
 Json = dict[Any, Any]  # the numbers of statuses are keys, too, until they are written
 
 
@@ -39,7 +39,7 @@ def document() -> Json:
 
 
 def _paths() -> Json:
-    job, mesh = "/v1/jobs/{job_id}", "/v1/jobs/{job_id}/faces/{face}/mesh"
+    job, face = "/v1/jobs/{job_id}", "/v1/jobs/{job_id}/faces/{face}"
     return {
         "/v1/jobs": {"post": _create(), "get": _list()},
         job: {
@@ -52,7 +52,14 @@ def _paths() -> Json:
             "post": _operation("cancelJob", "Stop it; an ended job stays as it is.", {200: _json("Job")}, [JOB_ID])
         },
         f"{job}/events": {"get": _events()},
-        mesh: {"get": _mesh("getMesh", "The mesh file of a face."), "head": _mesh("headMesh", "The same without it.")},
+        f"{face}/mesh": {
+            "get": _mesh("getMesh", "The mesh file of a face."),
+            "head": _mesh("headMesh", "The same without it."),
+        },
+        f"{face}/preview.webp": {
+            "get": _preview("getPreview", "A picture of the head."),
+            "head": _preview("headPreview", "The same without it."),
+        },
         "/openapi.json": {"get": _plain("getOpenapi", "This document.", {"type": "object"})},
         "/healthz": {"get": _plain("getHealth", "Whether this process answers.", STATUS)},
         "/readyz": {"get": _plain("getReadiness", "Whether jobs are taken and workers are there.", STATUS)},
@@ -135,9 +142,19 @@ def _mesh(name: str, text: str) -> Json:
     answers: Json = {200: file, 206: {**file, "description": "The part that Range names."}}
     answers |= {304: {"description": "It has not changed."}}
     headers = ("Range", "If-None-Match", "If-Range")
-    face = {"name": "face", "in": "path", "required": True, "schema": {"type": "integer", "minimum": 0}}
-    wanted = [{"name": each, "in": "header", "schema": {"type": "string"}} for each in headers]
-    return _operation(name, text, answers, [JOB_ID, face, *wanted])
+    return _operation(name, text, answers, [JOB_ID, FACE, *map(_header, headers)])
+
+
+def _preview(name: str, text: str) -> Json:
+    file: Json = {"description": "The picture.", "headers": {"ETag": {"schema": {"type": "string"}}}}
+    if name == "getPreview":
+        file["content"] = {preview.MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}}
+    answers = {200: file, 304: {"description": "It has not changed."}}
+    return _operation(name, text, answers, [JOB_ID, FACE, _header("If-None-Match")])
+
+
+def _header(name: str) -> Json:
+    return {"name": name, "in": "header", "schema": {"type": "string"}}
 
 
 def _operation(name: str, text: str, answers: Json, parameters: list[Json]) -> Json:
@@ -207,6 +224,7 @@ JOB_ID = {
     "required": True,
     "schema": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
 }
+FACE = {"name": "face", "in": "path", "required": True, "schema": {"type": "integer", "minimum": 0}}
 STATUS = {"type": "object", "properties": {"status": {"type": "string"}}, "required": ["status"]}
 SWITCH_TEXTS = {
     "all_faces": "Every face, by descending size, instead of the largest only.",

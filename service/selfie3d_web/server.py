@@ -18,7 +18,6 @@ from selfie3d.pem import PemError, read_pair
 from selfie3d_jobs import ConfigError
 from selfie3d_web.app import make_app
 from selfie3d_web.config import WebConfig
-from selfie3d_web.upstream import credentials
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +30,7 @@ class WebServer:
     """`async with WebServer(config) as server:` answers at `server.port` until the block ends, then drains."""
 
     def __init__(self, config: WebConfig) -> None:
-        """Raises ConfigError for files of TLS that cannot be used on the way to the service."""
-        credentials(config)  # before anything starts: what fails in the app's lifespan is not told
+        """Nothing is opened yet. Raises ConfigError."""
         self._config = config
         self._app = make_app(config)
         self.port = config.port
@@ -41,14 +39,14 @@ class WebServer:
 
     async def __aenter__(self) -> Self:
         """Bind and start. Raises ConfigError."""
-        settings = self._uvicorn_config()
+        self._server = QuietServer(self._uvicorn_config())
         listener = self._bind()
         self.port = listener.getsockname()[1]
-        self._server = QuietServer(settings)
         self._task = asyncio.create_task(self._server.serve([listener]))
         while not self._server.started and not self._task.done():
             await asyncio.sleep(0.01)
         if self._task.done():
+            listener.close()
             self._task.result()
             raise ConfigError(f"SELFIE3D_WEB_LISTEN={self._config.listen}: the web server did not start.")
         extra = {"action": "start", "listen": self._config.listen, "tls": self._config.scheme == "https"}

@@ -9,11 +9,13 @@ from typing import Any
 import grpc
 from starlette.requests import Request
 
+from selfie3d.errors import LOST_STATUSES
 from selfie3d.v1 import reconstruction_pb2 as pb
+from selfie3d_jobs import Reason
 from selfie3d_web.body import Body, Form, is_form
 from selfie3d_web.problem import Problem
 from selfie3d_web.settings import job_settings
-from selfie3d_web.upstream import Upstream, answered, metadata
+from selfie3d_web.upstream import CALL_SECONDS, Upstream, answered, metadata
 
 MAX_PART_BYTES = 1024 * 1024  # of an UploadJob message
 ANSWER_SECONDS = 60.0  # from the photo's last byte to the job
@@ -50,18 +52,45 @@ async def _send(upstream: Upstream, settings: pb.JobSettings, photo: AsyncIterat
                 await _write(call, pb.UploadJobRequest(chunk=piece[start : start + MAX_PART_BYTES]))
         await _write(call, None)
         async with asyncio.timeout(ANSWER_SECONDS):
-            answer: pb.UploadJobResponse = await answered(call)
+            answer: pb.UploadJobResponse = await _answer(call)
         return answer.job
     except TimeoutError as error:
         raise Problem(504, "The service did not answer in time: try again.") from error
+    except LostReason as error:
+        raise await _find_reason(upstream, settings, passed) from error
     finally:
         call.cancel()
 
 
+class LostReason(Exception):  # noqa: N818 - named after what has happened
+    """The service has ended the call, and grpc.aio forgot its status because a piece was just being written."""
+
+
 async def _write(call: Any, message: pb.UploadJobRequest | None) -> None:
-    """One message, or the end. Raises Problem with the service's answer when it has answered already."""
+    """One message, or the end. Raises Problem with the service's answer when it has answered already, LostReason."""
     try:
         await (call.done_writing() if message is None else call.write(message))
     except (grpc.aio.AioRpcError, asyncio.InvalidStateError) as error:
-        await answered(call)
+        await _answer(call)
         raise Problem(502, "The service took the photo before its end.") from error
+
+
+async def _answer(call: Any) -> Any:
+    """What the service answers. Raises Problem, LostReason."""
+    try:
+        return await call
+    except grpc.aio.AioRpcError as error:
+        if error.details() in LOST_STATUSES:
+            raise LostReason from error
+        raise Problem.of_call(error) from error
+
+
+async def _find_reason(upstream: Upstream, settings: pb.JobSettings, passed: Any) -> Problem:
+    """Why an upload was ended: what the service says to the same without a photo, which it never takes."""
+    request = pb.CreateJobRequest(settings=settings)
+    try:
+        await answered(upstream.api.CreateJob(request, metadata=passed, timeout=CALL_SECONDS))
+    except Problem as problem:
+        if problem.reason != Reason.PHOTO_EMPTY.name:
+            return problem
+    return Problem(503, "The service ended the upload before the photo was there: try again.", retry_seconds=1.0)

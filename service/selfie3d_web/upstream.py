@@ -29,13 +29,20 @@ Answer = TypeVar("Answer")
 
 
 class Upstream:
-    """The service. `api` has its nine methods."""
+    """The service. `api` has its methods."""
 
-    def __init__(self, config: WebConfig) -> None:
-        """Connects with the first call. Raises ConfigError when a certificate cannot be used."""
-        self._channel = _open(config)
+    def __init__(self, address: str, credentials: grpc.ChannelCredentials | None) -> None:
+        """Connects with the first call; without credentials in the clear."""
+        if credentials is None:
+            self._channel = grpc.aio.insecure_channel(address, CHANNEL_OPTIONS)
+        else:
+            self._channel = grpc.aio.secure_channel(address, credentials, CHANNEL_OPTIONS)
         self.api: Any = rpc.ReconstructionServiceStub(self._channel)  # type: ignore[no-untyped-call]
         self._health: Any = health_pb2_grpc.HealthStub(self._channel)
+
+    def raw(self, path: str) -> Any:
+        """A method by its path, with one message in and any number out, as bytes: the same on the wire as one out."""
+        return self._channel.unary_stream(path)
 
     async def is_serving(self) -> bool:
         """Whether the service takes jobs and has workers for them."""
@@ -72,8 +79,8 @@ def metadata(request: Request) -> Metadata:
     return tuple(passed)
 
 
-def credentials(config: WebConfig) -> grpc.ChannelCredentials | None:
-    """For the way to the service; None without TLS. Raises ConfigError for files that cannot be used."""
+def read_credentials(config: WebConfig) -> grpc.ChannelCredentials | None:
+    """Whom the door trusts and what it shows; None: no TLS. Raises ConfigError for files that cannot be used."""
     if config.server_ca is None:
         return None
     try:
@@ -85,10 +92,3 @@ def credentials(config: WebConfig) -> grpc.ChannelCredentials | None:
     except PemError as error:
         raise ConfigError(f"SELFIE3D_WEB_SERVER_CERT, SELFIE3D_WEB_SERVER_KEY: {error}.") from error
     return grpc.ssl_channel_credentials(authorities, key, chain)
-
-
-def _open(config: WebConfig) -> grpc.aio.Channel:
-    tls = credentials(config)
-    if tls is None:
-        return grpc.aio.insecure_channel(config.server, CHANNEL_OPTIONS)
-    return grpc.aio.secure_channel(config.server, tls, CHANNEL_OPTIONS)

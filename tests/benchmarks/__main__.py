@@ -1,4 +1,4 @@
-"""make bench: milliseconds per stage in process, and what the service adds to them. Ratios of one run, no asserts."""
+"""make bench: milliseconds per stage in process, and what service and page add. Ratios of one run, no asserts."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 from selfie3d.types import Options
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d.v1 import reconstruction_pb2_grpc as rpc
+from tests.benchmarks.web import page_and_streams
 from tests.photos import astronaut
 from tests.stack import Stack, download, watch
 from vrn import Reconstructor
@@ -23,6 +24,7 @@ def main() -> None:
     photo = astronaut()
     in_process(photo)
     through_the_service(photo)
+    page_and_streams(photo)
 
 
 def in_process(photo: bytes) -> None:

@@ -4,10 +4,9 @@ import { createInterface } from "node:readline";
 import { strict as assert } from "node:assert";
 import { fileURLToPath } from "node:url";
 import { join } from "node:path";
+import { launch } from "./chromium.mjs";
 
 const tools = new URL("../tools/node_modules/", import.meta.url);
-const { default: packed } = await import(new URL("@sparticuz/chromium/build/index.js", tools));
-const { chromium } = await import(new URL("playwright-core/index.mjs", tools));
 const { scenarios } = await import("./scenarios.mjs");
 
 const [name, address, folder] = process.argv.slice(2);
@@ -18,14 +17,7 @@ async function tell(line) {
   return (await lines.next()).value;
 }
 
-const flags = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking";
-const more = "--disable-component-update --disable-sync --use-gl=angle --use-angle=swiftshader --enable-unsafe-swiftshader";
-const camera = "--use-fake-ui-for-media-stream --use-fake-device-for-media-stream";
-const browser = await chromium.launch({
-  executablePath: await packed.executablePath(),
-  args: `${flags} ${more} ${camera}`.split(" "),
-});
-
+const browser = await launch();
 const strays = [];
 
 /** A page in a context of its own, watched: nothing may come from elsewhere, break the policy or throw. */

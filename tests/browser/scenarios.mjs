@@ -131,6 +131,17 @@ export const scenarios = {
     assert.notEqual((await picture(page)).sum, first.sum);
   },
 
+  async heic({ open, photo, assert }) {
+    const page = await open();
+    await head(page, photo("astronaut.heic"));
+    assert.ok((await picture(page)).filled > 0.1);
+    await slide(page, "overlay", 50);
+    await page.waitForFunction(() => document.getElementById("overlay").disabled);
+    assert.match(await page.textContent("#overlay-note"), /cannot show the photo's format/);
+    await head(page, photo("astronaut.avif"));
+    assert.ok(!(await page.isDisabled("#overlay")));
+  },
+
   async noFace({ open, photo, assert }) {
     const page = await open();
     await page.setInputFiles("#file", photo("coffee.jpg"));
@@ -159,13 +170,21 @@ export const scenarios = {
   async waiting({ open, photo, tell, assert }) {
     const page = await open();
     await page.setInputFiles("#file", photo("astronaut.jpg"));
-    const waits = () => document.getElementById("status").textContent.startsWith("Waiting for a free worker");
-    await page.waitForFunction(waits);
+    const says = (on, text) => on.waitForFunction((wanted) => document.getElementById("status").textContent === wanted, text);
+    const next = "Waiting for a free worker; yours is next";
+    await says(page, next);
     await page.reload();
-    await page.waitForFunction(waits);
+    await says(page, next);
+    const behind = await open();
+    await behind.setInputFiles("#file", photo("astronaut.jpg"));
+    await says(behind, "Waiting for a free worker; about one photo is before yours");
+    await behind.click("#cancel");
+    await behind.waitForSelector(TROUBLE);
     await tell("cut the way");
     await page.waitForFunction(() => document.getElementById("status").textContent.startsWith("The connection broke"));
-    await tell("mend it and let the worker go on");
+    await tell("mend it");
+    await says(page, next);
+    await tell("let the worker go on");
     await page.waitForSelector(DONE);
     assert.ok((await picture(page)).filled > 0.1);
     assert.ok(await page.isDisabled("#overlay"), "after a reload there is no photo to lay over it");

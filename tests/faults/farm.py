@@ -138,7 +138,7 @@ class Farm(Stack):
         for key in self.db.scan_iter("*"):
             kind = self.db.type(key)
             if kind in readers:
-                is_blob = key.startswith((b"selfie3d:photo:", b"selfie3d:mesh:"))
+                is_blob = key.startswith((b"selfie3d:photo:", b"selfie3d:mesh:", b"selfie3d:preview:"))
                 found[key.decode()] = b"" if is_blob else repr(readers[kind](key)).encode()
         return found
 
@@ -153,11 +153,11 @@ class Farm(Stack):
         def size(pattern: str) -> int:
             return sum(self.db.strlen(key) for key in self.db.scan_iter(f"selfie3d:{pattern}"))
 
-        kept, stored = int(self.db.get("selfie3d:bytes") or 0), size("mesh:*") + size("photo:*")
+        kept, stored = int(self.db.get("selfie3d:bytes") or 0), size("mesh:*") + size("preview:*") + size("photo:*")
         problems = [f"{kept} bytes counted, {stored} stored"] if kept != stored else []
         for key in ("active", "leases", "deadlines", "queued:interactive", "queued:bulk", "interactive"):
             if self.db.exists(f"selfie3d:{key}"):
                 problems.append(f"{key} is not empty")
-        for pattern in ("photo:*", "mesh:*", "events:*"):
+        for pattern in ("photo:*", "mesh:*", "preview:*", "events:*"):
             problems += [f"{k} stays" for k in self.db.scan_iter(f"selfie3d:{pattern}") if self.db.ttl(k) < 0]
         return problems

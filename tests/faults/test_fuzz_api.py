@@ -172,7 +172,11 @@ def requests(draw: st.DrawFn) -> tuple[str, list[bytes]]:
         token, states = draw(st.text(max_size=20)), draw(st.lists(SMALL, max_size=8))
         messages.append(pb.ListJobsRequest(page_size=number, page_token=token, states=states))  # type: ignore[arg-type]
     else:
-        fields = {"WatchJob": {"after_event": number}, "DownloadMesh": {"face_index": number, "offset": number}}
+        fields = {
+            "WatchJob": {"after_event": number},
+            "DownloadMesh": {"face_index": number, "offset": number},
+            "GetPreview": {"face_index": number},
+        }
         messages.append(getattr(pb, f"{method}Request")(job_id=an_id, **fields.get(method, {})))
     return method, [mutate(message.SerializeToString(), draw(SOME_EDITS)) for message in messages]
 

@@ -19,8 +19,10 @@ from skimage import data as pictures
 from selfie3d_photo import Look, PhotoError, PhotoReason, decode, decode_bytes, inspect
 from selfie3d_photo.look import MAX_STEPS
 from tests.faults.mutation import EDITS, SLOWEST_MS, Edits, bounded_memory, mutate
+from tests.photos import as_heic, as_heic_of_10_bits
 
 QUICK, SOAK = 3_000, 100_000  # mutated files
+QUICK_CHILDREN, SOAK_CHILDREN = 60, 5_000  # the same, each with a process
 
 
 def encode(image: Image.Image, name: str, **options: Any) -> bytes:
@@ -48,7 +50,22 @@ def seed_files() -> list[bytes]:
     ]
 
 
+def isolated_seed_files() -> list[bytes]:
+    """Photos that a child decodes: each costs a process."""
+    colour = Image.fromarray(np.ascontiguousarray(pictures.astronaut()[20:84, 150:214]))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return [
+        as_heic(colour, exif=exif),
+        as_heic(colour.convert("RGBA"), tile=32),
+        as_heic_of_10_bits(np.asarray(colour)),
+        encode(colour, "AVIF", exif=exif),
+        encode(colour.convert("RGBA"), "AVIF"),
+    ]
+
+
 SEEDS = seed_files()
+ISOLATED_SEEDS = isolated_seed_files()
 
 
 def answer(data: bytes) -> PhotoReason | None:
@@ -85,6 +102,38 @@ def test_damaged_files_get_an_answer() -> None:
     fuzz(QUICK)
 
 
+def fuzz_children(examples: int) -> None:
+    @settings(max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(st.sampled_from(ISOLATED_SEEDS), EDITS)
+    def run(seed: bytes, edits: Edits) -> None:
+        answer(mutate(seed, edits))
+
+    run()
+
+
+@pytest.mark.usefixtures("bounded_memory")
+def test_damaged_headers_of_heic_and_avif_get_an_answer() -> None:
+    @settings(max_examples=QUICK, deadline=SLOWEST_MS, database=None, suppress_health_check=list(HealthCheck))
+    @given(st.sampled_from(ISOLATED_SEEDS), EDITS)
+    def run(seed: bytes, edits: Edits) -> None:
+        with suppress(PhotoError):
+            inspect(mutate(seed, edits))
+
+    run()
+
+
+@pytest.mark.usefixtures("bounded_memory")
+def test_damaged_heic_and_avif_files_get_an_answer() -> None:
+    fuzz_children(QUICK_CHILDREN)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(7200)
+@pytest.mark.usefixtures("bounded_memory")
+def test_thousands_of_damaged_heic_and_avif_files_get_an_answer() -> None:
+    fuzz_children(SOAK_CHILDREN)
+
+
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
 @pytest.mark.filterwarnings("ignore")
@@ -117,10 +166,21 @@ def webp_claiming(side: int) -> bytes:
     return b"RIFF" + struct.pack("<I", len(body)) + body
 
 
+def heif_claiming(data: bytes, side: int) -> bytes:
+    at = data.index(b"ispe") + 8
+    return data[:at] + struct.pack(">II", side, side) + data[at + 8 :]
+
+
 @pytest.mark.parametrize(
     "bomb",
-    [png(30_000, zlib.compress(bytes(1 << 22))), jpeg_claiming(65_500, 65_500), webp_claiming(16_384)],
-    ids=["PNG", "JPEG", "WebP"],
+    [
+        png(30_000, zlib.compress(bytes(1 << 22))),
+        jpeg_claiming(65_500, 65_500),
+        webp_claiming(16_384),
+        heif_claiming(ISOLATED_SEEDS[0], 2**32 - 1),
+        heif_claiming(ISOLATED_SEEDS[3], 2**32 - 1),
+    ],
+    ids=["PNG", "JPEG", "WebP", "HEIC", "AVIF"],
 )
 @pytest.mark.usefixtures("bounded_memory")
 def test_a_bomb_of_each_format_is_refused_by_its_header(bomb: bytes) -> None:
@@ -210,6 +270,8 @@ KINDS: dict[str, dict[str, Any]] = {
     "lossy WebP": {"name": "WEBP", "method": 0},
     "lossless WebP": {"name": "WEBP", "method": 0, "lossless": True, "quality": 0},
     "transparent WebP": {"name": "WEBP", "method": 0, "mode": "RGBA"},
+    "AVIF": {"name": "AVIF", "speed": 10},
+    "transparent AVIF without subsampling": {"name": "AVIF", "speed": 10, "mode": "RGBA", "subsampling": "4:4:4"},
 }
 
 
@@ -222,6 +284,15 @@ def check_memory_is_as_estimated(kind: str, width: int, height: int) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_decoding_takes_no_more_memory_than_the_header_foretells(kind: str) -> None:
     check_memory_is_as_estimated(kind, 4000, 3000)
+
+
+@pytest.mark.timeout(600)
+def test_a_heic_of_a_phone_s_size_is_decoded_within_the_memory_that_its_header_foretells() -> None:
+    rgb = np.ascontiguousarray(np.tile(pictures.astronaut(), (4, 5, 1)))
+    for data in (as_heic(Image.fromarray(rgb), tile=512, quality=30), as_heic_of_10_bits(rgb[:1024], quality=30)):
+        info = inspect(data)
+        with bounded_memory(most=3 * info.pixels + (32 << 20)):  # the child keeps the rest, or dies of it
+            assert decode(data).rgb.shape == (info.height, info.width, 3)
 
 
 @pytest.mark.soak

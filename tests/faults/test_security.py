@@ -28,10 +28,10 @@ from tests.tiny import make_photo
 
 SCOPES = {
     "submit": ["CreateJob", "UploadJob", "Reconstruct", "CancelJob", "DeleteJob"],
-    "read": ["GetJob", "WatchJob", "DownloadMesh", "ListJobs"],
+    "read": ["GetJob", "WatchJob", "DownloadMesh", "GetPreview", "ListJobs"],
 }
 METHODS = [*SCOPES["submit"], *SCOPES["read"]]
-BY_ID = ["GetJob", "WatchJob", "DownloadMesh", "CancelJob", "DeleteJob"]
+BY_ID = ["GetJob", "WatchJob", "DownloadMesh", "GetPreview", "CancelJob", "DeleteJob"]
 UNKNOWN = "0" * 32
 
 

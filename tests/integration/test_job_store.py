@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from selfie3d.types import JobState, Priority, Stage
+from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d_jobs import (
     JobLost,
     JobNotEnded,
@@ -35,6 +36,7 @@ from tests.integration.road import (
     finish,
     get,
     new_job,
+    picture_of,
     reap,
     result,
     start,
@@ -59,6 +61,9 @@ def test_a_job_goes_from_queued_to_succeeded_and_every_step_is_an_event(store: S
     assert [face.index for face in done.outcome.faces] == [0, 1]
     assert store.run(queries.mesh(job.id, 0, 0, 100)) == b"first mesh"
     assert store.run(queries.mesh(job.id, 1, 3, 2)) == b"on"
+    assert store.run(queries.preview(job.id, 0)) == b"picture of first mesh"
+    assert store.run(queries.preview(job.id, 1)) == b"picture of second"
+    assert store.run(queries.preview(job.id, 2)) is None
     events = store.run(queries.events(job.id, 0))
     assert [(e.number, e.state, e.stage) for e in events] == [
         (1, JobState.QUEUED, None),
@@ -396,8 +401,22 @@ def test_photo_and_meshes_have_a_ttl_of_their_own_and_the_photo_goes_with_the_en
     assert 0 < keys.client.pttl(f"{keys.prefix}photo:{job_id}") <= (300 + 3600) * 1000
     finish(store, job_id)
     assert f"photo:{job_id}" not in keys.all()
-    for name in (f"mesh:{job_id}:0", f"events:{job_id}"):
+    for name in (f"mesh:{job_id}:0", f"preview:{job_id}:0", f"events:{job_id}"):
         assert 0 < keys.client.pttl(keys.prefix + name) <= (300 + 3600) * 1000
+
+
+def test_meshes_and_pictures_count_as_stored_until_they_are_removed(store: Store, keys: Keys) -> None:
+    def stored() -> int:
+        return int(keys.client.get(f"{keys.prefix}bytes") or 0)
+
+    job = start(store, submit(store).id)
+    faces = [pb.Face(index=0), pb.Face(index=1)]  # a scene: one file, a picture of each head
+    store.run(execution.succeed(job, execution.ExecutionResult(faces, [b"mesh"], {}, [b"one head", b"another"])))
+    assert stored() == len(b"mesh") + len(b"one head") + len(b"another")
+    assert (get(store, job.id).files, store.run(queries.preview(job.id, 1))) == (1, b"another")
+    store.run(queries.delete(job.id, "anna"))
+    assert stored() == 0
+    assert keys.of(job.id) == set()
 
 
 def test_only_ended_jobs_are_deleted(store: Store, keys: Keys) -> None:
@@ -436,6 +455,23 @@ def test_pages_hold_every_job_once_newest_first(store: Store) -> None:
     assert store.run(queries.page("anna", below, 3, [JobState.QUEUED])) == ([], None)
 
 
+def test_a_waiting_job_knows_its_place_in_the_line(store: Store) -> None:
+    bulk = [submit(store, new_job(priority=Priority.BULK)).id for _ in range(2)]
+    quick = [submit(store).id for _ in range(3)]
+
+    def places(jobs: list[str]) -> list[int]:
+        return [get(store, job_id).queue_position for job_id in jobs]
+
+    assert places(quick) == [1, 2, 3]
+    assert places(bulk) == [4, 5]
+    start(store, quick[0])
+    assert (places(quick), places(bulk)) == ([0, 1, 2], [3, 4])
+    store.run(queries.cancel(quick[1], "anna"))
+    assert (places(quick), places(bulk)) == ([0, 0, 1], [2, 3])
+    listed = store.run(queries.page("anna", None, 10, [JobState.QUEUED]))[0]
+    assert {job.id: job.queue_position for job in listed} == {quick[2]: 1, bulk[0]: 2, bulk[1]: 3}
+
+
 def test_counters_say_what_happened(store: Store, jobs_config: JobsConfig, keys: Keys) -> None:
     finish(store, submit(store).id)
     lost = start(store, submit(store).id)
@@ -450,7 +486,8 @@ def test_counters_say_what_happened(store: Store, jobs_config: JobsConfig, keys:
     assert (counts["created:interactive"], counts["attempts"], counts["requeued:lost"]) == (3, 3, 1)
     assert (counts["ended:SUCCEEDED:"], counts["ended:FAILED:NO_FACE"]) == (1, 1)
     assert (counts["stage:network:le:0.025"], counts["stage:detect:le:0.25"]) == (1, 1)
-    sizes = {"queued:interactive": 1, "queued:bulk": 0, "running": 0, "kept": 3, "bytes": 9}
+    stored = len(b"mesh") + len(picture_of(b"mesh")) + len(b"photo")
+    sizes = {"queued:interactive": 1, "queued:bulk": 0, "running": 0, "kept": 3, "bytes": stored}
     assert {name: seen.sizes[name] for name in sizes} == sizes
     assert seen.sizes["used"] > sizes["bytes"]
     assert seen.ready

@@ -27,7 +27,7 @@ from selfie3d_jobs.maintenance import WorkerReport
 from selfie3d_service import Server, ServiceConfig
 from selfie3d_service.tokens import new_token
 from tests.integration.conftest import served
-from tests.integration.road import LEASE, Keys, claim, finish, get, result, start
+from tests.integration.road import LEASE, Keys, claim, finish, get, picture_of, result, start
 from tests.stack import BOUND, eventually_async
 from tests.tiny import make_photo
 
@@ -188,6 +188,7 @@ async def test_unknown_and_malformed_ids(api: Any) -> None:
         lambda i: api.GetJob(pb.GetJobRequest(job_id=i)),
         lambda i: api.WatchJob(pb.WatchJobRequest(job_id=i)),
         lambda i: api.DownloadMesh(pb.DownloadMeshRequest(job_id=i)),
+        lambda i: api.GetPreview(pb.GetPreviewRequest(job_id=i)),
         lambda i: api.CancelJob(pb.CancelJobRequest(job_id=i)),
         lambda i: api.DeleteJob(pb.DeleteJobRequest(job_id=i)),
     ]
@@ -203,6 +204,14 @@ async def test_unknown_and_malformed_ids(api: Any) -> None:
 async def test_bytes_that_are_no_request_are_refused(api: Any) -> None:
     call = api.channel.unary_unary("/selfie3d.v1.ReconstructionService/GetJob")
     assert (await refused(call(b"\xff\xff\xff")))[:2] == (grpc.StatusCode.INVALID_ARGUMENT, "REQUEST_MALFORMED")
+
+
+async def test_a_job_says_where_in_the_line_it_stands(api: Any, store: Store) -> None:
+    first, second = await create(api, 1), await create(api, 2)
+    assert (first.queue_position, second.queue_position) == (1, 2)
+    start(store, first.id)
+    jobs = [(await api.GetJob(pb.GetJobRequest(job_id=job.id))).job for job in (first, second)]
+    assert [job.queue_position for job in jobs] == [0, 1]
 
 
 async def test_watchers_see_every_event_once_and_the_job_at_the_end(api: Any, store: Store) -> None:
@@ -262,6 +271,32 @@ async def test_a_mesh_comes_in_chunks_from_any_offset(api: Any, store: Store) ->
     for offset, face, reason in ((600_001, 0, "OFFSET_OUT_OF_RANGE"), (0, 1, "FACE_NOT_FOUND")):
         request = pb.DownloadMeshRequest(job_id=job.id, face_index=face, offset=offset)
         assert (await refused(api.DownloadMesh(request)))[1] == reason
+
+
+async def test_a_picture_of_each_head_comes_whole(api: Any, store: Store, keys: Keys) -> None:
+    job = await create(api)
+
+    async def picture(face: int = 0) -> pb.GetPreviewResponse:
+        answer: pb.GetPreviewResponse = await api.GetPreview(pb.GetPreviewRequest(job_id=job.id, face_index=face))
+        return answer
+
+    assert (await refused(picture()))[:2] == (grpc.StatusCode.FAILED_PRECONDITION, "JOB_NOT_SUCCEEDED")
+    await asyncio.to_thread(finish, store, job.id, b"one", b"two")
+    faces = (await api.GetJob(pb.GetJobRequest(job_id=job.id))).job.faces
+    for face, mesh in enumerate((b"one", b"two")):
+        answer = await picture(face)
+        assert (answer.data, answer.file) == (picture_of(mesh), faces[face].preview)
+    assert (await refused(picture(2)))[:2] == (grpc.StatusCode.NOT_FOUND, "FACE_NOT_FOUND")
+    keys.client.delete(f"{keys.prefix}preview:{job.id}:0")
+    assert (await refused(picture()))[1] == "JOB_NOT_FOUND"
+
+
+async def test_a_job_of_an_older_worker_has_no_picture(api: Any, store: Store) -> None:
+    job = await create(api)
+    running = start(store, job.id)
+    faces = [pb.Face(file=pb.MeshFile(size_bytes=4))]
+    store.run(execution.succeed(running, execution.ExecutionResult(faces, [b"mesh"], {})))
+    assert (await refused(api.GetPreview(pb.GetPreviewRequest(job_id=job.id))))[1] == "FACE_NOT_FOUND"
 
 
 async def test_a_job_without_a_mesh_says_why(api: Any, store: Store) -> None:

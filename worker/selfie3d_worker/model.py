@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Protocol
 
@@ -13,10 +13,11 @@ from selfie3d_worker.config import WorkerConfig
 
 @dataclass(frozen=True)
 class Output:
-    """Faces by descending size and their mesh files in the same order; fewer files than faces for a scene."""
+    """Faces by descending size, their mesh files and pictures in the same order; fewer files than faces for a scene."""
 
     faces: list[pb.Face]
     files: list[bytes]
+    previews: list[bytes] = field(default_factory=list)
 
 
 class Reconstruct(Protocol):

@@ -91,7 +91,7 @@ class Runner:
         finally:
             clock.stop()
         self._begin(job, Stage.STORE, STORE_PROGRESS)
-        return execution.ExecutionResult(output.faces, output.files, clock.seconds)
+        return execution.ExecutionResult(output.faces, output.files, clock.seconds, output.previews)
 
     def _begin(self, job: Record, stage: Stage, progress: float) -> None:
         """Tell the watchers, learn whether the job is still wanted, renew the lease. Raises JobLost.

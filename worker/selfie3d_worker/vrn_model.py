@@ -49,4 +49,5 @@ class VrnModel:
     def __call__(self, photo: bytes, options: pb.Options, on_stage: Callable[[str, float], None]) -> Output:
         """Reconstruct. Raises PhotoError, VrnError, and what `on_stage` raises."""
         result = self._reconstructor.reconstruct(photo, options_of(options), on_stage)
-        return Output(face_messages(result.faces), [file.data for file in result.files])
+        previews = [face.preview.data for face in result.faces]  # drawn here, in the time of the last stage
+        return Output(face_messages(result.faces), [file.data for file in result.files], previews)

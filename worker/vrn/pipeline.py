@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -23,6 +24,7 @@ from vrn.finder.face import AlignedFace, Finder
 from vrn.meshing.face_surface import FaceSurface
 from vrn.meshing.field import Field
 from vrn.meshing.scene import placed
+from vrn.render.preview import draw_preview
 
 SHARES = {  # of the time of a job with one face, for the progress
     Stage.DECODE: 0.04,
@@ -113,7 +115,7 @@ class Reconstructor:
     ) -> Result:
         """The mesh of the largest face, or of every face.
 
-        photo : JPEG, PNG or WebP: its bytes, its path, or a file opened in binary mode
+        photo : JPEG, PNG, WebP, HEIC or AVIF: its bytes, its path, or a file opened in binary mode
         options : what the mesh should be; or the same as keywords, e.g. ``format="glb", all_faces=True``
         on_stage : called before each stage; what it raises stops the job and passes through
 
@@ -136,7 +138,7 @@ class Reconstructor:
         if options.scene:
             made = _in_scene(made, options, clock)
         faces = [
-            Face.of_mesh(index, face.box_px, face.score, mesh, file)
+            Face.of_mesh(index, face.box_px, face.score, mesh, file, partial(draw_preview, mesh))
             for index, (face, mesh, file) in enumerate(made)
             if file is not None
         ]

@@ -6,6 +6,7 @@ from selfie3d.types.mesh import Mesh, Texture
 from selfie3d.types.mesh_file import MeshFile
 from selfie3d.types.options import Detail, Extent, Format, JobOptions, OptionError, Options, Priority
 from selfie3d.types.pose import Pose
+from selfie3d.types.preview import Preview
 from selfie3d.types.result import Result
 from selfie3d.types.stage import Stage
 
@@ -23,6 +24,7 @@ __all__ = [
     "OptionError",
     "Options",
     "Pose",
+    "Preview",
     "Priority",
     "Result",
     "Stage",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -11,6 +13,7 @@ from numpy.typing import NDArray
 from selfie3d.types.mesh import Mesh
 from selfie3d.types.mesh_file import MeshFile
 from selfie3d.types.pose import Pose
+from selfie3d.types.preview import Preview
 
 Rectangle = tuple[float, float, float, float]  # x, y, width, height
 
@@ -43,12 +46,22 @@ class Face:
     triangles: int
     file: MeshFile
     _mesh: Mesh | None = field(default=None, repr=False)
+    _preview: Preview | Callable[[], Preview] | None = field(default=None, repr=False)
 
     @classmethod
     def of_mesh(
-        cls, index: int, box: tuple[float, float, float, float], score: float, mesh: Mesh, file: MeshFile
+        cls,
+        index: int,
+        box: tuple[float, float, float, float],
+        score: float,
+        mesh: Mesh,
+        file: MeshFile,
+        draw: Callable[[], Preview] | None = None,
     ) -> Self:
-        """The face of a mesh that was made in this process, with the file that holds it."""
+        """The face of a mesh that was made in this process, with the file that holds it.
+
+        draw : makes its picture, when it is asked for
+        """
         return cls(
             index,
             box,
@@ -61,6 +74,7 @@ class Face:
             len(mesh.triangles),
             file,
             replace(mesh, file=file),
+            draw,
         )
 
     @property
@@ -72,6 +86,21 @@ class Face:
         if self._mesh is None:
             raise ValueError("The mesh is not downloaded: ask the job for its result.")
         return self._mesh
+
+    @property
+    def has_preview(self) -> bool:
+        """Whether there is a picture of the head: not from workers that are older than this client."""
+        return self._preview is not None
+
+    @cached_property
+    def preview(self) -> Preview:
+        """A picture of the head, which is drawn when it is first asked for if the mesh was made in this process.
+
+        Raises ValueError when there is none.
+        """
+        if self._preview is None:
+            raise ValueError("There is no picture of this head: the worker that made it draws none.")
+        return self._preview() if callable(self._preview) else self._preview
 
     def downloaded(self, file: MeshFile) -> Self:
         """The same face with its file."""

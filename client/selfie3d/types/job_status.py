@@ -55,6 +55,7 @@ class JobStatus:
     faces : set when it succeeded, by descending size; their meshes come with the result
     seconds : {stage: seconds}, as measured by the worker
     expires : when the service removes the job, its photo and its meshes
+    queue_position : while it is queued, about which job in line it is, 1 for the next one; an estimate. 0 otherwise
     """
 
     id: str
@@ -71,3 +72,4 @@ class JobStatus:
     error: Selfie3dError | None
     faces: tuple[Face, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
+    queue_position: int = 0

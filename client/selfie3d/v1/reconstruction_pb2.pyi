@@ -122,7 +122,7 @@ class JobSettings(_message.Message):
     def __init__(self, request_id: _Optional[str] = ..., options: _Optional[_Union[Options, _Mapping]] = ..., priority: _Optional[_Union[Priority, str]] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class Job(_message.Message):
-    __slots__ = ("id", "state", "settings", "photo_sha256", "create_time", "start_time", "end_time", "deadline", "expire_time", "attempt", "stage", "last_event", "error", "faces", "stage_times")
+    __slots__ = ("id", "state", "settings", "photo_sha256", "create_time", "start_time", "end_time", "deadline", "expire_time", "attempt", "stage", "last_event", "error", "faces", "stage_times", "queue_position")
     ID_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     SETTINGS_FIELD_NUMBER: _ClassVar[int]
@@ -138,6 +138,7 @@ class Job(_message.Message):
     ERROR_FIELD_NUMBER: _ClassVar[int]
     FACES_FIELD_NUMBER: _ClassVar[int]
     STAGE_TIMES_FIELD_NUMBER: _ClassVar[int]
+    QUEUE_POSITION_FIELD_NUMBER: _ClassVar[int]
     id: str
     state: JobState
     settings: JobSettings
@@ -153,7 +154,8 @@ class Job(_message.Message):
     error: JobError
     faces: _containers.RepeatedCompositeFieldContainer[Face]
     stage_times: _containers.RepeatedCompositeFieldContainer[StageTime]
-    def __init__(self, id: _Optional[str] = ..., state: _Optional[_Union[JobState, str]] = ..., settings: _Optional[_Union[JobSettings, _Mapping]] = ..., photo_sha256: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., deadline: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempt: _Optional[int] = ..., stage: _Optional[_Union[Stage, str]] = ..., last_event: _Optional[int] = ..., error: _Optional[_Union[JobError, _Mapping]] = ..., faces: _Optional[_Iterable[_Union[Face, _Mapping]]] = ..., stage_times: _Optional[_Iterable[_Union[StageTime, _Mapping]]] = ...) -> None: ...
+    queue_position: int
+    def __init__(self, id: _Optional[str] = ..., state: _Optional[_Union[JobState, str]] = ..., settings: _Optional[_Union[JobSettings, _Mapping]] = ..., photo_sha256: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., deadline: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempt: _Optional[int] = ..., stage: _Optional[_Union[Stage, str]] = ..., last_event: _Optional[int] = ..., error: _Optional[_Union[JobError, _Mapping]] = ..., faces: _Optional[_Iterable[_Union[Face, _Mapping]]] = ..., stage_times: _Optional[_Iterable[_Union[StageTime, _Mapping]]] = ..., queue_position: _Optional[int] = ...) -> None: ...
 
 class JobError(_message.Message):
     __slots__ = ("code", "reason", "message")
@@ -174,7 +176,7 @@ class StageTime(_message.Message):
     def __init__(self, stage: _Optional[_Union[Stage, str]] = ..., seconds: _Optional[float] = ...) -> None: ...
 
 class Face(_message.Message):
-    __slots__ = ("index", "box", "score", "mesh_to_photo", "pose", "landmarks", "vertices", "triangles", "file")
+    __slots__ = ("index", "box", "score", "mesh_to_photo", "pose", "landmarks", "vertices", "triangles", "file", "preview")
     INDEX_FIELD_NUMBER: _ClassVar[int]
     BOX_FIELD_NUMBER: _ClassVar[int]
     SCORE_FIELD_NUMBER: _ClassVar[int]
@@ -184,6 +186,7 @@ class Face(_message.Message):
     VERTICES_FIELD_NUMBER: _ClassVar[int]
     TRIANGLES_FIELD_NUMBER: _ClassVar[int]
     FILE_FIELD_NUMBER: _ClassVar[int]
+    PREVIEW_FIELD_NUMBER: _ClassVar[int]
     index: int
     box: Box
     score: float
@@ -193,7 +196,8 @@ class Face(_message.Message):
     vertices: int
     triangles: int
     file: MeshFile
-    def __init__(self, index: _Optional[int] = ..., box: _Optional[_Union[Box, _Mapping]] = ..., score: _Optional[float] = ..., mesh_to_photo: _Optional[_Iterable[float]] = ..., pose: _Optional[_Union[HeadPose, _Mapping]] = ..., landmarks: _Optional[_Iterable[_Union[Landmark, _Mapping]]] = ..., vertices: _Optional[int] = ..., triangles: _Optional[int] = ..., file: _Optional[_Union[MeshFile, _Mapping]] = ...) -> None: ...
+    preview: PreviewFile
+    def __init__(self, index: _Optional[int] = ..., box: _Optional[_Union[Box, _Mapping]] = ..., score: _Optional[float] = ..., mesh_to_photo: _Optional[_Iterable[float]] = ..., pose: _Optional[_Union[HeadPose, _Mapping]] = ..., landmarks: _Optional[_Iterable[_Union[Landmark, _Mapping]]] = ..., vertices: _Optional[int] = ..., triangles: _Optional[int] = ..., file: _Optional[_Union[MeshFile, _Mapping]] = ..., preview: _Optional[_Union[PreviewFile, _Mapping]] = ...) -> None: ...
 
 class Box(_message.Message):
     __slots__ = ("x", "y", "width", "height")
@@ -242,6 +246,20 @@ class MeshFile(_message.Message):
     size_bytes: int
     sha256: str
     def __init__(self, format: _Optional[_Union[MeshFormat, str]] = ..., media_type: _Optional[str] = ..., extension: _Optional[str] = ..., size_bytes: _Optional[int] = ..., sha256: _Optional[str] = ...) -> None: ...
+
+class PreviewFile(_message.Message):
+    __slots__ = ("media_type", "width", "height", "size_bytes", "sha256")
+    MEDIA_TYPE_FIELD_NUMBER: _ClassVar[int]
+    WIDTH_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    media_type: str
+    width: int
+    height: int
+    size_bytes: int
+    sha256: str
+    def __init__(self, media_type: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., size_bytes: _Optional[int] = ..., sha256: _Optional[str] = ...) -> None: ...
 
 class JobEvent(_message.Message):
     __slots__ = ("number", "time", "state", "stage", "attempt", "progress")
@@ -342,6 +360,22 @@ class MeshChunk(_message.Message):
     data: bytes
     file: MeshFile
     def __init__(self, face_index: _Optional[int] = ..., offset: _Optional[int] = ..., data: _Optional[bytes] = ..., file: _Optional[_Union[MeshFile, _Mapping]] = ...) -> None: ...
+
+class GetPreviewRequest(_message.Message):
+    __slots__ = ("job_id", "face_index")
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    FACE_INDEX_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    face_index: int
+    def __init__(self, job_id: _Optional[str] = ..., face_index: _Optional[int] = ...) -> None: ...
+
+class GetPreviewResponse(_message.Message):
+    __slots__ = ("file", "data")
+    FILE_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    file: PreviewFile
+    data: bytes
+    def __init__(self, file: _Optional[_Union[PreviewFile, _Mapping]] = ..., data: _Optional[bytes] = ...) -> None: ...
 
 class ReconstructRequest(_message.Message):
     __slots__ = ("settings", "photo")

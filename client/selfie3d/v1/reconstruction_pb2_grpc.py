@@ -60,6 +60,11 @@ class ReconstructionServiceStub:
                 request_serializer=selfie3d_dot_v1_dot_reconstruction__pb2.DownloadMeshRequest.SerializeToString,
                 response_deserializer=selfie3d_dot_v1_dot_reconstruction__pb2.DownloadMeshResponse.FromString,
                 _registered_method=True)
+        self.GetPreview = channel.unary_unary(
+                '/selfie3d.v1.ReconstructionService/GetPreview',
+                request_serializer=selfie3d_dot_v1_dot_reconstruction__pb2.GetPreviewRequest.SerializeToString,
+                response_deserializer=selfie3d_dot_v1_dot_reconstruction__pb2.GetPreviewResponse.FromString,
+                _registered_method=True)
         self.Reconstruct = channel.unary_stream(
                 '/selfie3d.v1.ReconstructionService/Reconstruct',
                 request_serializer=selfie3d_dot_v1_dot_reconstruction__pb2.ReconstructRequest.SerializeToString,
@@ -121,6 +126,13 @@ class ReconstructionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetPreview(self, request, context):
+        """A picture of one face's head.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Reconstruct(self, request, context):
         """One call: photo in, events and then the meshes out. A broken call leaves the job running; its request_id finds it again.
         """
@@ -136,7 +148,7 @@ class ReconstructionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteJob(self, request, context):
-        """Removes an ended job, its photo and its meshes at once.
+        """Removes an ended job, its photo, its meshes and their pictures at once.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -176,6 +188,11 @@ def add_ReconstructionServiceServicer_to_server(servicer, server):
                     servicer.DownloadMesh,
                     request_deserializer=selfie3d_dot_v1_dot_reconstruction__pb2.DownloadMeshRequest.FromString,
                     response_serializer=selfie3d_dot_v1_dot_reconstruction__pb2.DownloadMeshResponse.SerializeToString,
+            ),
+            'GetPreview': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPreview,
+                    request_deserializer=selfie3d_dot_v1_dot_reconstruction__pb2.GetPreviewRequest.FromString,
+                    response_serializer=selfie3d_dot_v1_dot_reconstruction__pb2.GetPreviewResponse.SerializeToString,
             ),
             'Reconstruct': grpc.unary_stream_rpc_method_handler(
                     servicer.Reconstruct,
@@ -334,6 +351,33 @@ class ReconstructionService:
             '/selfie3d.v1.ReconstructionService/DownloadMesh',
             selfie3d_dot_v1_dot_reconstruction__pb2.DownloadMeshRequest.SerializeToString,
             selfie3d_dot_v1_dot_reconstruction__pb2.DownloadMeshResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPreview(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/selfie3d.v1.ReconstructionService/GetPreview',
+            selfie3d_dot_v1_dot_reconstruction__pb2.GetPreviewRequest.SerializeToString,
+            selfie3d_dot_v1_dot_reconstruction__pb2.GetPreviewResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -14,8 +14,27 @@ local function job_key(id) return P .. 'job:' .. id end
 local function get(id, field) return redis.call('HGET', job_key(id), field) end
 local function number(id, field) return tonumber(get(id, field) or '0') end
 local function set(id, ...) redis.call('HSET', job_key(id), ...) end
-local function record(id) return redis.call('HGETALL', job_key(id)) end
 local function count(name, by) redis.call('HINCRBY', P .. 'counters', name, by or 1) end
+
+-- About which job in line this is, from 1, by when it was last published: bulk jobs wait for the interactive ones. O(log n).
+local function queue_position(id)
+  local queue = get(id, 'queue')
+  local rank = redis.call('ZRANK', P .. 'queued:' .. queue, id)
+  if not rank then return 0 end
+  local overtaking = queue == QUEUES[1] and 0 or redis.call('ZCARD', P .. 'queued:' .. QUEUES[1])
+  return overtaking + rank + 1
+end
+
+-- The job's fields and values, and queue_position, which is not stored, while it waits.
+local function record(id)
+  local fields = redis.call('HGETALL', job_key(id))
+  if get(id, 'state') == 'QUEUED' then
+    fields[#fields + 1] = 'queue_position'
+    fields[#fields + 1] = tostring(queue_position(id))
+  end
+  return fields
+end
+
 local function is_active(state) return state == 'QUEUED' or state == 'RUNNING' end
 
 -- Seconds into a histogram of the counters hash. The bounds are those of counters.py.
@@ -100,7 +119,9 @@ local function purge(id)
   if request_id ~= '' then redis.call('DEL', P .. 'request:' .. owner .. ':' .. request_id) end
   forget_bytes(id, 'photo_bytes')
   forget_bytes(id, 'mesh_bytes')
-  for face = 0, number(id, 'files') - 1 do redis.call('UNLINK', P .. 'mesh:' .. id .. ':' .. face) end
+  for _, kind in ipairs({{'files', 'mesh:'}, {'previews', 'preview:'}}) do
+    for face = 0, number(id, kind[1]) - 1 do redis.call('UNLINK', P .. kind[2] .. id .. ':' .. face) end
+  end
   redis.call('UNLINK', P .. 'photo:' .. id, P .. 'events:' .. id, job_key(id))
 end
 

@@ -1,5 +1,6 @@
 -- The worker ends its attempt: meshes, final state and event in one step. -> 'OK', or what became of the job.
--- Safe to repeat. A: id, attempt, state, code, reason, message, seconds (by stage). ARGV[2]: outcome; then the mesh files
+-- Safe to repeat. A: id, attempt, state, files (how many), code, reason, message, seconds (by stage).
+-- ARGV[2]: outcome; then the mesh files, then a picture of each head
 even_when_full()
 local id, state = A.id, get(A.id, 'state')
 if not state then return 'GONE' end
@@ -10,10 +11,12 @@ if is_late(id) then return 'EXPIRED' end
 
 local stored, expiry = 0, get(id, 'expire_time')
 for i = 3, #ARGV do
-  redis.call('SET', P .. 'mesh:' .. id .. ':' .. (i - 3), ARGV[i], 'PXAT', expiry)
+  local n = i - 3
+  local key = n < A.files and 'mesh:' .. id .. ':' .. n or 'preview:' .. id .. ':' .. (n - A.files)
+  redis.call('SET', P .. key, ARGV[i], 'PXAT', expiry)
   stored = stored + #ARGV[i]
 end
-set(id, 'outcome', ARGV[2], 'files', #ARGV - 2, 'mesh_bytes', stored)
+set(id, 'outcome', ARGV[2], 'files', A.files, 'previews', #ARGV - 2 - A.files, 'mesh_bytes', stored)
 if stored > 0 then redis.call('INCRBY', P .. 'bytes', stored) end
 for stage, seconds in pairs(A.seconds) do observe('stage:' .. stage, seconds) end
 finish(id, A.state, A.code, A.reason, A.message)

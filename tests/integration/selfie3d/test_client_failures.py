@@ -38,6 +38,7 @@ CALLS: dict[str, Callable[[Any, Any], Any]] = {
     "GetJob": lambda _client, job: job.status(),
     "WatchJob": lambda _client, job: job.wait(),
     "DownloadMesh": lambda _client, job: job.download(),
+    "GetPreview": lambda _client, job: job.preview(),
     "CancelJob": lambda _client, job: job.cancel(),
     "DeleteJob": lambda _client, job: job.delete(),
 }
@@ -219,8 +220,9 @@ async def test_a_damaged_download_is_not_handed_out(
 ) -> None:
     job = await ask(client.submit(PHOTO))
     script.damage = damage
-    with pytest.raises(DownloadDamaged):
-        await ask(job.download())
+    for download in (job.download, job.preview):
+        with pytest.raises(DownloadDamaged):
+            await ask(download())
 
 
 async def test_a_download_that_ends_early_goes_on(connect: Callable[..., Any], script: Script) -> None:
@@ -263,7 +265,7 @@ async def test_the_token_goes_with_every_call(connect: Callable[..., Any], scrip
     job = await ask(client.submit(PHOTO))
     await ask(job.result())
     await collect(client.jobs())
-    assert len(script.metadata) == 4
+    assert len(script.metadata) == 5
     assert all(entry["authorization"] == "Bearer s3cret" for entry in script.metadata)
     script.metadata.clear()
     await ask(connect().submit(PHOTO))

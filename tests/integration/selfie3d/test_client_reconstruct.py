@@ -18,7 +18,7 @@ from selfie3d import (
 )
 from selfie3d.v1 import reconstruction_pb2 as pb
 from tests.integration.selfie3d.conftest import ask, collect
-from tests.scripted_service import MATRIX, MESH, UNAVAILABLE, Running, Script, make_ply, succeeded
+from tests.scripted_service import MATRIX, MESH, PICTURE, UNAVAILABLE, Running, Script, make_ply, succeeded
 
 PHOTO = b"\xff\xd8 a photo"
 LARGE_PHOTO = bytes(range(256)) * (5 << 12)  # 5 MiB
@@ -41,6 +41,8 @@ async def test_a_photo_becomes_a_mesh_with_its_arrays(client: Any) -> None:
     np.testing.assert_array_equal(mesh.mesh_to_photo, np.reshape(MATRIX, (4, 4)))
     assert mesh.landmarks.shape == (68, 3)
     assert mesh.landmark_vertices.tolist() == list(range(68))
+    assert face.preview.data == PICTURE
+    assert (face.preview.media_type, face.preview.width, face.preview.height) == ("image/webp", 512, 512)
 
 
 async def test_the_request_says_what_was_asked(client: Any, script: Script) -> None:
@@ -83,6 +85,28 @@ async def test_a_large_photo_is_streamed(client: Any, script: Script) -> None:
     job = await ask(client.submit(LARGE_PHOTO, request_id="large"))
     assert script.photos[job.id] == LARGE_PHOTO
     assert [name for name, _ in script.calls] == ["UploadJob"]
+
+
+async def test_a_picture_can_be_had_without_the_mesh(client: Any, script: Script, tmp_path: Path) -> None:
+    job = await ask(client.submit(PHOTO))
+    status = await ask(job.wait())
+    with pytest.raises(ValueError, match="not downloaded"):
+        status.faces[0].preview.data  # noqa: B018
+    preview = await ask(job.preview())
+    assert preview == status.faces[0].preview
+    assert preview.save(tmp_path / "new" / "head.webp").read_bytes() == PICTURE
+    assert not script.requests("DownloadMesh")
+
+
+async def test_an_older_worker_s_result_comes_without_a_picture(client: Any, script: Script) -> None:
+    for face in script.outcome.faces:
+        face.ClearField("preview")
+    [face] = (await ask(client.reconstruct(PHOTO))).faces
+    assert face.mesh.data == MESH
+    assert not face.has_preview
+    with pytest.raises(ValueError, match="no picture"):
+        face.preview  # noqa: B018
+    assert not script.requests("GetPreview")
 
 
 @pytest.mark.parametrize(("photo", "rpc"), [(PHOTO, "CreateJob"), (LARGE_PHOTO, "UploadJob")])

@@ -11,10 +11,12 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 
 import httpx
 import pytest
+from PIL import Image
 
 from selfie3d_service.tokens import new_token
 from tests import photos
@@ -26,6 +28,7 @@ SCENARIOS = {
     "upload": "a photo becomes a head stage by stage, and a hand turns, zooms and resets it",
     "looks": "every look, the landmarks, the light and the photo change the picture, and only likings are stored",
     "faces": "two faces become two heads to choose from",
+    "heic": "a phone's HEIC becomes a head, and the photo slider says why it is off where the browser reads no HEIC",
     "noFace": "a photo without a face is told so with what would work, and the next one works",
     "refusals": "every photo that is none is named in words",
     "remove": "delete now removes the head from the server",
@@ -45,6 +48,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     astronaut = photos.astronaut()
     for name, content in {
         "astronaut.jpg": astronaut,
+        "astronaut.heic": photos.as_heic(Image.open(BytesIO(astronaut)), tile=256),
+        "astronaut.avif": photos.encode(Image.open(BytesIO(astronaut)), "AVIF"),
         "two.jpg": photos.two_faces(),
         "coffee.jpg": photos.coffee(),
         "empty.jpg": b"",
@@ -148,8 +153,10 @@ def test_waiting_survives_a_reload_and_a_cut_and_the_head_can_be_shared(
             scenario.asks("cut the way")
             process.kill()
             scenario.answer()
-            scenario.asks("mend it and let the worker go on")
+            scenario.asks("mend it")
             process.start()
+            scenario.answer()
+            scenario.asks("let the worker go on")
         scenario.answer()
         scenario.ends_well()
 

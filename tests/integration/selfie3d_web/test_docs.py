@@ -30,3 +30,4 @@ def test_the_examples_of_the_manual_work(tmp_path: Path) -> None:
     assert "event: end" in done.stdout
     assert (tmp_path / "head.glb").read_bytes()[:12] == (tmp_path / "start.bin").read_bytes()
     assert (tmp_path / "head.glb").read_bytes()[:4] == b"glTF"
+    assert (tmp_path / "head.webp").read_bytes()[8:12] == b"WEBP"

@@ -17,7 +17,7 @@ from selfie3d_jobs import ConfigError
 from selfie3d_service import ServiceConfig
 from selfie3d_service.listening import credentials as service_credentials
 from selfie3d_web import WebConfig, WebServer
-from selfie3d_web.upstream import credentials as upstream_credentials
+from selfie3d_web.upstream import read_credentials as upstream_credentials
 from tests.certificates import Pems
 
 CASES = range(11)  # of Pems.mistakes

@@ -18,9 +18,9 @@ PUBLIC = [
     "Event", "Extent", "Face", "FailedPrecondition", "Format", "InvalidArgument", "InvalidConnection", "Job",
     "JobCancelled", "JobEnded", "JobExpired", "JobFailed", "JobOptions", "JobPhotoRejected", "JobState", "JobStatus",
     "Mesh", "MeshFile", "MeshUnreadable", "MissingExtra", "NoFace", "NotFound", "OptionError", "Options",
-    "PermissionDenied", "PhotoRejected", "Pose", "Priority", "QuotaExceeded", "Reconstructor", "Result", "Retry",
-    "Selfie3dError", "ServiceError", "Stage", "Tls", "TlsFailed", "Unauthenticated", "Unavailable", "Violation",
-    "__version__",
+    "PermissionDenied", "PhotoRejected", "Pose", "Preview", "Priority", "QuotaExceeded", "Reconstructor", "Result",
+    "Retry", "Selfie3dError", "ServiceError", "Stage", "Tls", "TlsFailed", "Unauthenticated", "Unavailable",
+    "Violation", "__version__",
 ]  # fmt: skip
 
 

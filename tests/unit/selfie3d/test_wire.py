@@ -52,6 +52,10 @@ def test_times_are_utc_or_missing() -> None:
     assert event_of(pb.JobEvent(number=1, time=stamp)).time == job.created
 
 
+def test_a_job_that_waits_knows_its_place() -> None:
+    assert status_of(pb.Job(state=pb.JOB_STATE_QUEUED, queue_position=3)).queue_position == 3
+
+
 def test_a_job_that_did_not_fail_has_no_error() -> None:
     for state in (pb.JOB_STATE_QUEUED, pb.JOB_STATE_RUNNING, pb.JOB_STATE_SUCCEEDED):
         assert status_of(pb.Job(state=state)).error is None

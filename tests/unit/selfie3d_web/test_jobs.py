@@ -155,16 +155,17 @@ async def test_a_refusal_keeps_reason_violations_and_the_time_to_come_again(
     web: httpx.AsyncClient, service: Running
 ) -> None:
     violation = error_details_pb2.BadRequest.FieldViolation(field="settings.timeout", description="no", reason="T")
-    service.script.errors["UploadJob"] = [
-        FULL,
-        rich_error(
-            code_pb2.INVALID_ARGUMENT,
-            "Not so.",
-            error_details_pb2.ErrorInfo(reason="TIMEOUT_INVALID", domain="selfie3d"),
-            error_details_pb2.BadRequest(field_violations=[violation]),
-        ),
-    ]
-    full, bad = [await web.post("/v1/jobs", content=PHOTO * 4) for _ in range(2)]
+    invalid = rich_error(
+        code_pb2.INVALID_ARGUMENT,
+        "Not so.",
+        error_details_pb2.ErrorInfo(reason="TIMEOUT_INVALID", domain="selfie3d"),
+        error_details_pb2.BadRequest(field_violations=[violation]),
+    )
+    answers = []
+    for error in (FULL, invalid):
+        service.script.errors.update({"UploadJob": [error], "CreateJob": [error]})
+        answers.append(await web.post("/v1/jobs", content=PHOTO * 4))
+    full, bad = answers
     assert (full.status_code, full.json()["reason"], full.headers["retry-after"]) == (429, "QUEUE_FULL", "1")
     assert full.json()["retry_after"] == pytest.approx(0.03)
     assert bad.json() == {
@@ -175,6 +176,27 @@ async def test_a_refusal_keeps_reason_violations_and_the_time_to_come_again(
         "reason": "TIMEOUT_INVALID",
         "violations": [{"field": "settings.timeout", "description": "no", "reason": "T"}],
     }
+
+
+async def test_a_refusal_in_the_middle_of_a_photo_is_the_service_s_own(
+    web: httpx.AsyncClient, service: Running
+) -> None:
+    for _ in range(20):  # grpc.aio forgets the status that comes while a piece is being written
+        service.script.errors.update({"UploadJob": [FULL], "CreateJob": [FULL]})
+        answer = await web.post("/v1/jobs", content=PHOTO * 4)
+        assert (answer.status_code, answer.json()["reason"]) == (429, "QUEUE_FULL")
+    assert not any(request.photo for request in service.script.requests("CreateJob"))
+
+
+async def test_an_upload_that_was_ended_for_what_is_over_by_now_is_to_be_sent_again(
+    web: httpx.AsyncClient, service: Running
+) -> None:
+    lost = rich_error(code_pb2.INTERNAL, "Internal error from Core")  # as grpc.aio words it
+    empty = error_details_pb2.ErrorInfo(reason=Reason.PHOTO_EMPTY.name, domain="selfie3d")
+    refusal = rich_error(code_pb2.INVALID_ARGUMENT, "The photo has no bytes.", empty)
+    service.script.errors.update({"UploadJob": [lost], "CreateJob": [refusal]})
+    answer = await web.post("/v1/jobs", content=PHOTO * 4)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
 
 
 @pytest.mark.parametrize("reason", Reason, ids=lambda reason: reason.name)

@@ -12,7 +12,7 @@ from starlette.routing import Route
 from selfie3d_web import WebConfig, make_app
 from selfie3d_web.openapi import document
 
-PAGES = {"/", "/j/{job_id}", "/docs", "/static/{name:path}"}
+PAGES = {"/", "/j/{job_id}", "/docs", "/static/{name:path}", "/selfie3d.v1.ReconstructionService/{method}"}
 
 
 def operations() -> set[tuple[str, str]]:
@@ -26,7 +26,7 @@ def test_exactly_the_routes_of_the_api_are_described() -> None:
         if route.path not in PAGES:
             path = route.path.replace(":int", "")
             methods = {method.lower() for method in route.methods or ()}
-            served |= {(path, method) for method in methods - ({"head"} if "mesh" not in path else set())}
+            served |= {(path, method) for method in methods - ({"head"} if "/faces/" not in path else set())}
     assert served == operations()
 
 
@@ -49,6 +49,12 @@ async def test_the_further_answers_of_a_mesh_are_described(web: httpx.AsyncClien
     await web.get(f"/v1/jobs/{job}/events")
     answer = await web.get(f"/v1/jobs/{job}/faces/0/mesh", headers=headers)
     check(document(), document()["paths"]["/v1/jobs/{job_id}/faces/{face}/mesh"]["get"], answer)
+
+
+async def test_a_picture_that_has_not_changed_is_described(web: httpx.AsyncClient) -> None:
+    job = (await web.post("/v1/jobs", content=b"photo")).json()["id"]
+    answer = await web.get(f"/v1/jobs/{job}/faces/0/preview.webp", headers={"If-None-Match": "*"})
+    check(document(), document()["paths"]["/v1/jobs/{job_id}/faces/{face}/preview.webp"]["get"], answer)
 
 
 def check(described: dict[str, Any], operation: dict[str, Any], answer: httpx.Response) -> None:

@@ -13,7 +13,7 @@ from selfie3d.types.frames import upright
 
 Floats32 = NDArray[np.float32]
 
-SUPERSAMPLING = 2  # samples per pixel and axis
+SUPERSAMPLING = 2  # samples per pixel and axis, where nothing else is asked for
 BACKGROUND = (np.array([244, 245, 247], np.float32), np.array([214, 217, 222], np.float32))  # sRGB, top and bottom
 CLAY = np.array([222, 214, 206], np.float32)  # sRGB
 AMBIENT = 0.22  # linear light
@@ -86,16 +86,23 @@ def rasterise(points: Floats32, triangles: NDArray[np.int32], size: int) -> Frag
 
 
 def render(
-    mesh: Mesh, rotation: NDArray[np.float64], size: int, *, reach_mm: float, clay: tuple[bool, ...] = (False,)
+    mesh: Mesh,
+    rotation: NDArray[np.float64],
+    size: int,
+    *,
+    reach_mm: float,
+    clay: tuple[bool, ...] = (False,),
+    supersampling: int = SUPERSAMPLING,
 ) -> list[NDArray[np.uint8]]:
     """Pictures of a turned mesh, one per entry of `clay`: False = in its colours, True = grey and lit.
 
     rotation : (3, 3) float64 - mesh axes to camera axes (x right, y up, z to the viewer)
     reach_mm : from the middle of the picture to its border
+    supersampling : samples per pixel and axis
 
     Returns (size, size, 3) uint8 sRGB each.
     """
-    samples = size * SUPERSAMPLING
+    samples = size * supersampling
     scale = samples / (2 * reach_mm)
     turned = mesh.vertices @ rotation.T.astype(np.float32)
     points = upright(turned) * np.float32(scale) + np.array([(samples - 1) / 2] * 2 + [0], np.float32)
@@ -107,7 +114,7 @@ def render(
             colours = _lit(normals)
         else:
             colours = fragments.interpolate(mesh.colours, mesh.triangles)
-        pictures.append(_compose(colours, fragments.at, samples))
+        pictures.append(_compose(colours, fragments.at, samples, supersampling))
     return pictures
 
 
@@ -147,10 +154,10 @@ def _lit(normals: Floats32) -> Floats32:
     return np.asarray(CLAY * np.minimum(light, 1)[:, None] ** (1 / 2.2), np.float32)
 
 
-def _compose(colours: Floats32, at: NDArray[np.intp], samples: int) -> NDArray[np.uint8]:
+def _compose(colours: Floats32, at: NDArray[np.intp], samples: int, supersampling: int) -> NDArray[np.uint8]:
     """Lay samples over the background and average them to pixels."""
     top, bottom = BACKGROUND
     fade = np.linspace(0, 1, samples, dtype=np.float32)[:, None, None]
     picture = np.broadcast_to(np.rint(top + (bottom - top) * fade).astype(np.uint8), (samples, samples, 3)).copy()
     picture.reshape(-1, 3)[at] = np.rint(colours)
-    return np.asarray(Image.fromarray(picture).reduce(SUPERSAMPLING))
+    return np.asarray(Image.fromarray(picture).reduce(supersampling))

@@ -57,14 +57,18 @@ export async function mesh(job, face) {
 
 /**
  * Follows a job until it has ended, through cuts; the job as it ended.
- * `onEvent` gets each event once, `onCut` is called when the stream broke and is about to be opened again.
+ * `onEvent` gets each event once, `onCut` is called when the stream broke and is about to be opened again, `onBack` when
+ * it is open again.
  */
-export async function watch(job, { signal, onEvent, onCut }) {
+export async function watch(job, { signal, onEvent, onCut, onBack }) {
   let last = 0;
+  let broke = false;
   let wait = FIRST_WAIT;
   for (;;) {
     try {
       const answer = await send("GET", `/v1/jobs/${job}/events`, { signal, headers: { "Last-Event-ID": `${last}` } });
+      if (broke) onBack();
+      broke = false;
       if (answer.status === 204) return await call("GET", `/v1/jobs/${job}`);
       for await (const { name, data } of readEvents(answer.body)) {
         if (name === "problem") throw new Refusal(data.status, data);
@@ -76,6 +80,7 @@ export async function watch(job, { signal, onEvent, onCut }) {
     } catch (error) {
       if (signal.aborted || !comesBack(error)) throw error;
     }
+    broke = true;
     onCut();
     await sleep(wait, signal);
     wait = Math.min(LONGEST_WAIT, wait * 2);

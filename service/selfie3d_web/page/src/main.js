@@ -4,11 +4,12 @@ import { setUpCamera } from "./camera.js";
 import { $, make, only } from "./dom.js";
 import { offerFiles, setUpDownload } from "./download.js";
 import { parseGlb } from "./glb.js";
+import { Line } from "./line.js";
 import { setUpPhone } from "./phone.js";
 import { prefer, preferences } from "./preferences.js";
 import { askToken, setUpToken } from "./token.js";
 import { Viewer } from "./viewer.js";
-import { STAGES, keptText, progressText, trouble } from "./words.js";
+import { STAGES, keptText, lineText, progressText, trouble } from "./words.js";
 
 const MAX_PHOTO_BYTES = 20 * 1024 * 1024;
 const VIEW_FORMAT = "glb";
@@ -99,11 +100,21 @@ function submit(photo) {
 /** Watches a job to its end and shows what became of it. */
 async function follow(id) {
   const { signal } = now.leave;
-  const job = await api.watch(id, {
-    signal,
-    onEvent: (event) => setProgress(event.progress, progressText(event), event.stage),
-    onCut: () => setProgress(null, "The connection broke; finding it again"),
-  });
+  setTimeout(warmViewer);
+  const line = new Line(id, (place) => setProgress(null, lineText(place)));
+  signal.addEventListener("abort", () => line.leave());
+  let last = null;
+  const show = (event) => {
+    last = event;
+    setProgress(event.progress, progressText(event), event.stage);
+    if (event.state === "queued") line.enter();
+    else line.leave();
+  };
+  const onCut = () => {
+    line.leave();
+    setProgress(null, "The connection broke; finding it again");
+  };
+  const job = await api.watch(id, { signal, onEvent: show, onCut, onBack: () => last && show(last) });
   if (signal.aborted) return;
   now.job = job;
   if (job.state !== "succeeded") {
@@ -139,6 +150,15 @@ async function showFace(index) {
   viewer.show(parseGlb(now.meshes.get(index)), face);
   viewer.mode = document.querySelector("[name=mode]:checked").value;
   viewer.landmarks = $("landmarks").checked;
+}
+
+function warmViewer() {
+  try {
+    viewer ??= openViewer();
+    viewer.warm();
+  } catch (error) {
+    console.warn(error); // showFace fails, too, and tells of it
+  }
 }
 
 function openViewer() {
@@ -266,8 +286,15 @@ let laid = null; // the photo that the viewer has
 
 async function overlay() {
   if (laid !== now.photo) {
+    const picture = await createImageBitmap(now.photo).catch(() => null); // not every browser reads HEIC
+    if (!picture) {
+      $("overlay").value = 0;
+      $("overlay").disabled = true;
+      $("overlay-note").textContent = "This browser cannot show the photo's format, so it cannot be laid over the head.";
+      return;
+    }
     laid = now.photo;
-    viewer.setPhoto(await createImageBitmap(now.photo));
+    viewer.setPhoto(picture);
   }
   viewer.overlay = $("overlay").value / 100;
 }
@@ -277,7 +304,7 @@ async function makeFile({ options }) {
   if (options.format === VIEW_FORMAT) return { bytes: now.meshes.get(now.face), extension: `.${VIEW_FORMAT}` };
   const made = await api.createJob(now.photo, { ...now.options, ...options }, api.newKey(), () => {});
   now.extra.push(made.id);
-  const job = await api.watch(made.id, { signal: now.leave.signal, onEvent: () => {}, onCut: () => {} });
+  const job = await api.watch(made.id, { signal: now.leave.signal, onEvent: () => {}, onCut: () => {}, onBack: () => {} });
   if (job.state !== "succeeded") throw new api.Refusal(200, { reason: job.error?.reason, detail: job.error?.message });
   const { index, file } = job.faces[now.face];
   return { bytes: await api.mesh(job.id, index), extension: file.extension };

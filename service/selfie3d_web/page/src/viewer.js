@@ -70,6 +70,15 @@ export class Viewer {
     canvas.addEventListener("webglcontextrestored", () => this.draw());
   }
 
+  /** Compiles what draws a head before there is one: it takes a while, and nobody waits for it yet. */
+  warm() {
+    if (this.#warmed.children.length) return;
+    const nothing = new BufferGeometry().setAttribute("position", new BufferAttribute(new Float32Array(9), 3));
+    this.#warmed.add(new Mesh(nothing, this.#material(shaders.HEAD_VERTEX, shaders.HEAD_FRAGMENT)));
+    this.#renderer.compile(this.#warmed, this.#camera);
+  }
+  #warmed = new Scene(); // kept, because a program goes with its last material
+
   /** Shows a face: arrays as parseGlb gives them, `face` as the job describes it. */
   show(arrays, face) {
     this.clear();

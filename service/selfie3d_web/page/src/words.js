@@ -24,7 +24,7 @@ const TROUBLES = {
   PHOTO_TOO_LARGE: ["The photo is too large", "At most 20 MiB go through. Save it smaller, or send a screenshot of it."],
   PHOTO_UNSUPPORTED: [
     "This kind of picture is not read here",
-    "Send a JPEG, PNG or WebP. On an iPhone, choose “Most Compatible” under Settings, Camera, Formats.",
+    "Send a JPEG, PNG, WebP, HEIC or AVIF.",
   ],
   PHOTO_CORRUPT: ["The photo is damaged", "It breaks off or holds wrong data. Save it again, then send that."],
   PHOTO_TOO_MANY_PIXELS: ["The photo has too many pixels", "At most 64 megapixels. Save it smaller; a face needs few."],
@@ -67,6 +67,12 @@ export function progressText(event) {
   if (event.state === "queued") return "Waiting for a free worker; it starts by itself";
   if (event.state === "running") return STAGES[event.stage] ?? "A worker has taken it";
   return "Done";
+}
+
+/** The same for a waiting job whose place in the line is known: 1 is the next one. */
+export function lineText(place) {
+  const before = place === 2 ? "one photo is" : `${place - 1} photos are`;
+  return place === 1 ? "Waiting for a free worker; yours is next" : `Waiting for a free worker; about ${before} before yours`;
 }
 
 /** The line that says what is kept, and until when. */

@@ -11,7 +11,15 @@ import pytest
 from PIL import Image
 
 from selfie3d.types import Detail, Mesh, Options
-from vrn.render.preview import SHEET_PX, preview_sheet, turntable, view
+from vrn.render.preview import (
+    PREVIEW_PX,
+    PREVIEW_YAW,
+    SHEET_PX,
+    draw_preview,
+    preview_sheet,
+    turntable,
+    view,
+)
 from vrn.render.render import rasterise
 
 
@@ -59,8 +67,24 @@ def test_the_turntable_goes_round(frontal: Mesh, kind: str, magic: bytes) -> Non
     assert np.abs(np.asarray(animation.convert("RGB")).astype(int) - first).mean() > 2
 
 
+@pytest.mark.parametrize("yaw", [25, -25])
+def test_the_picture_of_a_result_shows_the_head_from_the_side_that_the_photo_shows(
+    make_head: Callable[..., Any], yaw: float
+) -> None:
+    mesh = make_head(yaw=yaw).mesh(Options(detail=Detail.PREVIEW))
+    preview = draw_preview(mesh)
+    image = Image.open(BytesIO(preview.data))
+    assert (image.format, image.size) == ("WEBP", (PREVIEW_PX, PREVIEW_PX)) == ("WEBP", (preview.width, preview.height))
+    assert preview.size < 60_000
+    shown = picture(preview.data)
+    assert 0.1 < (np.ptp(shown, axis=2) > 30).mean() < 0.6
+    distances = {side: np.abs(shown - view(mesh, side * PREVIEW_YAW, PREVIEW_PX)[0]).mean() for side in (1, -1)}
+    assert distances[int(np.sign(yaw))] < 0.5 * distances[-int(np.sign(yaw))]
+
+
 def test_pictures_are_the_same_every_time(frontal: Mesh) -> None:
     assert preview_sheet(frontal, 80) == preview_sheet(frontal, 80)
+    assert draw_preview(frontal) == draw_preview(frontal)
 
 
 def test_the_nearer_of_two_triangles_wins_and_back_faces_are_culled() -> None:
