@@ -269,6 +269,7 @@ def test_a_token_file_that_holds_no_token_is_told(
     assert capsys.readouterr().err == f"selfie3d: --token-file {tmp_path / 'token'}{said}\n"
 
 
+@pytest.mark.slow
 def test_the_command_says_its_own_sentence_and_nothing_of_grpc_s(pems: Pems, tmp_path: Path) -> None:
     (tmp_path / "me.jpg").write_bytes(b"photo")
     environment = {name: value for name, value in os.environ.items() if name != "GRPC_VERBOSITY"}

@@ -93,6 +93,7 @@ async def test_the_asyncio_client_does_too(pems: Pems) -> None:
         AsyncClient(tls=Tls(certificate=pems.chain))
 
 
+@pytest.mark.slow
 def test_a_program_of_the_caller_s_own_goes_on(pems: Pems) -> None:
     code = (
         "import sys, selfie3d\n"

@@ -186,6 +186,7 @@ def test_up_refuses_a_bad_setting_before_it_starts_anything(
     assert not (tmp_path / "data").exists()
 
 
+@pytest.mark.slow
 def test_a_misspelt_variable_is_named_once_and_not_handed_to_children(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

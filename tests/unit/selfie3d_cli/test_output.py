@@ -22,6 +22,7 @@ def command(*arguments: str, redirection: str = "") -> subprocess.CompletedProce
     return subprocess.run(line, env=environment, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments", [["version"], ["doctor", "--json"], ["health", "live", "--server", "localhost:1"]]
 )
@@ -30,12 +31,14 @@ def test_a_full_standard_output_gets_a_sentence_and_exit_code_1(arguments: list[
     assert (ended.returncode, ended.stderr) == (1, FULL)
 
 
+@pytest.mark.slow
 def test_a_closed_standard_output_is_no_traceback() -> None:
     assert command("version", redirection=">&-").stderr == ""
     ended = command("reconstruct", "me.jpg", "--json", redirection=">&-")
     assert (ended.returncode, ended.stderr) == (2, "selfie3d: --json needs standard output, which is closed.\n")
 
 
+@pytest.mark.slow
 def test_a_reader_that_has_gone_is_no_traceback() -> None:
     reader, writer = os.pipe()
     os.close(reader)
