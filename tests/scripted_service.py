@@ -20,6 +20,7 @@ from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d.v1 import reconstruction_pb2_grpc as stubs
 
 CHUNK = 1000  # bytes of mesh a message
+GIVEN_UP_SECONDS = 0.1
 STAGES = [pb.STAGE_DECODE, pb.STAGE_DETECT, pb.STAGE_NETWORK, pb.STAGE_ENCODE]
 MATRIX = [2.0, 0, 0, 320, 0, -2.0, 0, 240, 0, 0, 2.0, 5, 0, 0, 0, 1]
 
@@ -167,9 +168,12 @@ class ScriptedService(stubs.ReconstructionServiceServicer):
         self, request_iterator: Iterator[pb.UploadJobRequest], context: grpc.ServicerContext
     ) -> pb.UploadJobResponse:
         settings = next(request_iterator).settings
+        given_up = threading.Event()
+        context.add_callback(given_up.set)
         self._begin("UploadJob", settings, context)
         photo = b"".join(message.chunk for message in request_iterator)
-        if not context.is_active():  # a call that was given up may look like one whose messages ended
+        # the messages of a call that was given up may end as if they were complete; a moment later it is known
+        if given_up.wait(GIVEN_UP_SECONDS):
             return pb.UploadJobResponse()
         return pb.UploadJobResponse(job=self._create(settings, photo))
 
