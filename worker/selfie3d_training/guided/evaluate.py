@@ -198,7 +198,7 @@ def methods_of(finder: Finder, shipped: Predictor, dense: DenseAligner, network:
             return None
         whole = network.head(source.image, face.landmarks_px, points(source, face))
         surface = HeadSurface.of_head(whole, face, Options())
-        return Surface(transform(whole.crop.to_photo(), surface.vertices), surface.triangles)
+        return Surface(transform(whole.crop.to_photo(), surface.vertices), surface.triangles.astype(np.int64))
 
     def hourglass(source: SampleSource) -> Surface | None:
         face = found(source)
