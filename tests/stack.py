@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d.v1 import reconstruction_pb2_grpc as rpc
+from selfie3d_cli.ports import free_port as free_port
 from selfie3d_cli.redis_server import RedisServer
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -43,12 +43,6 @@ async def eventually_async(look: Callable[[], Awaitable[Found | bool | None]], w
         assert time.monotonic() < end, f"not within {BOUND} s: {what}"
         await asyncio.sleep(0.02)
     return found  # type: ignore[return-value]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Process:

@@ -15,9 +15,10 @@ from rich.console import Console
 from selfie3d import Client, Face, JobOptions, Result
 from selfie3d.types.mesh_file import write_atomically
 from selfie3d_cli.errors import CommandError, ExtraMissingError
-from selfie3d_cli.local_stack import LocalStack, StackConfig, free_address
+from selfie3d_cli.local_stack import LocalStack, StackConfig
 from selfie3d_cli.outcome import PhotoFailedError
 from selfie3d_cli.page import page_address, page_url
+from selfie3d_cli.ports import LOOPBACK, free_port
 from selfie3d_cli.progress import ProgressView
 from selfie3d_cli.reconstruct import preview
 from selfie3d_cli.remote import RemoteBackend
@@ -48,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
         settings = from_environment()
         config = StackConfig(
             data=Path(data),
-            listen=free_address(),
+            listen=f"{LOOPBACK}:{free_port()}",
             workers=1,
             web=page_address(settings, console.print) if args.open else "",
             tls=bool(settings.tls_certificate),

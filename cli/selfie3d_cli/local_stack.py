@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -180,10 +179,3 @@ class LocalStack:
                 child.kill()
             clean = child.exit_code in (0, None) and clean
         return clean
-
-
-def free_address() -> str:
-    """A loopback address whose port is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable
 from importlib.util import find_spec
 
+from selfie3d_cli.ports import free_port
 from selfie3d_cli.settings import DEFAULT_WEB_LISTEN, Settings, from_environment
 
 MODULES = ("starlette", "uvicorn", "python_multipart")  # of the extra web
@@ -29,17 +29,7 @@ def page_address(settings: Settings, say: Callable[[str], None]) -> str:
 def next_free_address() -> str:
     """The default address, or one with the next free port behind it, or any free one."""
     host, _, first = DEFAULT_WEB_LISTEN.rpartition(":")
-    for port in range(int(first), int(first) + PORTS):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((host, port))
-            except OSError:
-                continue
-            return f"{host}:{port}"
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        return f"{host}:{probe.getsockname()[1]}"
+    return f"{host}:{free_port(*range(int(first), int(first) + PORTS), host=host)}"
 
 
 def page_url(address: str) -> str:

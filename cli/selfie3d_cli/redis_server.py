@@ -37,6 +37,7 @@ from selfie3d_cli.errors import (
     RedisStartError,
     RedisSyncError,
 )
+from selfie3d_cli.ports import free_port
 from selfie3d_cli.redis_log import AppendLog, Syncer
 from selfie3d_cli.redis_rewrite import REWRITE_SECONDS, Rewriter
 
@@ -89,7 +90,7 @@ class RedisServer:
         rewrite_seconds: float = REWRITE_SECONDS,
     ) -> None:
         self.data = Path(data).resolve()
-        self.port = _free_port() if port == 0 else port
+        self.port = free_port() if port == 0 else port
         self.maxmemory = maxmemory
         self.rewrite_seconds = rewrite_seconds
         self.append_log = AppendLog(self.data)
@@ -320,9 +321,3 @@ class RedisServer:
         with suppress(OSError):
             return "\n".join(self.log_path.read_text(errors="replace").splitlines()[-8:])
         return "(nothing)"
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -14,7 +14,7 @@ import redis
 
 from selfie3d import Client
 from selfie3d_cli.doctor_checks import OLDEST_REDIS, Severity, check_redis
-from selfie3d_cli.local_stack import LocalStack, StackConfig, free_address
+from selfie3d_cli.local_stack import LocalStack, StackConfig
 from selfie3d_cli.redis_server import version_of
 from tests.integration.conftest import OTHER_REDIS
 from tests.stack import eventually, free_port
@@ -78,7 +78,7 @@ def test_the_job_store_keeps_its_promises_on_it(other_redis: str) -> None:
 def test_a_job_goes_all_the_way_over_it(other_redis: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), *filter(None, sys.path)]))
     lines: list[str] = []
-    config = StackConfig(tmp_path, free_address(), 1, redis_url=other_redis, worker_command=TINY)
+    config = StackConfig(tmp_path, f"127.0.0.1:{free_port()}", 1, redis_url=other_redis, worker_command=TINY)
     with LocalStack(config, lines.append) as stack, Client(config.listen) as client:
         assert stack.await_ready(), "\n".join(lines)
         assert stack.redis_pid is None

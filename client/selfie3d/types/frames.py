@@ -48,6 +48,7 @@ VOLUME_DEPTH = 200  # samples along depth in the paper's volume
 DEPTH_STEP = 0.5  # px of the crop between two depth samples of the paper's volume
 DEPTH_RANGE = VOLUME_DEPTH * DEPTH_STEP  # 100.0 px
 OUTER_EYE_MM = 89.5  # mean adult biocular width; Farkas 1994: men 91.2 mm, women 87.8 mm
+UPRIGHT: Floats = np.diag([1.0, -1.0, 1.0])  # from a frame whose y points down to one with y up, and back
 OUTER_EYE_CORNERS = (36, 45)  # indices in the 68-point scheme, subject's right and left
 
 
@@ -144,7 +145,7 @@ def transform(matrix: Floats, points: NDArray[np.floating]) -> Floats:
 
 def upright(points: NDArray[F]) -> NDArray[F]:
     """Points or directions (..., 3) of a frame whose y points down with y up, or back; its own inverse."""
-    return np.asarray(points * np.array([1, -1, 1]), points.dtype)
+    return np.asarray(points * UPRIGHT.diagonal(), points.dtype)
 
 
 def upright_rotation(rotation: NDArray[F]) -> NDArray[F]:

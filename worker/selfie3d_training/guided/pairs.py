@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from selfie3d.types.frames import CROP_CENTRE, CROP_SIZE, transform
+from selfie3d.types.frames import CROP_CENTRE, CROP_SIZE, UPRIGHT, transform, upright
 from selfie3d_training import augment
 from selfie3d_training.dataset import SampleSource
 from selfie3d_training.finder.faces import MIRROR
@@ -27,7 +27,7 @@ from selfie3d_training.photos import Ids, Photos
 from selfie3d_training.raster import rasterise
 from selfie3d_training.turn import photo_matrix
 from selfie3d_training.views import TurnedViews
-from vrn.avatar.fit import FLIP, HeadPose, fit_landmarks, fit_points, rotations
+from vrn.avatar.fit import HeadPose, fit_landmarks, fit_points, rotations
 from vrn.avatar.guide import COLUMNS, guide_maps, head_crops, to_columns
 from vrn.avatar.model import HeadModel
 from vrn.finder.aligner import Aligner
@@ -268,8 +268,8 @@ def _in_crop(guides: HeadPose, n: int, to_crop: Floats, mirror: Floats | None, s
         matrix = mirror @ matrix @ np.diag([-1.0, 1.0, 1.0, 1.0])
         coefficients = swap(coefficients)
     scale = float(np.cbrt(abs(np.linalg.det(matrix[:3, :3]))))
-    rotation = FLIP[:, None] * matrix[:3, :3] / scale
-    return HeadPose(np.array([scale]), rotation[None], (FLIP * matrix[:3, 3])[None], coefficients[None])
+    rotation = UPRIGHT @ matrix[:3, :3] / scale
+    return HeadPose(np.array([scale]), rotation[None], upright(matrix[:3, 3])[None], coefficients[None])
 
 
 def _tensor(values: Floats) -> Tensor:

@@ -1,6 +1,6 @@
 """The head's pose and shape from points of a face: a few regularised Gauss-Newton steps, for many faces at once.
 
-A head point X (cm, head frame) lies in the picture at ``flip(scale * rotation @ X + translation)``, flip = (1, -1, 1):
+A head point X (cm, head frame) lies in the picture at ``upright(scale * rotation @ X + translation)``:
 x right, y down, depth towards the viewer, px.
 """
 
@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from selfie3d.types.frames import UPRIGHT, upright
 from vrn.avatar.model import HeadModel
 from vrn.meshing.landmarks import INNER
 
 Floats = NDArray[np.float64]
 
-FLIP = np.array([1.0, -1.0, 1.0])
 NOISE = 0.02  # standard deviation of a landmark, share of the face's size
 CORRELATED = 0.5  # weight of each landmark's square: their errors are not independent
 DENSE_CORRELATED = 1.5  # the same of the denser points, of which each landmark has several neighbours
@@ -53,8 +53,8 @@ class HeadPose:
     def matrices(self) -> Floats:
         """(n, 4, 4) float64 - head frame (cm) to picture frame (px)."""
         matrix = np.zeros((len(self), 4, 4))
-        matrix[:, :3, :3] = self.scale[:, None, None] * FLIP[:, None] * self.rotation
-        matrix[:, :3, 3] = FLIP * self.translation
+        matrix[:, :3, :3] = self.scale[:, None, None] * (UPRIGHT @ self.rotation)
+        matrix[:, :3, 3] = upright(self.translation)
         matrix[:, 3, 3] = 1.0
         return matrix
 
@@ -98,7 +98,7 @@ def fit_points(
 def _depth_between(model: HeadModel, landmarks: Floats, points: Floats, neutral: Floats) -> Floats:
     """(n,) px - what is to be added to the landmarks' depth so that both belong to one mean head."""
     at, _ = model.landmark_shapes
-    target = points * FLIP
+    target = upright(points)
     scale, rotation, translation = _similarity(neutral, target)
     expected = scale[:, None] * (at @ rotation[:, 2, :, None])[..., 0] + translation[:, 2:]
     return np.asarray(np.median(expected - landmarks[..., 2], axis=1))
@@ -106,7 +106,7 @@ def _depth_between(model: HeadModel, landmarks: Floats, points: Floats, neutral:
 
 def _fit(model: HeadModel, points: Floats, neutral: Floats, shapes: Floats, weights: Floats, steps: int) -> HeadPose:
     """points (n, p, 3) px; neutral (p, 3) and shapes (k, p, 3) cm; weights (p, 3)."""
-    target = points * FLIP
+    target = upright(points)
     size = np.sqrt(np.prod(np.ptp(target[:, :68, :2], axis=1), axis=1))
     scale, rotation, translation = _similarity(neutral, target)
     prior = _prior(model)

@@ -13,8 +13,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from selfie3d.types.frames import CROP_CENTRE, CROP_SIZE
-from vrn.avatar.fit import FLIP, HeadPose
+from selfie3d.types.frames import CROP_CENTRE, CROP_SIZE, upright
+from vrn.avatar.fit import HeadPose
 
 PX_PER_CM = 6.4
 CENTRE_CM = np.array([0.0, 1.5, 2.0])  # of a head: no point of one is further than 13.5 cm away
@@ -29,14 +29,14 @@ Singles = NDArray[np.float32]
 
 def head_crops(pose: HeadPose) -> Floats:
     """(n, 4, 4) float64 - picture frame to head crop frame, for the picture that the heads were fitted in."""
-    up = pose.rotation[:, :2, 1] * FLIP[:2]  # the head's y axis in the picture
+    up = upright(pose.rotation[..., 1])[:, :2]  # the head's y axis in the picture
     roll = np.arctan2(up[:, 0], -up[:, 1])  # clockwise as seen
     cos, sin = np.cos(roll), np.sin(roll)
     matrix = np.zeros((len(pose), 4, 4))
     matrix[:, 0, 0], matrix[:, 0, 1], matrix[:, 1, 0], matrix[:, 1, 1] = cos, sin, -sin, cos
     matrix[:, 2, 2] = matrix[:, 3, 3] = 1.0
     matrix[:, :3, :3] *= (PX_PER_CM / pose.scale)[:, None, None]
-    centre = (pose.scale[:, None] * (pose.rotation @ CENTRE_CM) + pose.translation) * FLIP
+    centre = upright(pose.scale[:, None] * (pose.rotation @ CENTRE_CM) + pose.translation)
     matrix[:, :3, 3] = CROP_CENTRE - (matrix[:, :3, :3] @ centre[..., None])[..., 0]
     return matrix
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from selfie3d.types.frames import Crop, transform
+from selfie3d.types.frames import UPRIGHT, Crop, transform, upright
 from vrn.avatar.fit import HeadPose, fit_landmarks, fit_points
 from vrn.avatar.guide import COLUMNS, guide_maps, head_crops, to_columns
 from vrn.avatar.model import HeadModel, load_model
@@ -74,8 +74,7 @@ class GuidedNetwork:
     def _guide(self, pose: HeadPose, crop: Crop) -> tuple[Guide, Floats]:
         matrix = crop.to_crop() @ pose.matrices()[0]
         scale = float(np.cbrt(abs(np.linalg.det(matrix[:3, :3]))))
-        flip = np.array([1.0, -1.0, 1.0])
-        parts = ([scale], flip[None, :, None] * matrix[None, :3, :3] / scale, (flip * matrix[:3, 3])[None])
+        parts = ([scale], (UPRIGHT @ matrix[:3, :3] / scale)[None], upright(matrix[:3, 3])[None])
         tensors = [torch.as_tensor(np.asarray(part, np.float32), device=self._device) for part in parts]
         coefficients = torch.from_numpy(pose.coefficients.astype(np.float32)).to(self._device)
         vertices = transform(matrix, self.model.vertices(pose.coefficients[0]))
