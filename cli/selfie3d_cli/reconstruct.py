@@ -68,6 +68,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--all-faces", action="store_true", help="every face, not the largest only")
     parser.add_argument("--scene", action="store_true", help="with --all-faces: one file with all faces in place")
     parser.add_argument("--textured", action="store_true", help="a texture instead of vertex colours (obj, glb)")
+    parser.add_argument("--delight", action="store_true", help="take the photo's light out of the colours")
     parser.add_argument("--printable", action="store_true", help="a solid with a flat base")
     parser.add_argument(
         "--preview",
@@ -183,6 +184,7 @@ def _options(args: argparse.Namespace) -> Options:
             textured=args.textured,
             printable=args.printable,
             extent=_extent(args),
+            delight=args.delight,
         )
     except OptionError as error:
         words = re.sub(r"(?<= )(format|all_faces)", lambda word: f"--{word[0].replace('_', '-')}", str(error))

@@ -60,6 +60,7 @@ def options_message(options: Options) -> pb.Options:
         textured=options.textured,
         printable=options.printable,
         extent=f"EXTENT_{options.extent.name}",
+        delight=options.delight,
     )
 
 
@@ -75,6 +76,7 @@ def options_of(message: pb.Options) -> Options:
         textured=message.textured,
         printable=message.printable,
         extent=choice(Extent, "extent", extent) if extent else Options.extent,
+        delight=message.delight,
     )
 
 

@@ -231,6 +231,7 @@ SWITCH_TEXTS = {
     "scene": "One file with all faces in place. Needs all_faces.",
     "textured": "A JPEG texture instead of vertex colours: obj (then a ZIP) and glb only.",
     "printable": "A solid with a flat base for a 3D printer.",
+    "delight": "The photo's light taken out of the colours, so that the mesh can be lit anew.",
 }
 MESH_HEADERS = {
     name: {"schema": {"type": "string"}}

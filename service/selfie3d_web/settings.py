@@ -16,7 +16,7 @@ DETAILS = enum_words(pb.Detail.DESCRIPTOR)
 EXTENTS = enum_words(pb.Extent.DESCRIPTOR)
 PRIORITIES = enum_words(pb.Priority.DESCRIPTOR)
 STATES = enum_words(pb.JobState.DESCRIPTOR)
-SWITCHES = ("all_faces", "scene", "textured", "printable")
+SWITCHES = ("all_faces", "scene", "textured", "printable", "delight")
 SWITCH_WORDS = {"true": True, "1": True, "on": True, "false": False, "0": False, "off": False, "": True}
 NAMES = ("format", "detail", "extent", *SWITCHES, "priority", "timeout")
 

@@ -160,7 +160,8 @@ class Reconstructor:
 
     def _one(self, image: NDArray[np.uint8], face: AlignedFace, options: Options, clock: _Clock) -> Made:
         surface = self._surface(image, face, options, clock)
-        mesh = clock.run(Stage.COLOUR, lambda: surface.coloured(image, face, textured=options.textured))
+        wishes = {"textured": options.textured, "delight": options.delight}
+        mesh = clock.run(Stage.COLOUR, lambda: surface.coloured(image, face, **wishes))
         file = None if options.scene else clock.run(Stage.ENCODE, lambda: encode(mesh, options))
         return face, mesh, file
 

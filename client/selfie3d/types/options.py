@@ -66,6 +66,7 @@ class Options:
     textured : a texture picture instead of vertex colours; OBJ (then a ZIP) and GLB only
     printable : a solid with a flat back to print; an STL always is one, and it always is the face
     extent : the whole head or the face only
+    delight : take the photo's light out of the colours, so that the mesh can be lit anew
     """
 
     format: Format = Format.PLY
@@ -75,6 +76,7 @@ class Options:
     textured: bool = False
     printable: bool = False
     extent: Extent = Extent.HEAD
+    delight: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "format", choice(Format, "format", self.format))
@@ -111,6 +113,7 @@ class JobOptions(TypedDict, total=False):
     textured: bool
     printable: bool
     extent: Extent | str
+    delight: bool
     priority: Priority | str
     job_timeout: float | None
     request_id: str

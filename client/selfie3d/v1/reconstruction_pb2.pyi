@@ -92,7 +92,7 @@ PRIORITY_INTERACTIVE: Priority
 PRIORITY_BULK: Priority
 
 class Options(_message.Message):
-    __slots__ = ("format", "detail", "all_faces", "scene", "textured", "printable", "extent")
+    __slots__ = ("format", "detail", "all_faces", "scene", "textured", "printable", "extent", "delight")
     FORMAT_FIELD_NUMBER: _ClassVar[int]
     DETAIL_FIELD_NUMBER: _ClassVar[int]
     ALL_FACES_FIELD_NUMBER: _ClassVar[int]
@@ -100,6 +100,7 @@ class Options(_message.Message):
     TEXTURED_FIELD_NUMBER: _ClassVar[int]
     PRINTABLE_FIELD_NUMBER: _ClassVar[int]
     EXTENT_FIELD_NUMBER: _ClassVar[int]
+    DELIGHT_FIELD_NUMBER: _ClassVar[int]
     format: MeshFormat
     detail: Detail
     all_faces: bool
@@ -107,7 +108,8 @@ class Options(_message.Message):
     textured: bool
     printable: bool
     extent: Extent
-    def __init__(self, format: _Optional[_Union[MeshFormat, str]] = ..., detail: _Optional[_Union[Detail, str]] = ..., all_faces: _Optional[bool] = ..., scene: _Optional[bool] = ..., textured: _Optional[bool] = ..., printable: _Optional[bool] = ..., extent: _Optional[_Union[Extent, str]] = ...) -> None: ...
+    delight: bool
+    def __init__(self, format: _Optional[_Union[MeshFormat, str]] = ..., detail: _Optional[_Union[Detail, str]] = ..., all_faces: _Optional[bool] = ..., scene: _Optional[bool] = ..., textured: _Optional[bool] = ..., printable: _Optional[bool] = ..., extent: _Optional[_Union[Extent, str]] = ..., delight: _Optional[bool] = ...) -> None: ...
 
 class JobSettings(_message.Message):
     __slots__ = ("request_id", "options", "priority", "timeout")

@@ -104,7 +104,7 @@ def test_without_json_people_get_lines_and_a_summary(
 
 def test_every_option_reaches_the_service(script: Script, photos: Path) -> None:
     arguments = ["-o", "me.glb", "--detail", "full", "--all-faces", "--scene", "--textured", "--printable"]
-    arguments += ["--extent", "face"]
+    arguments += ["--extent", "face", "--delight"]
     assert main(["reconstruct", str(photos / "a.jpg"), *arguments]) == 0
     [request] = script.requests("CreateJob")
     assert request.settings.options == pb.Options(
@@ -115,6 +115,7 @@ def test_every_option_reaches_the_service(script: Script, photos: Path) -> None:
         textured=True,
         printable=True,
         extent=pb.EXTENT_FACE,
+        delight=True,
     )
     assert request.settings.priority == pb.PRIORITY_INTERACTIVE
 

@@ -35,7 +35,7 @@ def test_the_stages_are_those_of_the_api() -> None:
 def test_options_survive_the_wire(extent: Extent, format: Format, detail: Detail) -> None:
     textured = format in (Format.OBJ, Format.GLB)
     options = Options(format, detail, all_faces=True, scene=True, textured=textured, printable=not textured)
-    options = replace(options, extent=extent)
+    options = replace(options, extent=extent, delight=textured)
     assert options_of(options_message(options)) == options
 
 

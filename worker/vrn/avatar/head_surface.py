@@ -56,10 +56,20 @@ class HeadSurface(FaceSurface):
         surface = whole.crop, vertices, normals, triangles
         return cls(*surface, view, landmarks, head, pose, spacing, np.eye(3), whole, near)
 
+    @property
+    def places(self) -> Places:
+        """Where the vertices lie on the neutral head."""
+        return Places.of(self.whole.model, self.near, self.vertices, self.normals)
+
+    @property
+    def skin(self) -> NDArray[np.float32]:
+        """See `FaceSurface`."""
+        places = self.places
+        return places.skin * ~places.bare
+
     def painted(self, photo: NDArray[np.uint8]) -> Paint:
         """See `FaceSurface`."""
-        places = Places.of(self.whole.model, self.near, self.vertices, self.normals)
-        return paint_head(photo, self.whole, places, self.view, self.symmetry, self.spacing)
+        return paint_head(photo, self.whole, self.places, self.view, self.symmetry, self.spacing)
 
 
 def _above(field: Field, level: float) -> Field:

@@ -13,6 +13,7 @@ from selfie3d.types.frames import Crop, transform, upright
 from vrn.finder.face import AlignedFace
 from vrn.meshing.assemble import assemble, px_per_mm
 from vrn.meshing.colour import Paint, paint
+from vrn.meshing.delight import evened
 from vrn.meshing.field import Field
 from vrn.meshing.head_fit import HeadFit, Plane
 from vrn.meshing.landmarks import nearest_vertices, register_depth
@@ -73,13 +74,26 @@ class FaceSurface:
         spacing = STEPS_PX[options.detail][0]
         return cls(face.crop, vertices, normals, triangles, view, landmarks, head, head.pose, spacing, axes)
 
-    def coloured(self, photo: NDArray[np.uint8], face: AlignedFace, *, textured: bool = False) -> Mesh:
-        """Colour it from the photo, (H, W, 3) uint8, and move it to the mesh frame."""
+    def coloured(
+        self, photo: NDArray[np.uint8], face: AlignedFace, *, textured: bool = False, delight: bool = False
+    ) -> Mesh:
+        """Colour it from the photo, (H, W, 3) uint8, and move it to the mesh frame.
+
+        delight : take the photo's light out of the colours
+        """
+        if delight:
+            seen = self.view.seen(self.vertices, self.normals) * self.skin
+            photo = evened(photo, self.crop, self.vertices, self.normals, seen, self.spacing)
         painted = self.painted(photo)
         at = nearest_vertices(self.landmarks, self.vertices)
         picture = texture(photo, self.crop, self.vertices, self.triangles, painted) if textured else None
         surface = self.vertices, self.triangles
         return assemble(surface, self.normals, painted, face, self.crop, self.pose, at, self.axes, picture)
+
+    @property
+    def skin(self) -> NDArray[np.float32]:
+        """(n,) float32 0..1 - which vertices are taken for skin."""
+        return np.ones(len(self.vertices), np.float32)
 
     def painted(self, photo: NDArray[np.uint8]) -> Paint:
         """The colours of the vertices; photo : (H, W, 3) uint8."""

@@ -18,6 +18,8 @@ from vrn.avatar.model import EYE_PART, MOUTH_PART, HeadModel, load_model
 from vrn.avatar.places import ear, scalp
 from vrn.avatar.whole_head import WholeHead
 from vrn.finder.face import AlignedFace
+from vrn.meshing.delight import encoded, linear
+from vrn.meshing.normals import vertex_normals
 from vrn.render.render import rasterise
 
 SIDE = 480  # px of the photo
@@ -35,12 +37,20 @@ class Scene:
     in_photo: NDArray[np.float64]  # the model's vertices, photo frame
     above: NDArray[np.bool_]  # which of them lie above the neck's cut
 
-    def mesh(self, detail: Detail = Detail.STANDARD) -> Mesh:
-        return HeadSurface.of_head(self.whole, self.face, Options(detail=detail)).coloured(self.photo, self.face)
+    def mesh(self, detail: Detail = Detail.STANDARD, *, delight: bool = False) -> Mesh:
+        surface = HeadSurface.of_head(self.whole, self.face, Options(detail=detail))
+        return surface.coloured(self.photo, self.face, delight=delight)
 
 
-def scene(yaw: float = 0.0, roll: float = 0.0, spot: NDArray[np.float64] | None = None) -> Scene:
-    """yaw, roll in degrees; spot : (3,) cm - where the skin of the neutral head is red, 1.2 cm around."""
+def scene(
+    yaw: float = 0.0,
+    roll: float = 0.0,
+    spot: NDArray[np.float64] | None = None,
+    light: NDArray[np.float64] | None = None,
+) -> Scene:
+    """yaw, roll in degrees; spot : (3,) cm - where the skin of the neutral head is red, 1.2 cm around
+    light : (3,) - from where it comes, picture frame; None: from everywhere
+    """
     model = load_model()
     turn = rotations(np.radians([[0, yaw, 0]]))[0]
     rotation = rotations(np.radians([[0, 0, -roll]]))[0] @ turn
@@ -52,14 +62,23 @@ def scene(yaw: float = 0.0, roll: float = 0.0, spot: NDArray[np.float64] | None 
     whole = WholeHead(transform(crop.to_crop(), in_photo), model, plane, crop)
     landmarks = np.asarray(model.landmarks(in_photo), np.float64)
     above = whole.vertices @ plane[:3] + plane[3] > 0.2 * np.linalg.norm(plane[:3])
-    return Scene(whole, AlignedFace(landmarks, 1.0), picture(model, in_photo, spot), in_photo, above)
+    return Scene(whole, AlignedFace(landmarks, 1.0), picture(model, in_photo, spot, light), in_photo, above)
 
 
-def picture(model: HeadModel, in_photo: NDArray[np.float64], spot: NDArray[np.float64] | None) -> NDArray[np.uint8]:
+def picture(
+    model: HeadModel,
+    in_photo: NDArray[np.float64],
+    spot: NDArray[np.float64] | None,
+    light: NDArray[np.float64] | None,
+) -> NDArray[np.uint8]:
     hair = scalp(model.neutral)[:, None]
     colours = SKIN + (HAIR - SKIN) * hair
     if spot is not None:
         colours[np.linalg.norm(model.neutral - spot, axis=1) < 1.2] = [220, 20, 30]
+    if light is not None:
+        facing = upright(vertex_normals(upright(in_photo), model.triangles)) @ (light / np.linalg.norm(light))
+        shade = (0.4 + 0.6 * np.maximum(facing, 0)[:, None]).astype(np.float32)
+        colours = encoded(linear(colours.astype(np.float32)) * shade).astype(np.float64)
     image = np.broadcast_to(GREEN, (SIDE, SIDE, 3)).reshape(-1, 3).copy()
     triangles = model.triangles.astype(np.int32)
     shown = rasterise(in_photo.astype(np.float32), triangles, SIDE)
@@ -173,3 +192,22 @@ def test_an_open_mouth_is_a_cavity() -> None:
     between = lips.mean(0)
     behind = lips[:, 2].min() - surface.view.front_at(between[None])[0]
     assert behind / 6.4 * 10 > 4.0  # mm
+
+
+def test_delight_evens_the_light_of_the_skin() -> None:
+    lit = scene(light=np.array([-1.0, -0.5, 1.0]))
+    spreads = {}
+    for delight in (False, True):
+        mesh = lit.mesh(delight=delight)
+        neutral = lit.whole.model.neutral[nearest_vertices(lit, mesh)]
+        skin = (mesh.confidence == 2) & (scalp(neutral) == 0) & (neutral[:, 2] > 6)
+        brightness = linear(mesh.colours[skin][:, :3].astype(np.float32)).mean(1)
+        spreads[delight] = brightness.std() / brightness.mean()
+    assert spreads[False] > 0.2
+    assert spreads[True] < spreads[False] / 3
+
+
+def test_light_and_its_encoding_are_inverse() -> None:
+    colours = np.arange(256, dtype=np.float32)
+    np.testing.assert_allclose(encoded(linear(colours)), colours, atol=0.01)
+    assert linear(np.array([188.0], np.float32))[0] == pytest.approx(0.5029, abs=1e-3)  # sRGB's half light
