@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from typing import Self
 
 import grpc
@@ -11,7 +12,7 @@ from grpc_health.v1 import health_pb2_grpc
 from grpc_health.v1.health import aio
 
 from selfie3d.v1 import reconstruction_pb2_grpc as rpc
-from selfie3d_jobs import AsyncStore, ConfigError, StoreFull, StoreUnavailable
+from selfie3d_jobs import AsyncStore, StoreFull, StoreUnavailable
 from selfie3d_jobs.maintenance import refuse_cluster
 from selfie3d_service import listening, reflection
 from selfie3d_service.broadcaster import RECONNECT_SECONDS, EventBroadcaster
@@ -47,6 +48,15 @@ class Server:
 
     async def __aenter__(self) -> Self:
         """Bind and serve. Raises ConfigError when the address cannot be bound, or Redis is a cluster."""
+        try:
+            await self._start()
+        except BaseException:
+            await self._publisher.close()
+            await self._store.close()
+            raise
+        return self
+
+    async def _start(self) -> None:
         await self._refuse_cluster()
         for name in SERVICES:
             await self._health.set(name, NOT_SERVING)
@@ -68,7 +78,6 @@ class Server:
             asyncio.create_task(supervise(name, work, self.metrics, pause)) for name, work, pause in background
         ]
         log.info("Serving.", extra={"action": "start", "listen": self._config.listen, "tls": self._is_secure})
-        return self
 
     async def __aexit__(self, *_: object) -> None:
         """Drain: health says no, watchers go elsewhere, the other calls may end."""
@@ -86,14 +95,8 @@ class Server:
 
     async def _refuse_cluster(self) -> None:
         """A Redis that is away now may come later; health then says what it is."""
-        try:
+        with suppress(StoreUnavailable, StoreFull):
             await self._store.run(refuse_cluster())
-        except (StoreUnavailable, StoreFull):
-            pass
-        except ConfigError:
-            await self._publisher.close()
-            await self._store.close()
-            raise
 
     @property
     def _is_secure(self) -> bool:

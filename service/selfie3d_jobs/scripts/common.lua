@@ -4,6 +4,7 @@ local P = KEYS[1]
 local A = cjson.decode(ARGV[1])  -- the arguments by name; blobs follow as ARGV[2], ARGV[3], ...
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local queue_score = now + clock[2] % 1000 / 1000  -- to the microsecond, so that jobs of one ms keep their order
 local QUEUES = {'interactive', 'bulk'}
 
 -- A write that needs no memory opens a script that must also work when Redis has reached maxmemory:
