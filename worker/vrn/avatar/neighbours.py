@@ -17,6 +17,7 @@ from vrn.meshing.visibility import smoothstep
 Floats = NDArray[np.float32]
 
 COUNT = 4
+LEAST_PX = 1e-3  # distance of the second nearest, where two vertices coincide
 KERNEL = 1.7  # width of the weights, in distances to the second nearest
 CAP, CAP_STEPS = (0.4, 0.8), 1.5  # cosine to straight down of the neck's cut, and how far above its plane it may lie
 RIM_STEPS, STEEPEST = 0.7, 0.3  # how far above the plane its rim may lie, and the least share of the slope
@@ -40,7 +41,8 @@ class Neighbours:
     def of(cls, whole: WholeHead, points: Floats, normals: Floats, model_normals: Floats) -> Self:
         """points, normals : (n, 3) float32 - head crop frame; model_normals : (v, 3) float32 - of whole.vertices."""
         distance, index = cKDTree(whole.vertices).query(points, COUNT)
-        weights = np.exp(-((distance / (KERNEL * distance[:, 1:2])) ** 2)).astype(np.float32)
+        width = KERNEL * np.maximum(distance[:, 1:2], LEAST_PX)
+        weights = np.exp(-((distance / width) ** 2)).astype(np.float32)
         agree = sum(model_normals[:, c][index] * normals[:, c : c + 1] for c in range(3))
         return cls(np.asarray(index, np.intp), weights * smoothstep(np.asarray(agree), AGREEMENT))
 
