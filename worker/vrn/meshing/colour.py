@@ -102,9 +102,10 @@ class PhotoSampler:
         return np.asarray(colours)
 
     def _photo(self, points: Floats32) -> tuple[Floats32, Floats32]:
-        matrix = self.crop.to_photo()[:2].astype(np.float32)
-        x, y = (points[:, 0] * row[0] + points[:, 1] * row[1] + row[3] for row in matrix)
-        return x, y
+        x, y = (points[:, k] - np.float32(self.crop.offset[k]) for k in (0, 1))
+        cos, sin = np.float32(np.cos(self.crop.roll)), np.float32(np.sin(self.crop.roll))
+        scale = np.float32(self.crop.scale)
+        return np.asarray((cos * x - sin * y) / scale), np.asarray((sin * x + cos * y) / scale)
 
     @staticmethod
     def _split(at: NDArray[np.floating], size: int) -> tuple[NDArray[np.int32], Floats32]:
