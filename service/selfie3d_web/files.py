@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import mimetypes
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from starlette.requests import Request
@@ -29,6 +30,7 @@ class File:
     etag: str
 
     @classmethod
+    @cache
     def read(cls, path: Path) -> File:
         """From the disk."""
         content = path.read_bytes()

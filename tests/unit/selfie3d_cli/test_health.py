@@ -131,6 +131,7 @@ def test_where_nothing_listens_it_is_neither(capsys: pytest.CaptureFixture[str])
         assert health(capsys, *question, "--server", address) == (1, nothing_at(address))
 
 
+@pytest.mark.slow
 def test_a_service_that_hangs_is_neither(capsys: pytest.CaptureFixture[str]) -> None:
     hanging = Hanging()
     with served(health=hanging) as server:

@@ -62,7 +62,7 @@ def publisher() -> Iterator[tuple[str, list[str]]]:
     """The address of a server, and the paths it was asked for."""
     Publisher.asked = []
     with ThreadingHTTPServer(("127.0.0.1", 0), Publisher) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}", Publisher.asked
         server.shutdown()

@@ -272,6 +272,7 @@ def test_damage_to_the_pixels_of_a_phone_s_photo_is_found_by_decoding(name: str)
     assert reason_of(data[:start] + bytes(len(data) - start), check=decode) is PhotoReason.CORRUPT
 
 
+@pytest.mark.slow
 def test_a_picture_larger_than_its_header_says_costs_the_child_its_life_and_nobody_else() -> None:
     data = bytearray(as_heic(Image.new("RGB", (4096, 4096)), quality=10))
     at = data.index(b"ispe") + 8
