@@ -7,7 +7,7 @@ BIN = .venv/bin
 TOOLS = tests/tools/node_modules/.bin
 PAGE = service/selfie3d_web/page
 TYPESCRIPT = client/typescript
-PROTO = selfie3d/v1/reconstruction.proto
+PROTO = selfie3d/v1/reconstruction.proto selfie3d/v1/admin.proto
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 
 demo: .venv/.demo

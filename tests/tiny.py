@@ -61,6 +61,7 @@ class Tiny:
     name = "tiny"
     weights_sha256 = hashlib.sha256(WEIGHTS.tobytes()).hexdigest()
     device = "cpu"
+    engine = "numpy"
 
     def __init__(self, folder: Path | None, seconds: float = 0.0) -> None:
         self._folder, self._seconds = folder, seconds

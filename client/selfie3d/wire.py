@@ -183,6 +183,7 @@ def status_of(message: pb.Job) -> JobStatus:
         faces=faces_of(message.faces),
         seconds={_word(pb.Stage, time.stage): time.seconds for time in message.stage_times},
         queue_position=message.queue_position,
+        queue_paused=message.queue_paused,
     )
     error = ended_error(status, message.error.code, message.error.reason, message.error.message)
     return replace(status, error=error) if error else status

@@ -1,6 +1,6 @@
 """Counters of the whole deployment. They are counted by the scripts that change the records, so they cannot disagree.
 
-created:QUEUE, attempts, ended:STATE:REASON, requeued:lost, republished   counts
+created:QUEUE, attempts, ended:STATE:REASON, requeued:lost, republished, cancelled_by_operator   counts
 queue:le:BOUND, queue:sum; stage:STAGE:le:BOUND, stage:STAGE:sum                            histograms, seconds
 """
 

@@ -7,8 +7,10 @@ preview:ID:FACE string    a picture of a head
 events:ID       stream    progress; entry N-0 is event number N
 request:OWNER:REQUEST_ID  string  id of the job it made
 owner:OWNER     zset      the owner's jobs by serial number
+jobs            zset      all jobs by serial number
 active          hash      owner -> jobs that have not ended
 queued:QUEUE    zset      QUEUED jobs by the time they were last published, ms
+paused          hash      paused queue -> since when (ms), a space, and who paused it
 leases          zset      RUNNING jobs by the end of their lease, ms
 deadlines       zset      jobs that have not ended, by deadline, ms
 expiry          zset      all jobs by the time they are removed, ms

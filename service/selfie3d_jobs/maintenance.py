@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from enum import StrEnum
 from typing import Any, Self
 
 from selfie3d_jobs.command import Command, ignore, milliseconds, script
@@ -38,9 +39,24 @@ class Reaped:
     purged: int
 
 
+class WorkerState(StrEnum):
+    """What a worker child does. FAILED: its weights could not be loaded or are not the right ones."""
+
+    IDLE = "idle"
+    BUSY = "busy"
+    FAILED = "failed"
+
+
 @dataclass(frozen=True)
 class WorkerReport:
-    """What a worker child says of itself. `verified`: its weights match their SHA-256 and are loaded."""
+    """What a worker child says of itself.
+
+    Attributes
+    ----------
+    verified : its weights match their SHA-256 and are loaded
+    engine : what its networks run in
+    start_time : when it was ready, seconds since the epoch by its own clock; 0: an older worker does not say
+    """
 
     name: str
     verified: bool
@@ -48,6 +64,10 @@ class WorkerReport:
     weights_sha256: str = ""
     device: str = ""
     error: str = ""
+    host: str = ""
+    version: str = ""
+    engine: str = ""
+    start_time: float = 0.0
 
     @classmethod
     def of(cls, text: bytes) -> Self:
@@ -58,16 +78,23 @@ class WorkerReport:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """How the deployment stands: live workers, counters (see counters.py), and sizes."""
+    """How the deployment stands: live workers, counters (see counters.py), sizes, and the names of busy workers."""
 
     workers: list[WorkerReport]
     counters: Mapping[str, float]
     sizes: Mapping[str, int]
+    busy: frozenset[str] = frozenset()
 
     @property
     def ready(self) -> bool:
         """Whether a live worker has verified weights."""
         return any(worker.verified for worker in self.workers)
+
+    def state_of(self, worker: WorkerReport) -> WorkerState:
+        """What the worker does."""
+        if not worker.verified:
+            return WorkerState.FAILED
+        return WorkerState.BUSY if worker.name in self.busy else WorkerState.IDLE
 
     @property
     def full(self) -> bool:
@@ -116,15 +143,19 @@ def refuse_cluster() -> Command[None]:
     return Command("INFO", ("cluster",), parse, keyed=False)
 
 
-def _parse_reaped(reply: list[Any]) -> Reaped:
-    fields = iter([field.decode() for field in reply[0]])
+def messages(reply: list[bytes]) -> list[Message]:
+    """What a script wants published: id, queue, traceparent, time (ms), id ..."""
+    fields = iter([field.decode() for field in reply])
     groups = zip(fields, fields, fields, fields, strict=True)
-    messages = [Message(job_id, queue, trace, int(time) / 1000) for job_id, queue, trace, time in groups]
-    return Reaped(messages, *reply[1])
+    return [Message(job_id, queue, trace, int(time) / 1000) for job_id, queue, trace, time in groups]
+
+
+def _parse_reaped(reply: list[Any]) -> Reaped:
+    return Reaped(messages(reply[0]), *reply[1])
 
 
 def _parse_snapshot(reply: list[Any]) -> Snapshot:
     workers = [WorkerReport.of(text) for text in reply[0]]
     counters = {name: float(value) for name, value in pairs(reply[1]).items()}
     sizes = {name.decode(): int(value) for name, value in zip(reply[2][::2], reply[2][1::2], strict=True)}
-    return Snapshot(workers, counters, sizes)
+    return Snapshot(workers, counters, sizes, frozenset(name.decode() for name in reply[3]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from selfie3d.types import JobState
@@ -12,6 +13,21 @@ from selfie3d_jobs.errors import JobNotEnded, JobNotFound
 from selfie3d_jobs.record import JobEvent, Record
 
 ANYONE = ""  # as owner: whoever the job belongs to
+
+
+@dataclass(frozen=True)
+class JobFilter:
+    """Which jobs are meant: those that meet all of it. What is left out leaves every job in.
+
+    created_after, created_before : ms since the epoch by Redis's clock, from the first to just before the second;
+        None: whenever
+    """
+
+    owner: str = ANYONE
+    states: tuple[JobState, ...] = ()
+    request_id: str = ""
+    created_after: int | None = None
+    created_before: int | None = None
 
 
 def get(job_id: str, owner: str) -> Command[Record]:
@@ -50,6 +66,11 @@ def preview(job_id: str, face: int) -> Command[bytes | None]:
 def page(
     owner: str, below: int | None, size: int, states: Iterable[JobState]
 ) -> Command[tuple[list[Record], int | None]]:
+    """An owner's jobs, as `filtered_page`."""
+    return filtered_page(JobFilter(owner, tuple(states)), below, size)
+
+
+def filtered_page(wanted: JobFilter, below: int | None, size: int) -> Command[tuple[list[Record], int | None]]:
     """Jobs newest first with a serial number below `below`, and where to go on; None at the end.
 
     A page may hold fewer than `size` jobs, even none, and yet not be the last.
@@ -58,8 +79,22 @@ def page(
     def parse(reply: list[Any]) -> tuple[list[Record], int | None]:
         return [Record.of(r) for r in reply[1]], int(reply[0]) if reply[0] else None
 
-    names = [state.name for state in states]
-    return script("list", parse, owner=owner, below="inf" if below is None else str(below), size=size, states=names)
+    return script(
+        "list",
+        parse,
+        owner=wanted.owner,
+        below=serial_of(below),
+        size=size,
+        states=[state.name for state in wanted.states],
+        request_id=wanted.request_id,
+        created_after=wanted.created_after,
+        created_before=wanted.created_before,
+    )
+
+
+def serial_of(below: int | None) -> str:
+    """The serial number below which a script goes on, as it reads it; None: at the newest."""
+    return "inf" if below is None else str(below)
 
 
 def cancel(job_id: str, owner: str) -> Command[Record]:

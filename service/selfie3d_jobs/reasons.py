@@ -33,6 +33,8 @@ class Reason(Enum):
     JOB_ID_INVALID = (rpc.INVALID_ARGUMENT, "job_id is not a job's id: 32 characters of [0-9a-f].")
     PAGE_SIZE_INVALID = (rpc.INVALID_ARGUMENT, "page_size must be 0 to 1000.")
     PAGE_TOKEN_INVALID = (rpc.INVALID_ARGUMENT, "page_token is not one of this list: start without a token.")
+    CALLER_INVALID = (rpc.INVALID_ARGUMENT, "caller must name whose jobs are meant, with 1 to 512 characters.")
+    TIME_INVALID = (rpc.INVALID_ARGUMENT, "A time must be one of the years 1 to 9999.")
     UPLOAD_INVALID = (rpc.INVALID_ARGUMENT, "An upload is one message with settings, then chunks of up to 1 MiB.")
     OFFSET_OUT_OF_RANGE = (rpc.OUT_OF_RANGE, "The offset lies behind the end of the mesh file.")
     JOB_NOT_FOUND = (rpc.NOT_FOUND, "No such job: it never was, it is not yours, or its time to be kept is over.")

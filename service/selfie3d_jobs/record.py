@@ -45,6 +45,7 @@ class Record:
     files: int  # mesh files stored
     traceparent: str
     queue_position: int = 0  # while QUEUED, from 1, an estimate
+    queue_paused: bool = False  # while QUEUED
 
     @classmethod
     def of(cls, reply: Sequence[bytes]) -> Record:
@@ -71,6 +72,7 @@ class Record:
             files=int(fields.get("files", b"0")),
             traceparent=fields["traceparent"].decode(),
             queue_position=int(fields.get("queue_position", b"0")),
+            queue_paused=fields.get("queue_paused") == b"1",
         )
 
 

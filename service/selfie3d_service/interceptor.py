@@ -28,7 +28,7 @@ from selfie3d_service.tokens import ANONYMOUS, Caller, Scope, TokenFile
 log = logging.getLogger(__name__)
 
 HEALTH = "/grpc.health.v1.Health/"
-SERVICE = "/selfie3d.v1.ReconstructionService/"
+OURS = "/selfie3d.v1."  # every service of the API
 BEARER = "bearer "
 INTRUSIONS = (Reason.TOKEN_MISSING, Reason.TOKEN_INVALID, Reason.SCOPE_MISSING, Reason.CERTIFICATE_NAMELESS)
 
@@ -53,6 +53,12 @@ POLICIES: Mapping[str, Policy] = {
     "ListJobs": Policy(Scope.READ),
     "WatchJob": Policy(Scope.READ, stream=True),
     "DownloadMesh": Policy(Scope.READ, stream=True),
+    "ListAllJobs": Policy(Scope.ADMIN),
+    "CancelJobs": Policy(Scope.ADMIN),
+    "PauseQueue": Policy(Scope.ADMIN),
+    "ResumeQueue": Policy(Scope.ADMIN),
+    "ListQueues": Policy(Scope.ADMIN),
+    "ListWorkers": Policy(Scope.ADMIN),
 }
 ANY_CALLER = Policy(None, stream=True)  # reflection
 
@@ -85,7 +91,7 @@ class ServiceInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         if handler is None or details.method.startswith(HEALTH):
             return handler
         name = details.method.rpartition("/")[2]
-        policy = POLICIES[name] if details.method.startswith(SERVICE) else ANY_CALLER
+        policy = POLICIES[name] if details.method.startswith(OURS) else ANY_CALLER
         metadata = {key: value for key, value in details.invocation_metadata if isinstance(value, str)}
         return self._wrapped(handler, IncomingCall(name, policy, metadata))
 
@@ -143,7 +149,8 @@ class ServiceInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
     def _admit(self, call: IncomingCall, context: grpc.aio.ServicerContext, slots: list[Slot]) -> RequestContext:
         caller, host = self._identify(call, context), host_of(context.peer())
         if call.policy.scope and not caller.may(call.policy.scope):
-            raise CallError(Reason.SCOPE_MISSING, f"{call.name} needs a token with scope {call.policy.scope}.")
+            where = "" if self._tokens else ", and this service has no tokens: set SELFIE3D_TOKENS"
+            raise CallError(Reason.SCOPE_MISSING, f"{call.name} needs a token with scope {call.policy.scope}{where}.")
         if call.policy.stream:
             slots.append(self._streams.acquire())
         upload = self._uploads.acquire(sender_of(caller, host)) if call.policy.upload else NO_SLOT

@@ -5,6 +5,7 @@ Every service process shows the same deployment-wide numbers: take `max`, not `s
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Iterator
 from wsgiref.simple_server import WSGIServer
 
@@ -16,7 +17,7 @@ from prometheus_client.registry import Collector
 from selfie3d.address import split_address
 from selfie3d.types import Priority, Stage
 from selfie3d_jobs import ConfigError, RedisTrouble, counters
-from selfie3d_jobs.maintenance import Snapshot
+from selfie3d_jobs.maintenance import Snapshot, WorkerState
 
 
 class Metrics(Collector):
@@ -86,6 +87,10 @@ def _sizes(snapshot: Snapshot) -> Iterator[Metric]:
     for queue in Priority:
         depth.add_metric([queue], sizes[f"queued:{queue}"])
     yield depth
+    paused = GaugeMetricFamily("selfie3d_queue_paused", "1: no job of the queue is taken.", labels=["queue"])
+    for queue in Priority:
+        paused.add_metric([queue], sizes[f"paused:{queue}"])
+    yield paused
     yield GaugeMetricFamily("selfie3d_jobs_running", "Jobs that a worker holds.", sizes["running"])
     yield GaugeMetricFamily("selfie3d_jobs_kept", "Jobs in the store.", sizes["kept"])
     yield GaugeMetricFamily("selfie3d_stored_bytes", "Photos and meshes in the store.", sizes["bytes"])
@@ -93,6 +98,11 @@ def _sizes(snapshot: Snapshot) -> Iterator[Metric]:
     for verified in (True, False):
         alive.add_metric([str(verified).lower()], sum(w.verified is verified for w in snapshot.workers))
     yield alive
+    workers = GaugeMetricFamily("selfie3d_workers", "The same worker children by what they do.", labels=["state"])
+    states = collections.Counter(map(snapshot.state_of, snapshot.workers))
+    for state in WorkerState:
+        workers.add_metric([state], states[state])
+    yield workers
 
 
 def _counts(snapshot: Snapshot) -> Iterator[Metric]:
@@ -102,6 +112,8 @@ def _counts(snapshot: Snapshot) -> Iterator[Metric]:
     counts = snapshot.counters
     yield CounterMetricFamily("selfie3d_attempts", "Times a worker took a job.", counts.get("attempts", 0))
     yield CounterMetricFamily("selfie3d_republished", "Lost messages replaced.", counts.get("republished", 0))
+    cancelled = counts.get("cancelled_by_operator", 0)
+    yield CounterMetricFamily("selfie3d_admin_cancellations", "Jobs that operators cancelled by caller.", cancelled)
 
 
 def _labelled(snapshot: Snapshot, counter: str, name: str, text: str, labels: list[str]) -> Metric:

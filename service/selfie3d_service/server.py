@@ -11,10 +11,12 @@ import grpc
 from grpc_health.v1 import health_pb2_grpc
 from grpc_health.v1.health import aio
 
+from selfie3d.v1 import admin_pb2_grpc
 from selfie3d.v1 import reconstruction_pb2_grpc as rpc
 from selfie3d_jobs import AsyncStore, StoreFull, StoreUnavailable
 from selfie3d_jobs.maintenance import refuse_cluster
 from selfie3d_service import listening, reflection
+from selfie3d_service.admin_servicer import AdminServicer
 from selfie3d_service.broadcaster import RECONNECT_SECONDS, EventBroadcaster
 from selfie3d_service.config import ServiceConfig
 from selfie3d_service.interceptor import ServiceInterceptor
@@ -26,7 +28,7 @@ from selfie3d_service.supervision import supervise
 
 log = logging.getLogger(__name__)
 
-REFLECTED = ("selfie3d.v1.ReconstructionService", "grpc.health.v1.Health")
+REFLECTED = ("selfie3d.v1.ReconstructionService", "selfie3d.v1.AdminService", "grpc.health.v1.Health")
 
 
 class Server:
@@ -41,6 +43,7 @@ class Server:
         self._publisher = Publisher(config.jobs, self.metrics)
         self._health = aio.HealthServicer()
         self._servicer = ReconstructionServicer(config, self._store, self._broadcaster, self._publisher)
+        self._admin = AdminServicer(config.jobs, self._store, self._publisher)
         self._maintenance = Maintenance(config.jobs, self._store, self._publisher, self._health, self.metrics)
         self._interceptor = ServiceInterceptor(config, self.metrics)
         self._tasks: list[asyncio.Task[None]] = []
@@ -62,6 +65,7 @@ class Server:
             await self._health.set(name, NOT_SERVING)
         self._server = grpc.aio.server(interceptors=[self._interceptor], options=listening.options(self._config))
         rpc.add_ReconstructionServiceServicer_to_server(self._servicer, self._server)  # type: ignore[no-untyped-call]
+        admin_pb2_grpc.add_AdminServiceServicer_to_server(self._admin, self._server)  # type: ignore[no-untyped-call]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         if self._config.reflection:
             reflection.enable(self._server, *REFLECTED)

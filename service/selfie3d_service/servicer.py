@@ -29,7 +29,6 @@ log = logging.getLogger(__name__)
 
 CHUNK_BYTES = 256 * 1024  # of a download
 MAX_PART_BYTES = 1024 * 1024  # of an upload
-MAX_PAGE_BYTES = 3 * 1024 * 1024  # of a list, below the 4 MiB that clients receive by default
 HASHERS = 2  # photos hashed at once; checking one costs less than handing it to a thread
 PHOTO_LIMITS = PhotoLimits()
 
@@ -122,18 +121,8 @@ class ReconstructionServicer(rpc.ReconstructionServiceServicer):
         states, size = validation.page_states(request), validation.page_size(request)
         below = validation.page_start(request, states)
         records, following = await self._store.run(queries.page(context.caller.name, below, size, states))
-        response = pb.ListJobsResponse()
-        room = MAX_PAGE_BYTES
-        for record in records:
-            job = wire.job(record)
-            room -= job.ByteSize()
-            if room < 0 and response.jobs:
-                break
-            response.jobs.append(job)
-            below = record.serial
-        complete = len(response.jobs) == len(records)
-        response.next_page_token = validation.page_token(following if complete else below, states)
-        return response
+        jobs, rest = wire.page_of_jobs(records, following)
+        return pb.ListJobsResponse(jobs=jobs, next_page_token=validation.page_token(rest, states))
 
     async def close(self) -> None:
         """Stop hashing photos."""
@@ -169,7 +158,8 @@ class ReconstructionServicer(rpc.ReconstructionServiceServicer):
     async def _accept(self, job: admission.NewJob, photo: bytes, limits: admission.AdmissionLimits) -> Record:
         record, is_new = await self._store.run(admission.create(job, photo, limits))
         if is_new:
-            self._publisher.send_job(record)
+            if not record.queue_paused:
+                self._publisher.send_job(record)
             extra = {"action": "accept", "job_id": record.id, "bytes": job.photo_bytes, "queue": job.priority}
             log.info("A job was accepted.", extra=extra)
         return record

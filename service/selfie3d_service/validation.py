@@ -7,6 +7,7 @@ import binascii
 import re
 
 from selfie3d.types import JobState, OptionError, Priority
+from selfie3d.v1 import admin_pb2
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d.wire import options_of, state_of
 from selfie3d_jobs import Reason
@@ -18,6 +19,7 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 MIN_TIMEOUT_SECONDS = 0.1
 NANOSECONDS = 1_000_000_000  # in a second
 DEFAULT_PAGE, MAX_PAGE = 50, 1000  # jobs
+ListRequest = pb.ListJobsRequest | admin_pb2.ListAllJobsRequest
 
 
 def check_job_id(job_id: str) -> str:
@@ -64,14 +66,14 @@ def priority(settings: pb.JobSettings) -> Priority:
     return Priority.BULK if settings.priority == pb.PRIORITY_BULK else Priority.INTERACTIVE
 
 
-def page_size(request: pb.ListJobsRequest) -> int:
+def page_size(request: ListRequest) -> int:
     """Jobs a page. Raises CallError."""
     if request.page_size > MAX_PAGE:
         raise CallError(Reason.PAGE_SIZE_INVALID, field="page_size")
     return request.page_size or DEFAULT_PAGE
 
 
-def page_states(request: pb.ListJobsRequest) -> list[JobState]:
+def page_states(request: ListRequest) -> list[JobState]:
     """The wanted states. Raises CallError."""
     if len(request.states) > len(JobState):  # a message has room for millions
         raise CallError(Reason.OPTION_CONFLICT, "states must hold each state once at most.", field="states")
@@ -84,19 +86,26 @@ def page_states(request: pb.ListJobsRequest) -> list[JobState]:
 
 def page_token(below: int | None, states: list[JobState]) -> str:
     """Where the next page begins; empty after the last."""
-    if below is None:
-        return ""
-    return base64.urlsafe_b64encode(f"{below} {_states(states)}".encode()).decode()
+    return list_token(below, _states(states))
 
 
 def page_start(request: pb.ListJobsRequest, states: list[JobState]) -> int | None:
     """Where this page begins; None: at the newest. Raises CallError for a token of another list."""
-    if not request.page_token:
+    return list_start(request.page_token, _states(states))
+
+
+def list_token(below: int | None, name: str) -> str:
+    """A token for what is below a serial number in the list of a name; empty for None, the end."""
+    return "" if below is None else base64.urlsafe_b64encode(f"{below} {name}".encode()).decode()
+
+
+def list_start(token: str, name: str) -> int | None:
+    """The number in a token of `list_token`; None for an empty one. Raises CallError for a token of another list."""
+    if not token:
         return None
     try:
-        text = base64.b64decode(request.page_token, altchars=b"-_", validate=True).decode()
-        below, _, wanted = text.partition(" ")
-        if wanted == _states(states) and below.isascii() and below.isdigit() and len(below) < 19:
+        below, _, found = base64.b64decode(token, altchars=b"-_", validate=True).decode().partition(" ")
+        if found == name and below.isascii() and below.isdigit() and len(below) < 19:
             return int(below)
     except (binascii.Error, UnicodeDecodeError, ValueError):
         pass

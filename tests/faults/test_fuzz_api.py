@@ -16,9 +16,11 @@ from grpc_status import rpc_status
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from selfie3d.v1 import admin_pb2
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d.v1 import reconstruction_pb2_grpc as rpc
 from selfie3d_jobs import Reason
+from tests.faults.guarded import Door, TokenBook
 from tests.faults.mutation import EDITS, SLOWEST_MS, Edits, bounded_memory, mutate
 from tests.faults.test_fuzz_photos import SEEDS as PHOTOS
 from tests.stack import BOUND, Process, Stack
@@ -29,6 +31,8 @@ TRIES = 3  # a hang is a call that never ends in time, not one that met a pause 
 STUFFING = 20 << 20  # bytes; a request may have a little more
 SERVICE = "selfie3d.v1.ReconstructionService"
 METHODS = [method.name for method in pb.DESCRIPTOR.services_by_name["ReconstructionService"].methods]
+ADMIN_SERVICE = "selfie3d.v1.AdminService"
+ADMIN_METHODS = [method.name for method in admin_pb2.DESCRIPTOR.services_by_name["AdminService"].methods]
 CREATING = ("CreateJob", "UploadJob", "Reconstruct")
 PLACE = b"0" * 32  # stands for the id of a job that has ended
 OK = "OK"
@@ -58,7 +62,8 @@ class Target:
         raise AssertionError(f"{method} hangs")
 
     def _exchange(self, method: str, messages: Sequence[bytes], **options: Any) -> str:
-        call = self.channel.stream_stream(f"/{SERVICE}/{method}")
+        service = ADMIN_SERVICE if method in ADMIN_METHODS else SERVICE
+        call = self.channel.stream_stream(f"/{service}/{method}")
         placed = (message.replace(PLACE, self._job_id.encode()) for message in messages)
         stream = call(placed, timeout=SLOWEST_MS / 1000, **options)
         try:
@@ -179,6 +184,92 @@ def requests(draw: st.DrawFn) -> tuple[str, list[bytes]]:
         }
         messages.append(getattr(pb, f"{method}Request")(job_id=an_id, **fields.get(method, {})))
     return method, [mutate(message.SerializeToString(), draw(SOME_EDITS)) for message in messages]
+
+
+@pytest.fixture(scope="module")
+def operator(target: Target, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    """A second service over the same jobs, which knows the token that every request here shows."""
+    folder = tmp_path_factory.mktemp("operator")
+    book = TokenBook(folder / "tokens.toml")
+    shown = Shown(book.add("ops", "admin"))
+    env = {name: value for name, value in target.service.env.items() if name != "SELFIE3D_LISTEN"}
+    with Door(folder, "operator", **env, SELFIE3D_TOKENS=str(book.path)).open() as door, door.channel() as channel:
+        yield Target(door.process, door.address, grpc.intercept_channel(channel, shown))
+
+
+class Shown(grpc.UnaryUnaryClientInterceptor, grpc.StreamStreamClientInterceptor):  # type: ignore[misc]
+    """Shows a token with each call."""
+
+    def __init__(self, token: str) -> None:
+        self._metadata = [("authorization", f"Bearer {token}")]
+
+    def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
+        return continuation(self._with_token(details), request)
+
+    def intercept_stream_stream(self, continuation: Any, details: Any, requests: Any) -> Any:
+        return continuation(self._with_token(details), requests)
+
+    def _with_token(self, details: Any) -> Any:
+        return details._replace(metadata=self._metadata)
+
+
+CLOCK = {"seconds": st.one_of(st.integers(-(2**35), 2**35), INT64), "nanos": st.one_of(st.just(0), INT32)}
+TIMES = st.one_of(st.none(), st.fixed_dictionaries(CLOCK))
+CALLERS = st.one_of(st.sampled_from(["anonymous", "ops"]), st.text(max_size=600))
+ADMIN_REQUESTS: dict[str, st.SearchStrategy[Message]] = {
+    "ListAllJobs": st.builds(
+        admin_pb2.ListAllJobsRequest,
+        page_size=st.one_of(st.integers(0, 3), st.integers(0, 2**32 - 1)),
+        page_token=st.one_of(st.just(""), st.text(max_size=20)),
+        states=st.one_of(st.just([]), st.lists(SMALL, max_size=8)),
+        caller=st.one_of(st.just(""), CALLERS),
+        created_after=TIMES,
+        created_before=TIMES,
+        request_id=st.one_of(st.just(""), st.text(max_size=70)),
+    ),
+    "CancelJobs": st.builds(admin_pb2.CancelJobsRequest, caller=CALLERS),
+    "PauseQueue": st.builds(admin_pb2.PauseQueueRequest, priority=SMALL),
+    "ResumeQueue": st.builds(admin_pb2.ResumeQueueRequest, priority=SMALL),
+    "ListQueues": st.builds(admin_pb2.ListQueuesRequest),
+    "ListWorkers": st.builds(admin_pb2.ListWorkersRequest),
+}
+
+
+@st.composite
+def admin_requests(draw: st.DrawFn) -> tuple[str, list[bytes]]:
+    """A method of the operators and its request: any values, then damaged."""
+    method = draw(st.sampled_from(ADMIN_METHODS))
+    return method, [mutate(draw(ADMIN_REQUESTS[method]).SerializeToString(), draw(SOME_EDITS))]
+
+
+def fuzz_operators(operator: Target, examples: int) -> None:
+    @settings(max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(admin_requests())
+    def run(request: tuple[str, list[bytes]]) -> None:
+        operator.exchange(*request)
+
+    with bounded_memory(operator.service.pid):
+        run()
+    assert operator.is_well()
+    assert {OK, "REQUEST_MALFORMED", "OPTION_UNKNOWN", "TIME_INVALID", "REQUEST_ID_INVALID"} <= operator.reasons
+    assert not operator.reasons & {"TOKEN_MISSING", "TOKEN_INVALID", "SCOPE_MISSING"}  # every request was looked at
+
+
+def test_damaged_requests_of_operators_get_a_status_of_the_table(operator: Target) -> None:
+    fuzz_operators(operator, QUICK)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(7200)
+def test_tens_of_thousands_of_damaged_requests_of_operators_get_a_status_of_the_table(operator: Target) -> None:
+    fuzz_operators(operator, SOAK)
+
+
+@pytest.mark.parametrize("method", ADMIN_METHODS)
+def test_a_stuffed_request_of_an_operator_is_answered_in_time(operator: Target, method: str) -> None:
+    with bounded_memory(operator.service.pid):
+        assert operator.exchange(method, [stuffed(1)]) == "REQUEST_MALFORMED"
+    assert operator.is_well()
 
 
 def fuzz(target: Target, examples: int) -> None:

@@ -19,7 +19,7 @@ from tests.stack import eventually
 from tests.tiny import Command, network_runs
 
 CLIENTS = 20
-DROPPED, FENCED = "A late or second delivery was dropped.", "The job is not ours any more."
+DROPPED, FENCED = "A delivery was dropped:", "The job is not ours any more."
 
 
 @pytest.fixture(scope="module")

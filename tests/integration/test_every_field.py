@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -18,14 +20,20 @@ from google.protobuf.message_factory import GetMessageClass
 from google.rpc import error_details_pb2 as details
 from grpc_status import rpc_status
 
+from selfie3d.types import Priority
+from selfie3d.v1 import admin_pb2
 from selfie3d.v1 import reconstruction_pb2 as pb
-from selfie3d_jobs import Store
+from selfie3d.v1.admin_pb2_grpc import AdminServiceStub
+from selfie3d_jobs import Store, administration
 from selfie3d_service import ServiceConfig
+from tests.faults.guarded import TokenBook
 from tests.integration.conftest import served
 from tests.integration.road import WIDE, finish
 from tests.tiny import make_photo
 
-SERVICE = pb.DESCRIPTOR.services_by_name["ReconstructionService"]
+CALLER = "ops"  # an operator, who may do everything
+SERVICES = [*pb.DESCRIPTOR.services_by_name.values(), *admin_pb2.DESCRIPTOR.services_by_name.values()]
+METHODS: list[MethodDescriptor] = [method for service in SERVICES for method in service.methods]
 BIG = 1 << 20
 TEXTS = ("\0", "a\nb", "\r\n", "\x1b[2J", "\ufeff", "\u202e", "\U0010ffff", "%s{}$", "x" * BIG, "ä" * BIG, "\0" * BIG)
 BYTES = (b"\0", b"\n", b"\xff" * 8, b"\x80" * BIG)
@@ -105,7 +113,7 @@ def by_path(method: MethodDescriptor) -> dict[str, list[dict[str, Any]]]:
 
 ALL = [
     pytest.param(method, path, values, id=f"{method.name}-{path}")
-    for method in SERVICE.methods
+    for method in METHODS
     for path, values in by_path(method).items()
 ]
 
@@ -120,7 +128,7 @@ def request_of(method: MethodDescriptor, value: dict[str, Any], job_id: str) -> 
     """A good request but for the value."""
     if method.client_streaming:
         return parts_of(value)
-    good = {"job_id": job_id, "photo": make_photo()}
+    good = {"job_id": job_id, "photo": make_photo(), "caller": CALLER, "priority": pb.PRIORITY_BULK}
     names = {field.name for field in method.input_type.fields}
     kind: Any = GetMessageClass(method.input_type)
     made: Message = kind(**({name: content for name, content in good.items() if name in names} | value))
@@ -161,12 +169,26 @@ def complaint(error: grpc.aio.AioRpcError, path: str) -> str:
     return "" if fields and good else f"the field {fields}: {error.details()}"
 
 
+class BothStubs:
+    """The methods of both services, called with an operator's token."""
+
+    def __init__(self, api: Any, token: str) -> None:
+        self._stubs = (api, AdminServiceStub(api.channel))  # type: ignore[no-untyped-call]
+        self._shown = (("authorization", f"Bearer {token}"),)
+
+    def __getattr__(self, method: str) -> Any:
+        stub = next(stub for stub in self._stubs if hasattr(stub, method))
+        return partial(getattr(stub, method), metadata=self._shown)
+
+
 @pytest.fixture
-async def api(service_config: ServiceConfig) -> AsyncIterator[Any]:
+async def api(service_config: ServiceConfig, tmp_path: Path) -> AsyncIterator[Any]:
     """A service that takes every job, and a client that reads long lists and sends anything."""
     sizes = [(f"grpc.max_{way}_message_length", 64 * BIG) for way in ("send", "receive")]
-    async with served(replace(service_config, limits=WIDE, max_uploads=64), *sizes) as stub:
-        yield stub
+    book = TokenBook(tmp_path / "tokens.toml")
+    token = book.add(CALLER, "admin")
+    async with served(replace(service_config, limits=WIDE, max_uploads=64, tokens=book.path), *sizes) as stub:
+        yield BothStubs(stub, token)
 
 
 @pytest.mark.parametrize(("method", "path", "values"), ALL)
@@ -176,6 +198,7 @@ async def test_it_is_refused_by_name_or_can_be_written_as_json(
     wrong = []
     for value in values:
         job_id = (await api.CreateJob(pb.CreateJobRequest(photo=make_photo()))).job.id
+        store.run(administration.resume(Priority.INTERACTIVE))  # an earlier value may have been a good one
         finish(store, job_id)
         try:
             for answer in await answers(api, method, request_of(method, value, job_id)):
@@ -207,12 +230,12 @@ async def assert_everything_kept_is_json(api: Any) -> None:
 
 def test_every_method_and_every_field_is_among_the_cases() -> None:
     """Also fields inside messages; a well-known type counts as a field. Fails when a type has no values yet."""
-    tested = {(method.name, path) for method in SERVICE.methods for path in by_path(method)}
+    tested = {(method.name, path) for method in METHODS for path in by_path(method)}
     assert len(ALL) == len(tested)
-    leaves = {(method.name, path) for method in SERVICE.methods for path in paths(method.input_type)}
+    leaves = {(method.name, path) for method in METHODS for path in paths(method.input_type)}
     assert leaves <= tested
-    assert ("CreateJob", "settings.timeout") in tested
-    assert {method for method, _ in tested} == {method.name for method in SERVICE.methods}
+    assert {("CreateJob", "settings.timeout"), ("ListAllJobs", "created_after")} <= tested
+    assert {method for method, _ in tested} == {method.name for method in METHODS if method.input_type.fields}
 
 
 def paths(message: Descriptor) -> Iterator[str]:

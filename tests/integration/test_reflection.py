@@ -15,10 +15,11 @@ from selfie3d_service import ServiceConfig
 from tests.integration.conftest import served
 
 V1, ALPHA = "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"
-LISTED = {"selfie3d.v1.ReconstructionService", "grpc.health.v1.Health", V1, ALPHA}
+LISTED = {"selfie3d.v1.ReconstructionService", "selfie3d.v1.AdminService", "grpc.health.v1.Health", V1, ALPHA}
 REQUESTS = [
     {"list_services": ""},
     {"file_containing_symbol": "selfie3d.v1.ReconstructionService"},
+    {"file_containing_symbol": "selfie3d.v1.AdminService"},
     {"file_by_filename": "selfie3d/v1/reconstruction.proto"},
     {"file_containing_symbol": V1},
     {"file_containing_symbol": "no.such.Thing"},

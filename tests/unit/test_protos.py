@@ -9,13 +9,19 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-NAME = "selfie3d/v1/reconstruction"
+NAMES = ("selfie3d/v1/reconstruction", "selfie3d/v1/admin")
 
 
 @pytest.mark.slow
 def test_the_stubs_are_fresh(tmp_path: Path) -> None:
     out = [f"--{kind}_out={tmp_path}" for kind in ("python", "pyi", "grpc_python")]
-    subprocess.run([sys.executable, "-m", "grpc_tools.protoc", "-Iprotos", *out, f"{NAME}.proto"], cwd=ROOT, check=True)
-    for suffix in ("_pb2.py", "_pb2.pyi", "_pb2_grpc.py"):
-        fresh = (tmp_path / f"{NAME}{suffix}").read_text()
-        assert (ROOT / "client" / f"{NAME}{suffix}").read_text() == fresh, "run `make protos`"
+    protos = [f"{name}.proto" for name in NAMES]
+    subprocess.run([sys.executable, "-m", "grpc_tools.protoc", "-Iprotos", *out, *protos], cwd=ROOT, check=True)
+    for stub in (f"{name}{suffix}" for name in NAMES for suffix in ("_pb2.py", "_pb2.pyi", "_pb2_grpc.py")):
+        assert (ROOT / "client" / stub).read_text() == (tmp_path / stub).read_text(), "run `make protos`"
+
+
+def test_every_proto_is_among_the_generated_ones() -> None:
+    there = {str(path.relative_to(ROOT / "protos").with_suffix("")) for path in (ROOT / "protos").rglob("*.proto")}
+    assert there == set(NAMES)
+    assert f"PROTO = {' '.join(f'{name}.proto' for name in NAMES)}\n" in (ROOT / "Makefile").read_text()

@@ -6,7 +6,10 @@ import logging
 import os
 import signal
 import socket
+import time
+from dataclasses import replace
 
+from selfie3d import __version__
 from selfie3d_jobs import JobsError, Store, logs, maintenance, trace
 from selfie3d_jobs.maintenance import WorkerReport
 from selfie3d_worker.config import WorkerConfig
@@ -25,7 +28,8 @@ class PoolChild:
     def __init__(self, config: WorkerConfig) -> None:
         """Load and verify the model, then report. Raises whatever the model raises."""
         logs.configure(config.log_level, config.log_format)
-        self.name = f"{socket.gethostname()}:{os.getppid()}:{os.getpid()}"
+        self._host = socket.gethostname()
+        self.name = f"{self._host}:{os.getppid()}:{os.getpid()}"
         self._config = config
         self._heartbeat_store = Store(config.jobs, HEARTBEAT_TRIES, config.jobs.renew_seconds)
         try:
@@ -48,16 +52,24 @@ class PoolChild:
         trace.close()
 
     def _report(self, model: Reconstruct) -> WorkerReport:
-        return WorkerReport(self.name, True, model.name, model.weights_sha256, model.device)
+        return replace(
+            self._report_of(model.name),
+            verified=True,
+            weights_sha256=model.weights_sha256,
+            device=model.device,
+            engine=model.engine,
+            start_time=time.time(),
+        )
+
+    def _report_of(self, model: str) -> WorkerReport:
+        return WorkerReport(self.name, verified=False, model=model, host=self._host, version=__version__)
 
     def _give_up(self, error: Exception) -> None:
         """A model that cannot be loaded will not load the next time either: tell why and end the whole worker."""
         log.critical("The model cannot be loaded.", exc_info=error)
         try:
-            text = f"{type(error).__name__}: {error}"
-            self._heartbeat_store.run(
-                maintenance.report(WorkerReport(self.name, False, self._config.model, error=text))
-            )
+            failed = replace(self._report_of(self._config.model), error=f"{type(error).__name__}: {error}")
+            self._heartbeat_store.run(maintenance.report(failed))
         except JobsError:
             log.warning("The failure could not be reported.")
         os.kill(os.getppid(), signal.SIGTERM)

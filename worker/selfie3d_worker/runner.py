@@ -52,7 +52,10 @@ class Runner:
             try:
                 job = self._store.run(execution.claim(job_id, self._name, uuid.uuid4().hex, self._lease_seconds))
                 if job is None:
-                    log.info("A late or second delivery was dropped.", extra={"action": "drop"})
+                    log.info(
+                        "A delivery was dropped: a late or second one, or one of a paused queue.",
+                        extra={"action": "drop"},
+                    )
                     return
                 with self._heartbeat.holding(job), trace.span("attempt", traceparent, attempt=job.attempt):
                     self._attempt(job)

@@ -43,6 +43,7 @@ class VrnModel:
     def __init__(self, name: str, device: str, network: LoadedNetwork, reconstructor: Reconstructor) -> None:
         self.name = name
         self.device = device
+        self.engine = "torch"
         self.weights_sha256 = network.sha256
         self._reconstructor = reconstructor
 

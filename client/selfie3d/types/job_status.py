@@ -56,6 +56,7 @@ class JobStatus:
     seconds : {stage: seconds}, as measured by the worker
     expires : when the service removes the job, its photo and its meshes
     queue_position : while it is queued, about which job in line it is, 1 for the next one; an estimate. 0 otherwise
+    queue_paused : while it is queued, whether the operator has paused its queue: it starts when that is resumed
     """
 
     id: str
@@ -73,3 +74,4 @@ class JobStatus:
     faces: tuple[Face, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
     queue_position: int = 0
+    queue_paused: bool = False

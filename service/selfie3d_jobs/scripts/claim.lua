@@ -1,12 +1,13 @@
--- A worker takes a delivered job. -> the record; empty when the delivery is to be dropped.
+-- A worker takes a delivered job. -> the record; empty when the delivery is to be dropped, as while its queue is paused.
 -- Safe to repeat: the same token again gets the same attempt. A: id, worker, token, lease (ms)
 even_when_full()
 local id = A.id
 local state = get(id, 'state')
 if state == 'RUNNING' and get(id, 'token') == A.token then return record(id) end
 if state ~= 'QUEUED' or is_late(id) then return {} end
-
 local queue, attempt = get(id, 'queue'), number(id, 'attempt') + 1
+if is_paused(queue) then return {} end
+
 observe('queue', (now - number(id, 'queue_time')) / 1000)
 count('attempts')
 set(id, 'state', 'RUNNING', 'attempt', attempt, 'token', A.token, 'worker', A.worker, 'start_time', now, 'stage', '')

@@ -17,21 +17,28 @@ local function number(id, field) return tonumber(get(id, field) or '0') end
 local function set(id, ...) redis.call('HSET', job_key(id), ...) end
 local function count(name, by) redis.call('HINCRBY', P .. 'counters', name, by or 1) end
 
--- About which job in line this is, from 1, by when it was last published: bulk jobs wait for the interactive ones. O(log n).
+-- No worker takes a job of a paused queue, and the queue has no messages: resume.lua has them published anew.
+local function is_paused(queue) return redis.call('HEXISTS', P .. 'paused', queue) == 1 end
+
+-- About which job in line this is, from 1, by when it was last published: bulk jobs wait for the interactive ones, unless
+-- these are paused. O(log n).
 local function queue_position(id)
   local queue = get(id, 'queue')
   local rank = redis.call('ZRANK', P .. 'queued:' .. queue, id)
   if not rank then return 0 end
-  local overtaking = queue == QUEUES[1] and 0 or redis.call('ZCARD', P .. 'queued:' .. QUEUES[1])
+  local first = queue == QUEUES[1] or is_paused(QUEUES[1])
+  local overtaking = first and 0 or redis.call('ZCARD', P .. 'queued:' .. QUEUES[1])
   return overtaking + rank + 1
 end
 
--- The job's fields and values, and queue_position, which is not stored, while it waits.
+-- The job's fields and values, and while it waits queue_position and queue_paused, which are not stored.
 local function record(id)
   local fields = redis.call('HGETALL', job_key(id))
   if get(id, 'state') == 'QUEUED' then
     fields[#fields + 1] = 'queue_position'
     fields[#fields + 1] = tostring(queue_position(id))
+    fields[#fields + 1] = 'queue_paused'
+    fields[#fields + 1] = is_paused(get(id, 'queue')) and '1' or '0'
   end
   return fields
 end
@@ -94,7 +101,11 @@ local function finish(id, state, code, reason, message)
 end
 
 local EXPIRED = {code = 4, reason = 'DEADLINE_PASSED', message = 'The job was not done before its deadline.'}
-local function expire(id) finish(id, 'EXPIRED', EXPIRED.code, EXPIRED.reason, EXPIRED.message) end
+local HELD = 'The job was not done before its deadline: its queue is paused.'
+local function expire(id)
+  local held = get(id, 'state') == 'QUEUED' and is_paused(get(id, 'queue'))
+  finish(id, 'EXPIRED', EXPIRED.code, EXPIRED.reason, held and HELD or EXPIRED.message)
+end
 
 -- The job ends EXPIRED when its deadline is over: true then.
 local function is_late(id)
@@ -111,10 +122,30 @@ local function requeue(id)
   event(id, 'QUEUED', '', number(id, 'attempt'), get(id, 'progress') or '0')
 end
 
+-- Jobs of a queue count as published now, in this order; what publishing them takes is added to a list: id, queue,
+-- traceparent, time, ... The scores keep the order and stay within the millisecond.
+local function publish_again(queue, ids, list)
+  for i, id in ipairs(ids) do
+    redis.call('ZADD', P .. 'queued:' .. queue, now + i / (#ids + 1), id)
+    for _, value in ipairs({id, queue, get(id, 'traceparent') or '', tostring(now)}) do list[#list + 1] = value end
+  end
+end
+
+-- How a queue stands: {queue, waiting, running, since when it is paused or '0', by whom}.
+local function queue_state(queue)
+  local running = 0
+  for _, id in ipairs(redis.call('ZRANGE', P .. 'leases', 0, -1)) do
+    if get(id, 'queue') == queue then running = running + 1 end
+  end
+  local since, by = string.match(redis.call('HGET', P .. 'paused', queue) or '0 ', '^(%d+) (.*)$')
+  return {queue, redis.call('ZCARD', P .. 'queued:' .. queue), running, since, by}
+end
+
 -- Remove everything of a job that has ended.
 local function purge(id)
   local owner, request_id = get(id, 'owner'), get(id, 'request_id')
   redis.call('ZREM', P .. 'expiry', id)
+  redis.call('ZREM', P .. 'jobs', id)
   if not owner then return end
   redis.call('ZREM', P .. 'owner:' .. owner, id)
   if request_id ~= '' then redis.call('DEL', P .. 'request:' .. owner .. ':' .. request_id) end

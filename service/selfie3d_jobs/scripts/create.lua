@@ -18,6 +18,7 @@ set(id, 'id', id, 'serial', serial, 'owner', A.owner, 'state', 'QUEUED', 'queue'
   'stage', '', 'progress', '0', 'last_event', 0, 'traceparent', A.traceparent)
 if A.request_id ~= '' then redis.call('SET', P .. 'request:' .. A.owner .. ':' .. A.request_id, id) end
 redis.call('ZADD', P .. 'owner:' .. A.owner, serial, id)
+redis.call('ZADD', P .. 'jobs', serial, id)
 redis.call('ZADD', P .. 'queued:' .. A.queue, queue_score, id)
 redis.call('ZADD', P .. 'deadlines', deadline, id)
 redis.call('ZADD', P .. 'expiry', expiry, id)

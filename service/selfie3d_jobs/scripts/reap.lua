@@ -37,6 +37,15 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. 'expiry', '-inf', now, 'LIM
   purged = purged + 1
 end
 
+-- The index of all jobs is that of their ends: a service of another version, which does not know it, may have run here.
+if redis.call('ZCARD', P .. 'jobs') ~= redis.call('ZCARD', P .. 'expiry') then
+  for _, id in ipairs(redis.call('ZDIFF', 2, P .. 'expiry', P .. 'jobs')) do
+    local serial = get(id, 'serial')
+    if serial then redis.call('ZADD', P .. 'jobs', serial, id) end
+  end
+  for _, id in ipairs(redis.call('ZDIFF', 2, P .. 'jobs', P .. 'expiry')) do redis.call('ZREM', P .. 'jobs', id) end
+end
+
 local silent = redis.call('ZRANGEBYSCORE', P .. 'seen', '-inf', now - 60000)
 for _, name in ipairs(silent) do
   redis.call('HDEL', P .. 'workers', name)
@@ -61,19 +70,17 @@ end
 -- A queue is consumed from the list's tail in the order of publishing: a job published before the one at the tail,
 -- or any job when the list is empty, has no message any more (or a worker is just taking it: a second one is harmless).
 -- The message tells when it was published: the job's score may be that of a later message, further back in the list.
+-- A paused queue has none: what was sent on its way to there goes.
 local publish = {}
-for _, queue in ipairs(QUEUES) do
-  local key = P .. 'queued:' .. queue
+local function publish_lost(queue)
   drop_ended(queue)
   local head, before = redis.call('LINDEX', P .. queue, -1), now - A.grace
   if head then before = math.min(before, (tonumber(headers(head).published) or 1) - 1) end
-  for _, id in ipairs(redis.call('ZRANGEBYSCORE', key, '-inf', before, 'LIMIT', 0, LIMIT)) do
-    redis.call('ZADD', key, now, id)
-    count('republished')
-    publish[#publish + 1] = id
-    publish[#publish + 1] = queue
-    publish[#publish + 1] = get(id, 'traceparent') or ''
-    publish[#publish + 1] = tostring(now)
-  end
+  local ids = redis.call('ZRANGEBYSCORE', P .. 'queued:' .. queue, '-inf', before, 'LIMIT', 0, LIMIT)
+  if #ids > 0 then count('republished', #ids) end
+  publish_again(queue, ids, publish)
+end
+for _, queue in ipairs(QUEUES) do
+  if is_paused(queue) then redis.call('UNLINK', P .. queue) else publish_lost(queue) end
 end
 return {publish, {ended, requeued, purged}}

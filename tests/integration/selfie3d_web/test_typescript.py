@@ -17,7 +17,7 @@ from tests.stack import ROOT, Stack
 
 TYPESCRIPT = ROOT / "client" / "typescript"
 MODULES = TYPESCRIPT / "node_modules"
-PROTOS = ("selfie3d/v1/reconstruction.proto", "google/rpc/error_details.proto")
+PROTOS = ("selfie3d/v1/reconstruction.proto", "selfie3d/v1/admin.proto", "google/rpc/error_details.proto")
 
 
 def run(*command: str | Path, folder: Path) -> str:

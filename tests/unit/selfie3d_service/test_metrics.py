@@ -5,12 +5,14 @@ from selfie3d_jobs.maintenance import Snapshot, WorkerReport
 from selfie3d_service.metrics import Metrics
 
 SIZES = {"queued:interactive": 3, "queued:bulk": 1, "running": 2, "kept": 9, "bytes": 1000, "used": 1, "limit": 0}
+PAUSED = {"paused:interactive": 0, "paused:bulk": 1}
 COUNTERS = {
     "ended:FAILED:NO_FACE": 4.0,
     "requeued:lost": 1.0,
     "queue:le:0.01": 2.0,
     "queue:sum": 0.012,
     "attempts": 6.0,
+    "cancelled_by_operator": 5.0,
 }
 
 
@@ -26,7 +28,8 @@ def samples(metrics: Metrics) -> dict[tuple[str, tuple[str, ...]], float]:
 def test_the_deployment_and_the_process_are_shown() -> None:
     metrics = Metrics()
     metrics.observe_call("GetJob", "JOB_NOT_FOUND", 0.003)
-    metrics.snapshot = Snapshot([WorkerReport("a", True), WorkerReport("b", False)], COUNTERS, SIZES)
+    workers = [WorkerReport("a", True), WorkerReport("b", False), WorkerReport("c", True), WorkerReport("d", True)]
+    metrics.snapshot = Snapshot(workers, COUNTERS, SIZES | PAUSED, frozenset({"c", "gone"}))
     shown = samples(metrics)
     assert shown["selfie3d_queue_depth", ("interactive",)] == 3
     assert shown["selfie3d_jobs_ended_total", ("NO_FACE", "FAILED")] == 4
@@ -34,7 +37,10 @@ def test_the_deployment_and_the_process_are_shown() -> None:
     assert shown["selfie3d_attempts_total", ()] == 6
     assert shown["selfie3d_queue_seconds_bucket", ("0.01",)] == 2
     assert shown["selfie3d_queue_seconds_sum", ()] == 0.012
-    assert shown["selfie3d_workers_alive", ("true",)] == shown["selfie3d_workers_alive", ("false",)] == 1
+    assert (shown["selfie3d_workers_alive", ("true",)], shown["selfie3d_workers_alive", ("false",)]) == (3, 1)
+    assert [shown["selfie3d_workers", (state,)] for state in ("idle", "busy", "failed")] == [2, 1, 1]
+    assert [shown["selfie3d_queue_paused", (queue,)] for queue in ("interactive", "bulk")] == [0, 1]
+    assert shown["selfie3d_admin_cancellations_total", ()] == 5
     assert shown["selfie3d_calls_total", ("GetJob", "JOB_NOT_FOUND")] == 1
     assert shown["selfie3d_store_up", ()] == 1
 
