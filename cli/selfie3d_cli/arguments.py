@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Callable, Collection
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NoReturn
 
@@ -12,6 +13,7 @@ from selfie3d.address import hosts_of, split_address
 from selfie3d_cli.errors import UsageError
 
 MOST_SECONDS = 31 * 86400.0  # what a service accepts at most as the deadline of a job
+SECONDS_IN = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 MOST = 1_000_000  # of anything that is counted
 FILE_ENDING = re.compile(r"\.[A-Za-z][A-Za-z0-9]*")  # of a name that looks like a file's; "2026.11" does not
 
@@ -51,6 +53,18 @@ def seconds(text: str) -> float:
     if not 0 < value <= MOST_SECONDS:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0, {MOST_SECONDS:.0f} at most")
     return value
+
+
+def moment(text: str) -> datetime:
+    """A time: in ISO 8601, of this machine's zone unless it names one, or how long ago: 90s, 15m, 2h, 7d."""
+    ago = re.fullmatch(r"([0-9]{1,6})([smhd])", text)
+    try:
+        if ago:
+            return datetime.now(UTC) - timedelta(seconds=int(ago[1]) * SECONDS_IN[ago[2]])
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        text = f"{text!r} is no time: 2026-11-24T21:30 and 15m (ago; s, m, h or d) are"
+        raise argparse.ArgumentTypeError(text) from None
 
 
 def count(text: str) -> int:
