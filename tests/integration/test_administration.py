@@ -192,6 +192,21 @@ def test_what_waits_in_the_broker_goes_with_the_pause_and_comes_back_in_order_wi
     app.close()
 
 
+def test_more_jobs_than_are_resumed_at_once_follow_with_the_reapers_next_pass(
+    store: Store, jobs_config: JobsConfig, keys: Keys
+) -> None:
+    jobs = [submit(store) for _ in range(1002)]
+    store.run(administration.pause(INTERACTIVE, "ops"))
+    for number, job in enumerate(jobs):
+        keys.score("queued:interactive", job.id, int(job.create_time * 1000) - 60_000 + number)
+    _, messages = store.run(administration.resume(INTERACTIVE))
+    assert [message.job_id for message in messages] == [job.id for job in jobs[:1000]]
+    app = create_app(jobs_config)
+    publish(app, messages[0])
+    assert [message.job_id for message in reap(store, jobs_config).publish] == [job.id for job in jobs[1000:]]
+    app.close()
+
+
 def test_jobs_that_a_dying_service_resumed_and_did_not_publish_are_the_reapers(
     store: Store, jobs_config: JobsConfig, keys: Keys
 ) -> None:

@@ -15,6 +15,7 @@ import httpx
 import pytest
 from google.rpc import error_details_pb2, status_pb2
 
+from selfie3d.v1 import admin_pb2
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d_web import WebConfig, WebServer, grpc_web
 from selfie3d_web.grpc_web import MAX_SMALL_BYTES, METHODS, PHOTOS_AT_ONCE
@@ -127,6 +128,14 @@ async def test_token_trace_and_timeout_travel_on(web: httpx.AsyncClient, service
     service.script.hold.clear()
     messages, trailers = await call(web, "WatchJob", pb.WatchJobRequest(job_id=job.id), **{"grpc-timeout": "300m"})
     assert (len(messages), trailers["grpc-status"]) == (5, str(grpc.StatusCode.DEADLINE_EXCEEDED.value[0]))
+
+
+@pytest.mark.parametrize("method", [m.name for m in admin_pb2.DESCRIPTOR.services_by_name["AdminService"].methods])
+async def test_no_method_of_operators_is_passed_on(web: httpx.AsyncClient, method: str) -> None:
+    for service in (SERVICE, "/selfie3d.v1.AdminService", "/v1/..%2fselfie3d.v1.AdminService"):
+        answer = await web.post(f"{service}/{method}", content=frame(b""), headers={"Content-Type": BINARY})
+        told = frames(answer.content)[1]["grpc-status"] if answer.status_code == 200 else str(answer.status_code)
+        assert told in (str(grpc.StatusCode.UNIMPLEMENTED.value[0]), "404"), answer
 
 
 async def test_a_service_that_is_away_is_unavailable(web: httpx.AsyncClient, service: Running) -> None:
