@@ -29,8 +29,9 @@ audit: .venv/.dev
 bench: .venv/.dev $(TOOLS)
 	$(BIN)/python -m tests.benchmarks
 
-soak: .venv/.dev
+soak: .venv/.dev .venv/redis-7/redis-server
 	$(BIN)/pytest -m soak tests/faults
+	tests/tools/on_redis7 .venv/redis-7 $(BIN)/pytest -m soak tests/faults/test_soak.py tests/faults/test_redis.py
 
 train: .venv/.dev
 	$(BIN)/python -m selfie3d_training train --data $(DATA) --folder runs/default

