@@ -42,10 +42,11 @@ def bounded_memory(pid: int | str = "self", most: int = MOST_MEMORY) -> Iterator
     """The process takes at most so many bytes more meanwhile, at any moment."""
     process = Path(f"/proc/{pid}")
     (process / "clear_refs").write_text("5")  # sets VmHWM back to the present (proc_pid_clear_refs(5))
-    before = _high_water_bytes(process)
+    before = high_water_bytes(process)
     yield
-    assert _high_water_bytes(process) - before < most
+    assert high_water_bytes(process) - before < most
 
 
-def _high_water_bytes(process: Path) -> int:
+def high_water_bytes(process: Path) -> int:
+    """The most that a process has held since its /proc/PID/clear_refs was last told so."""
     return int(re.findall(r"VmHWM:\s+(\d+) kB", (process / "status").read_text())[0]) << 10

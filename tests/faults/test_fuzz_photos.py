@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import io
+import json
+import os
 import struct
+import subprocess
+import sys
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,10 +21,11 @@ from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 from skimage import data as pictures
 
-from selfie3d_photo import Look, PhotoError, PhotoReason, decode, decode_bytes, inspect
+from selfie3d_photo import MEBIBYTE, Limits, Look, PhotoError, PhotoReason, decode, decode_bytes, inspect
 from selfie3d_photo.look import MAX_STEPS
 from tests.faults.mutation import EDITS, SLOWEST_MS, Edits, bounded_memory, mutate
 from tests.photos import as_heic, as_heic_of_10_bits
+from tests.stack import ROOT
 
 QUICK, SOAK = 3_000, 100_000  # mutated files
 QUICK_CHILDREN, SOAK_CHILDREN = 60, 5_000  # the same, each with a process
@@ -293,6 +299,28 @@ def test_a_heic_of_a_phone_s_size_is_decoded_within_the_memory_that_its_header_f
         info = inspect(data)
         with bounded_memory(most=3 * info.pixels + (32 << 20)):  # the child keeps the rest, or dies of it
             assert decode(data).rgb.shape == (info.height, info.width, 3)
+
+
+def flat_webp() -> bytes:
+    """A legal photo: 64 megapixels in half a megabyte at most."""
+    return encode(Image.new("RGB", (8000, 8000), (200, 150, 120)), "WEBP", method=0)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("case", [*NEAR_THE_LIMIT, "a flat WebP of 8000 x 8000"])
+def test_what_hostile_files_cost_is_shown(case: str, tmp_path: Path, figures: dict[str, float]) -> None:
+    """For the table in docs/threat-model.md; bounded by counts above, and here by what no machine changes: memory."""
+    file = tmp_path / "photo"
+    file.write_bytes(NEAR_THE_LIMIT.get(case) or flat_webp())
+    for act, most in (("inspect", 2.0), ("decode", Limits().max_decode_bytes / MEBIBYTE)):
+        command = [sys.executable, "-m", "tests.faults.cost", act, file]
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])}
+        run = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=True)
+        found = json.loads(run.stdout)
+        figures[f"{case}, {act}: CPU s"] = found["seconds"]
+        figures[f"{case}, {act}: MiB"] = found["mebibytes"]
+        assert found["mebibytes"] < most
 
 
 @pytest.mark.soak
