@@ -15,9 +15,9 @@ PARENT_VARIABLE = "SELFIE3D_PARENT_PID"  # set by `selfie3d_cli.children` for it
 FINDER = "SELFIE3D_FACE_ALIGNMENT_"  # WEIGHTS, LANDMARKS, DETECTOR, FLIP, as a worker reads them
 COMMAND_SETTINGS = {  # variable: (default, what it means); those beside it that other processes read, too, are theirs
     "SELFIE3D_DATA": ("~/.local/share/selfie3d", "folder of the embedded Redis of `selfie3d up`"),
-    "SELFIE3D_TOKEN": ("", "bearer token that `selfie3d reconstruct` sends"),
+    "SELFIE3D_TOKEN": ("", "bearer token that `selfie3d reconstruct` and `selfie3d admin` send"),
     "SELFIE3D_INSECURE_TOKEN": ("off", "whether tokens may travel to another machine without TLS"),
-    "SELFIE3D_SERVER": (DEFAULT_SERVER, "service that the page and `selfie3d reconstruct` speak to"),
+    "SELFIE3D_SERVER": (DEFAULT_SERVER, "service that the page, `selfie3d reconstruct` and `selfie3d admin` speak to"),
 }
 
 
