@@ -20,7 +20,7 @@ __all__ = ["caller", "job_filter", "page_size", "page_start", "page_token", "que
 MAX_CALLER = 512  # characters; a certificate's name may be longer than a token's
 FIRST_SECOND, LAST_SECOND = -62135596800, 253402300799  # years 1 to 9999, as Timestamp has it
 NANOS_IN_MS = 1_000_000
-QUEUES = {api.PRIORITY_INTERACTIVE: Priority.INTERACTIVE, api.PRIORITY_BULK: Priority.BULK}
+QUEUES: dict[int, Priority] = {api.PRIORITY_INTERACTIVE: Priority.INTERACTIVE, api.PRIORITY_BULK: Priority.BULK}
 
 
 def caller(name: str) -> str:

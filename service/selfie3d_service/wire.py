@@ -68,7 +68,7 @@ def page_of_jobs(
 def queue(status: QueueStatus) -> admin_pb2.Queue:
     """How the queue stands."""
     return admin_pb2.Queue(
-        priority=pb.Priority.Value(f"PRIORITY_{status.priority.name}"),
+        priority=f"PRIORITY_{status.priority.name}",
         waiting=status.waiting,
         running=status.running,
         pause_time=_time(status.pause_time),

@@ -314,7 +314,7 @@ def test_what_hostile_files_cost_is_shown(case: str, tmp_path: Path, figures: di
     file = tmp_path / "photo"
     file.write_bytes(NEAR_THE_LIMIT.get(case) or flat_webp())
     for act, most in (("inspect", 2.0), ("decode", Limits().max_decode_bytes / MEBIBYTE)):
-        command = [sys.executable, "-m", "tests.faults.cost", act, file]
+        command = [sys.executable, "-m", "tests.faults.cost", act, str(file)]
         environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])}
         run = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=True)
         found = json.loads(run.stdout)

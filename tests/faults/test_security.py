@@ -167,7 +167,10 @@ def test_the_tables_name_every_method() -> None:
 
 @pytest.mark.parametrize("method", ADMIN)
 def test_an_operators_token_is_answered_where_lists_of_callers_are_off(guarded: Guarded, method: str) -> None:
-    fields = {"CancelJobs": {"caller": "nobody"}, "PauseQueue": {"priority": pb.PRIORITY_BULK}}
+    fields: dict[str, dict[str, Any]] = {
+        "CancelJobs": {"caller": "nobody"},
+        "PauseQueue": {"priority": pb.PRIORITY_BULK},
+    }
     fields["ResumeQueue"] = fields["PauseQueue"]
     answer = guarded.call(method, guarded.book.tokens["root"], **fields.get(method, {}))
     assert answer.DESCRIPTOR.name == f"{method}Response"

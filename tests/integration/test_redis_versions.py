@@ -91,7 +91,7 @@ def other_redis(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
 
 def on_redis_7(*command: str) -> subprocess.CompletedProcess[str]:
     """Run Python with the server of Debian in place of the embedded one."""
-    whole = [ON_REDIS_7, redis_7().parent, sys.executable, *command]
+    whole = [str(ON_REDIS_7), str(redis_7().parent), sys.executable, *command]
     path = os.pathsep.join(filter(None, sys.path))
     return subprocess.run(
         whole, cwd=ROOT, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, check=False
