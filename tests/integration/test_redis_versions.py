@@ -47,6 +47,7 @@ DEPENDING = {  # what: the tests that ask something of the server that another v
         "tests/faults/test_cuts.py",
         "tests/faults/test_once.py",
         "tests/faults/test_redis.py",
+        "tests/faults/test_store_loss.py",
     ],
 }
 
