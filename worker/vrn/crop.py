@@ -9,13 +9,13 @@ square is turned out of an upright one of the same resolution that holds it.
 from __future__ import annotations
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch.nn import functional
+from scipy.sparse import csr_array
 
 from selfie3d.types.frames import CROP_CENTRE, CROP_SIZE, Crop, transform
 
 BORDER_BLUR = 0.5  # px of averaging per px beyond the border
+BAND_BYTES = 1 << 20  # of the photo in float that are summed at once: what a core's cache holds
 TURNING_ROOM = 17 / 12  # side of a square in which another one may be turned by any angle, a little over sqrt(2)
 
 
@@ -43,11 +43,10 @@ def _upright(image: NDArray[np.uint8], crop: Crop, size: int) -> NDArray[np.floa
     height, width = image.shape[:2]
     rows, row_weights = _taps(y, step, height)
     columns, column_weights = _taps(x, step, width)
-    (rows, top, bottom), (columns, left, right) = _within(rows), _within(columns)
-    part = torch.from_numpy(image[top:bottom, left:right].astype(np.float32))
-    lines = _weighted_sums(part, rows, row_weights)  # (size, width, 3)
-    square = _weighted_sums(lines.transpose(0, 1).contiguous(), columns, column_weights)
-    return np.asarray(square.transpose(0, 1).numpy())
+    columns, left, right = _within(columns)
+    lines = _summed_bands(image[:, left:right], rows, row_weights)  # (size, width, 3)
+    square = _weighted_sums(np.ascontiguousarray(lines.transpose(1, 0, 2)), columns, column_weights)
+    return square.transpose(1, 0, 2)
 
 
 def _rolled(image: NDArray[np.uint8], crop: Crop, size: int) -> NDArray[np.float32]:
@@ -55,12 +54,26 @@ def _rolled(image: NDArray[np.uint8], crop: Crop, size: int) -> NDArray[np.float
     x, y, _ = transform(crop.to_photo(), np.array([[CROP_CENTRE, CROP_CENTRE, 0.0]]))[0].tolist()
     scale = crop.scale * size / room
     around = Crop(scale, (CROP_CENTRE - scale * x, CROP_CENTRE - scale * y))
-    patch = torch.from_numpy(_upright(image, around, room)).permute(2, 0, 1)[None]
-    cos, sin = np.cos(crop.roll) * size / room, np.sin(crop.roll) * size / room
-    turn = torch.tensor([[[cos, -sin, 0.0], [sin, cos, 0.0]]], dtype=torch.float32)
-    places = functional.affine_grid(turn, [1, 3, size, size], align_corners=False)
-    square = functional.grid_sample(patch, places, mode="bilinear", padding_mode="border", align_corners=False)
-    return np.ascontiguousarray(square[0].permute(1, 2, 0).numpy())
+    patch = np.ascontiguousarray(_upright(image, around, room))
+    across = np.arange(size) - (size - 1) / 2
+    cos, sin = np.cos(crop.roll), np.sin(crop.roll)
+    middle = (room - 1) / 2
+    places, shares = _corners(
+        cos * across - sin * across[:, None] + middle, sin * across + cos * across[:, None] + middle, room
+    )
+    return _weighted_sums(patch.reshape(-1, 1, 3), places, shares).reshape(size, size, 3)
+
+
+def _corners(
+    x: NDArray[np.float64], y: NDArray[np.float64], side: int
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """The four pixels of a square picture that each place lies between, (n, 4) flat, and their shares of it."""
+    x, y = (np.clip(place.ravel(), 0, side - 1) for place in (x, y))
+    column, row = (np.minimum(place.astype(np.int64), side - 2) for place in (x, y))
+    x, y = x - column, y - row
+    first = row * side + column
+    places = np.stack([first, first + 1, first + side, first + side + 1], 1)
+    return places, np.stack([(1 - x) * (1 - y), x * (1 - y), (1 - x) * y, x * y], 1).astype(np.float32)
 
 
 def _taps(centres: NDArray[np.float64], step: float, length: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
@@ -92,9 +105,28 @@ def _within(indices: NDArray[np.int64]) -> tuple[NDArray[np.int64], int, int]:
     return indices - first, first, end
 
 
-def _weighted_sums(lines: torch.Tensor, indices: NDArray[np.int64], weights: NDArray[np.float32]) -> torch.Tensor:
+def _summed_bands(
+    image: NDArray[np.uint8], rows: NDArray[np.int64], weights: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """`_weighted_sums` of a photo's rows, (height, width, 3) uint8, without ever holding the whole of it in float."""
+    at_once = max(1, int(BAND_BYTES // (12 * image.shape[1] * max(1.0, _reach(rows) / len(rows)))))
+    sums = []
+    for first in range(0, len(rows), at_once):
+        band, top, bottom = _within(rows[first : first + at_once])
+        sums.append(_weighted_sums(image[top:bottom].astype(np.float32), band, weights[first : first + at_once]))
+    return np.concatenate(sums)
+
+
+def _reach(rows: NDArray[np.int64]) -> int:
+    return int(rows.max() - rows.min()) + 1
+
+
+def _weighted_sums(
+    lines: NDArray[np.float32], indices: NDArray[np.int64], weights: NDArray[np.float32]
+) -> NDArray[np.float32]:
     """(length, across, 3) lines -> (n, across, 3) weighted sums of lines."""
-    sums = functional.embedding_bag(
-        torch.from_numpy(indices), lines.flatten(1), per_sample_weights=torch.from_numpy(weights), mode="sum"
-    )
-    return sums.reshape(-1, *lines.shape[1:])
+    count, taps = indices.shape
+    starts = np.arange(0, count * taps + 1, taps)
+    matrix = csr_array((weights.ravel(), indices.ravel(), starts), shape=(count, len(lines)))
+    matrix.eliminate_zeros()  # every row has as many taps as the widest
+    return np.asarray(matrix @ lines.reshape(len(lines), -1)).reshape(count, *lines.shape[1:])
