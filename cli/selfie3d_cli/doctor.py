@@ -45,7 +45,7 @@ def _checks() -> dict[str, Callable[[], Iterator[Finding]]]:
         "tls": checks.check_tls,
         "redis": lambda: checks.check_redis(settings.redis_url, settings.data),
         "port": lambda: checks.check_listen(settings.listen, tls=bool(settings.tls_certificate)),
-        "device": lambda: checks.check_device(settings.device),
+        "engine": lambda: checks.check_engine(settings.engine, settings.device),
         "weights": lambda: checks.check_weights(settings),
         "memory": checks.check_memory,
         "disk": lambda: checks.check_disk(settings.data),

@@ -38,12 +38,12 @@ EXTRAS = {  # as pyproject.toml declares them
         "celery",
         "packaging",
         "redis",
+        "onnxruntime",
         "pi-heif",
         "pillow",
         "safetensors",
         "scikit-image",
         "scipy",
-        "torch",
         "trimesh",
     ),
 }
@@ -220,33 +220,57 @@ def _serves(listen: str, *, tls: bool) -> bool:
         return False
 
 
-def check_device(wanted: str) -> Iterator[Finding]:
-    """What the network runs on. wanted : auto, cpu, cuda or cuda:N."""
+def check_engine(wanted: str, device: str) -> Iterator[Finding]:
+    """What runs the networks. wanted : auto, onnx or torch; device : auto, cpu, cuda or cuda:N."""
     try:
-        import torch
+        from vrn.engine import choose
+        from vrn.errors import BackendMissingError
     except ModuleNotFoundError:
-        return
-    if torch.cuda.is_available():
-        memory = torch.cuda.get_device_properties(0).total_memory / GIB
-        yield Finding("device", Severity.OK, f"{torch.cuda.get_device_name(0)}, {memory:.0f} GiB")
-    elif wanted.startswith("cuda"):
-        remedy = "Install a driver and torch with CUDA, or set SELFIE3D_DEVICE=cpu."
-        yield Finding("device", Severity.FAILURE, f"SELFIE3D_DEVICE={wanted}, but torch sees no GPU", remedy)
+        return  # check_packages has said so
+    try:
+        engine = choose(wanted, device)
+    except BackendMissingError as error:
+        what, _, remedy = str(error).partition(": run ")
+        yield Finding("engine", Severity.FAILURE, what, f"Run {remedy}.")
+    except ValueError as error:
+        yield Finding("engine", Severity.FAILURE, str(error), "Set SELFIE3D_ENGINE=auto and SELFIE3D_DEVICE=auto.")
     else:
-        yield Finding("device", Severity.OK, f"CPU, {torch.get_num_threads()} threads, torch {torch.__version__}")
+        yield _on_gpu(device, engine.device) if engine.device != "cpu" else _on_cpu(engine.name)
+
+
+def _on_cpu(engine: str) -> Finding:
+    package = {"onnx": "onnxruntime", "torch": "torch"}[engine]
+    return Finding("engine", Severity.OK, f"{engine} on the CPU, {package} {installed(package)}")
+
+
+def _on_gpu(wanted: str, device: str) -> Finding:
+    import torch
+
+    if not torch.cuda.is_available():
+        remedy = "Install a driver and torch with CUDA, or set SELFIE3D_DEVICE=cpu."
+        return Finding("engine", Severity.FAILURE, f"SELFIE3D_DEVICE={wanted}, but torch sees no GPU", remedy)
+    memory = torch.cuda.get_device_properties(device).total_memory / GIB
+    name = torch.cuda.get_device_name(device)
+    return Finding("engine", Severity.OK, f"torch on {name}, {memory:.0f} GiB, torch {torch.__version__}")
 
 
 def check_weights(settings: Settings) -> Iterator[Finding]:
     """Whether the models open: their weights are there and their checksums right."""
     try:
+        from vrn.engine import choose
+        from vrn.errors import BackendMissingError
         from vrn.finder import load_finder
         from vrn.network import load_network
     except ModuleNotFoundError:
         return  # check_packages has said so
+    try:
+        engine = choose(device="cpu")
+    except BackendMissingError:
+        return  # check_engine has said so
     model, aligner = settings.model, settings.aligner
     opened: dict[str, Callable[[], object]] = {
-        model: partial(load_network, model),
-        aligner: partial(load_finder, aligner, **settings.options_of(aligner)),
+        model: partial(load_network, model, engine),
+        aligner: partial(load_finder, aligner, engine, **settings.options_of(aligner)),
     }
     for name, open_model in opened.items():
         try:

@@ -17,15 +17,17 @@ from selfie3d_cli.settings import from_environment
 
 if TYPE_CHECKING:
     from vrn import Field, Reconstructor
-    from vrn.pipeline import Network
+    from vrn.network import LoadedNetwork
 
 
 class LocalBackend:
     """Reconstructs one photo after the other with models that are loaded once."""
 
     at_once = 1
+    engine: str | None
 
     def __init__(self, reconstructor: Reconstructor, options: Options, recorder: Recorder) -> None:
+        self.engine = recorder.engine
         self._reconstructor = reconstructor
         self._options = options
         self._recorder = recorder
@@ -57,7 +59,8 @@ class LocalBackend:
 class Recorder:
     """A network that keeps the fields it makes of a photo's faces, for --volume."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: LoadedNetwork) -> None:
+        self.engine = network.engine
         self._network = network
         self.fields: list[Field] = []
 
@@ -68,22 +71,23 @@ class Recorder:
 
 
 def open_local(args: argparse.Namespace, options: Options) -> LocalBackend:
-    """Load the models of --model, --aligner and --device. Raises ExtraMissingError, CommandError."""
+    """Load the models of --model, --aligner, --device and --engine. Raises ExtraMissingError, CommandError."""
     try:
-        from vrn import Reconstructor, VrnError
+        from vrn import BackendMissingError, Reconstructor, VrnError
+        from vrn.engine import choose
         from vrn.finder import load_finder
         from vrn.network import load_network
         from vrn.network.heads import load_heads
-        from vrn.pipeline import pick_device
     except ModuleNotFoundError as error:
         raise ExtraMissingError.for_extra("worker", error.name) from error
     settings = from_environment()
-    device = pick_device(args.device or settings.device)
-    aligner = args.aligner or settings.aligner
+    device, aligner = args.device or settings.device, args.aligner or settings.aligner
     try:
-        model = args.model or settings.model
-        network, heads = Recorder(load_network(model, device)), load_heads(model, device)
-        finder = load_finder(aligner, device=device, **settings.options_of(aligner))
+        engine, model = choose(args.engine or settings.engine, device), args.model or settings.model
+        network, heads = Recorder(load_network(model, engine)), load_heads(model, engine)
+        finder = load_finder(aligner, engine, **settings.options_of(aligner))
+    except BackendMissingError as error:
+        raise ExtraMissingError(str(error)) from error
     except VrnError as error:
         raise CommandError(str(error)) from error
     except (ValueError, RuntimeError, AssertionError) as error:  # torch's, for a device that is not there

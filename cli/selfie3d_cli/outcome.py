@@ -30,12 +30,14 @@ class Outcome:
     photo : as it was given, or found in the folder that was given
     faces : by descending size
     meshes : where the mesh file of each is
+    engine : what ran the network here, onnx or torch; None where a service made it
     """
 
     photo: str
     faces: tuple[Face, ...] = ()
     meshes: tuple[Path, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
+    engine: str | None = None
     failure: PhotoFailedError | None = None
 
     @property
@@ -54,4 +56,5 @@ class Outcome:
                 {"mesh": str(mesh), **face.as_json()} for face, mesh in zip(self.faces, self.meshes, strict=True)
             ],
             "seconds": self.seconds,
+            "engine": self.engine,
         }

@@ -32,9 +32,11 @@ class Backend(Protocol):
     """Either road from a photo to its meshes.
 
     at_once : how many photos it takes at a time, each in a thread of its own; 1: only this thread
+    engine : what runs the network here; None where that is the service's business
     """
 
     at_once: int
+    engine: str | None
 
     def reconstruct(self, photo: bytes, on_progress: Callable[[str, float], None]) -> Result:
         """Raises PhotoFailedError."""
@@ -86,6 +88,7 @@ def add_parser(subparsers: Any) -> None:
     local.add_argument("--model", help="weights by name or file; default: SELFIE3D_MODEL or the bundled ones")
     local.add_argument("--aligner", help="default: SELFIE3D_ALIGNER or bundled")
     local.add_argument("--device", help="auto, cpu, cuda or cuda:N; default: SELFIE3D_DEVICE or auto")
+    local.add_argument("--engine", help="auto, onnx or torch; default: SELFIE3D_ENGINE or auto")
     parser.set_defaults(run=run)
 
 
@@ -140,7 +143,7 @@ class _Job:
             meshes = tuple(self._write(photo, face, made, backend) for face in made.faces)
         except OSError as error:
             raise PhotoFailedError("OUTPUT_UNWRITABLE", f"{error.filename}: {error.strerror}.") from error
-        return Outcome(str(photo.path), made.faces, meshes, made.seconds)
+        return Outcome(str(photo.path), made.faces, meshes, made.seconds, backend.engine)
 
     def _write(self, photo: PhotoFile, face: Face, made: Result, backend: Backend) -> Path:
         """Write what belongs to one face; its mesh's path. The faces of a scene have one file."""

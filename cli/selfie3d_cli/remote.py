@@ -19,6 +19,7 @@ class RemoteBackend:
     """Sends photos to a service; any number of threads may do so."""
 
     at_once = 4
+    engine: str | None = None
 
     def __init__(self, client: Client, address: str, options: JobOptions) -> None:
         self._client = client

@@ -49,6 +49,7 @@ class Settings:
     model: str = "default"
     aligner: str = "bundled"
     device: str = "auto"
+    engine: str = "auto"
     finder_options: Mapping[str, Any] = field(default_factory=dict)
     log_format: str | None = None
     parent: int = 0
@@ -77,6 +78,7 @@ class Settings:
             model=read("MODEL", cls.model),
             aligner=read("ALIGNER", cls.aligner),
             device=read("DEVICE", cls.device),
+            engine=read("ENGINE", cls.engine),
             finder_options=_finder_options(environ),
             log_format=read("LOG_FORMAT") or None,
             parent=int(environ.get(PARENT_VARIABLE) or 0),

@@ -7,7 +7,7 @@ import platform
 from importlib import metadata
 from typing import Any
 
-PARTS = ("grpcio", "protobuf", "numpy", "redis", "celery", "torch")
+PARTS = ("grpcio", "protobuf", "numpy", "redis", "celery", "onnxruntime", "torch")
 
 
 def add_parser(subparsers: Any) -> None:

@@ -54,7 +54,7 @@ class WorkerReport:
     Attributes
     ----------
     verified : its weights match their SHA-256 and are loaded
-    engine : what its networks run in
+    engine : what runs its networks, onnx or torch
     start_time : when it was ready, seconds since the epoch by its own clock; 0: an older worker does not say
     """
 

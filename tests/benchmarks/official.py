@@ -78,7 +78,8 @@ def measure_forward() -> None:
     """Milliseconds of one picture, the layouts in turn so that a busy machine slows them alike."""
     import torch
 
-    from vrn.official import Official, OfficialConfig
+    from vrn.official import OfficialConfig
+    from vrn.official.network import Official
 
     torch.set_num_threads(2)
     layouts = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}

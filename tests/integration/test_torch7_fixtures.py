@@ -17,8 +17,9 @@ import torch
 from torch import nn
 
 from vrn.errors import WeightsError
-from vrn.official import Official, OfficialConfig
+from vrn.official import OfficialConfig
 from vrn.official.file import read_official
+from vrn.official.network import Official
 from vrn.official.torch7 import Table, Tensor, load
 
 FOLDER = Path(os.environ.get("SELFIE3D_T7_FIXTURES") or Path(__file__).parents[3] / "shared/fixtures/t7")

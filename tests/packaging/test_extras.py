@@ -21,6 +21,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 ROOT = Path(__file__).parents[2]
 Environment = Callable[..., Path]
 
+MOST_BYTES = 500_000_000  # of a worker with all that it needs, byte code included
 ABSENT = "import importlib.util as u; print([n for n in {names} if u.find_spec(n)])"
 SERVE = """
 import json, sys, threading, time
@@ -201,9 +202,11 @@ def worker(environment: Environment) -> Path:
     return environment("worker")
 
 
-def test_the_worker_alone_makes_a_mesh_in_its_process(worker: Path, tmp_path: Path) -> None:
+def test_the_worker_alone_makes_a_mesh_in_its_process_without_torch(worker: Path, tmp_path: Path) -> None:
     python, photo = worker, tmp_path / "me.jpg"
     photo.write_bytes(astronaut())
+    heavy = ["torch", "numba", "onnx", "cv2", "matplotlib"]
+    assert run([python, "-c", ABSENT.format(names=heavy)], cwd=tmp_path).strip() == "[]"
     command: list[str | Path] = [
         python,
         "-m",
@@ -215,8 +218,19 @@ def test_the_worker_alone_makes_a_mesh_in_its_process(worker: Path, tmp_path: Pa
         tmp_path / "me.ply",
         "--json",
     ]
-    assert json.loads(run(command, cwd=tmp_path))["status"] == "succeeded"
+    outcome = json.loads(run(command, cwd=tmp_path))
+    assert (outcome["status"], outcome["engine"]) == ("succeeded", "onnx")
     assert (tmp_path / "me.ply").stat().st_size > 1_000_000
+    (site,) = (python.parents[1] / "lib").glob("python3.*/site-packages")
+    parts = [part for part in site.iterdir() if part.name.partition("-")[0] not in ("pip", "setuptools")]
+    assert sum(path.stat().st_size for part in parts for path in part.rglob("*") if path.is_file()) < MOST_BYTES
+
+
+def test_the_worker_alone_says_how_to_get_the_engine_that_it_lacks(worker: Path, tmp_path: Path) -> None:
+    command: list[str | Path] = [worker, "-m", "selfie3d_cli", "reconstruct", "--local", "me.jpg", "--engine", "torch"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert ended.stderr == "selfie3d: torch is not installed: run `pip install '.[worker-torch]'`\n"
+    assert ended.returncode == 3
 
 
 def test_the_training_on_top_of_the_worker_trains(

@@ -24,6 +24,7 @@ from selfie3d_worker.config import WorkerConfig
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 CONFIGS = {"service": ServiceConfig, "web": WebConfig, "worker": WorkerConfig}
+INSTALLED = re.compile(r"pip install --no-cache-dir ['\"]\.\[([\w$,-]+)\]['\"]")
 OURS = {name: service for name, service in COMPOSE["services"].items() if "build" in service}
 
 
@@ -81,8 +82,12 @@ def test_every_copied_path_exists_and_no_container_runs_as_root(name: str) -> No
 @pytest.mark.parametrize("name", OURS)
 def test_every_installed_extra_is_declared(name: str) -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    for wanted in re.findall(r"'\.\[([\w,-]+)\]'", dockerfile(name)):
-        assert set(wanted.split(",")) <= set(extras)
+    arguments = OURS[name]["build"].get("args", {})
+    chosen = dict(re.findall(r"^ARG (\w+)=(\S+)", dockerfile(name), re.MULTILINE)) | arguments
+    wanted = [re.sub(r"\$(\w+)", lambda word: chosen[word[1]], each) for each in INSTALLED.findall(dockerfile(name))]
+    assert wanted == [{"service": "service", "web": "web", "worker": "worker", "worker-gpu": "worker-torch"}[name]]
+    assert set(wanted) <= set(extras)
+    assert set(arguments) <= set(chosen)
 
 
 def test_no_hint_names_a_package_of_an_index_that_is_not_ours() -> None:

@@ -17,6 +17,7 @@ from selfie3d_training.errors import TrainingError
 from selfie3d_training.evaluate import cases, evaluate, report, summary, table, view_cases
 from selfie3d_training.export import export
 from selfie3d_training.finder.commands import add_finder_commands
+from selfie3d_training.graph import write_graph
 from selfie3d_training.guided.commands import add_guided_commands
 from selfie3d_training.head import Head
 from selfie3d_training.options import configured, run, run_options, views_of
@@ -24,9 +25,11 @@ from selfie3d_training.photos import Photos
 from selfie3d_training.pictures import curves
 from selfie3d_training.train import VolumeTask
 from selfie3d_training.turn import make_views
+from vrn.engine import choose
 from vrn.errors import VrnError
 from vrn.finder.face import Finder
 from vrn.network import load_network
+from vrn.weights import file as weights
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -57,14 +60,21 @@ def _export(options: argparse.Namespace) -> None:
     print(export(options.folder, options.out, {"validation": metrics} if metrics else None))
 
 
+def _graph(options: argparse.Namespace) -> None:
+    for name in options.weights:
+        print(write_graph(weights.resolve(name)))
+
+
 def _evaluate(options: argparse.Namespace) -> None:
-    network = load_network(options.weights)
+    network = load_network(options.weights, choose(device="cpu", threads=options.threads))
     material = Material(options.data, options.views or options.data / "turned-val")
     ids = material.photos.ids("val")
     photos = ids[:: -(-len(ids) // options.count)].tolist()  # spread over all sources
     todo = [*cases(material, photos, None, "photos, label crop"), *view_cases(material, options.count, None)]
     if options.finder:
-        todo += cases(material, photos, _finder(options.finder), f"photos, crop from the {options.finder} finder")
+        todo += cases(
+            material, photos, _finder(options.finder, options.threads), f"photos, crop from the {options.finder} finder"
+        )
     outcomes = evaluate(network, material, todo)
     report(network, outcomes, options.out)
     if options.folder:
@@ -72,10 +82,10 @@ def _evaluate(options: argparse.Namespace) -> None:
     print(table(summary(outcomes)), end="")
 
 
-def _finder(name: str) -> Finder:
+def _finder(name: str, threads: int) -> Finder:
     from vrn.finder import load_finder
 
-    return load_finder(name)
+    return load_finder(name, choose(device="cpu", threads=threads))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -95,11 +105,17 @@ def _parser() -> argparse.ArgumentParser:
     train = commands.add_parser("train", parents=[run_], help="train, or go on where the run in the folder stopped")
     train.set_defaults(command=_train)
 
-    export_ = commands.add_parser("export", help="write the averaged weights of any run as safetensors")
+    export_ = commands.add_parser(
+        "export", help="write the averaged weights of any run as safetensors, and their ONNX graph"
+    )
     export_.add_argument("--folder", type=Path, required=True)
     export_.add_argument("--out", type=Path, required=True)
     export_.add_argument("--metrics", type=Path, help="metrics.json of an evaluation, to travel with the weights")
     export_.set_defaults(command=_export)
+
+    graph = commands.add_parser("graph", help="write the ONNX graph of weights files beside them")
+    graph.add_argument("weights", nargs="+", help="bundled names or files")
+    graph.set_defaults(command=_graph)
 
     measure = commands.add_parser("evaluate", help="measure weights on the validation photos and turned views")
     measure.add_argument("--data", type=Path, required=True)

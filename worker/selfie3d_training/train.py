@@ -10,7 +10,7 @@ from selfie3d_training.config import TrainConfig
 from selfie3d_training.dataset import Material, Pairs, plain_batch
 from selfie3d_training.engine import Batch, device
 from selfie3d_training.loss import DEPTH_STRIDE, VolumeLoss
-from vrn.network import Hourglass
+from vrn.network.hourglass import Hourglass
 
 TERMS = ("loss", "entropy", "thickness", "front", "slope")
 VALIDATION_PHOTOS = 64

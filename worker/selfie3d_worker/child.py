@@ -42,7 +42,10 @@ class PoolChild:
         self._store = Store(config.jobs)
         self.runner = Runner(self.name, self._store, self._heartbeat, reconstruct, config.jobs.lease_seconds)
         self._heartbeat.start()
-        log.info("Ready.", extra={"action": "ready", "worker": self.name, "model": reconstruct.name})
+        log.info(
+            "Ready.",
+            extra={"action": "ready", "worker": self.name, "model": reconstruct.name, "engine": reconstruct.engine},
+        )
 
     def close(self) -> None:
         """Take the report back and drop the connections."""

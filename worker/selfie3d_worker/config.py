@@ -50,6 +50,12 @@ class WorkerConfig:
     aligner: str = setting("SELFIE3D_ALIGNER", "bundled", "face finder: bundled or face-alignment")
     face_alignment: FaceAlignmentConfig = field(default_factory=FaceAlignmentConfig)
     device: str = setting("SELFIE3D_DEVICE", "auto", "what the networks run on", pattern=DEVICES)
+    engine: str = setting(
+        "SELFIE3D_ENGINE",
+        "auto",
+        "what runs the networks: onnx on the CPU, torch on a GPU; auto chooses by what is there",
+        words=("auto", "onnx", "torch"),
+    )
     threads: int = setting(
         "SELFIE3D_THREADS", 0, "CPU threads of a child; 0: the cores shared among the children", within=(0, 1024)
     )

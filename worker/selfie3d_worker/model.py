@@ -26,7 +26,7 @@ class Reconstruct(Protocol):
     name: str
     weights_sha256: str  # verified
     device: str
-    engine: str  # what the networks run in
+    engine: str  # what runs the network: onnx or torch
 
     def __call__(self, photo: bytes, options: pb.Options, on_stage: Callable[[str, float], None]) -> Output:
         """Reconstruct a photo; `on_stage` is called before each stage with the progress, 0 to 1, and may raise."""

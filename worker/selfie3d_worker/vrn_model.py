@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable
 
 import numpy as np
-import torch
 
 from selfie3d.types.frames import CROP_SIZE
 from selfie3d.v1 import reconstruction_pb2 as pb
@@ -15,10 +14,10 @@ from selfie3d_photo import MEBIBYTE, Limits
 from selfie3d_worker.config import WorkerConfig
 from selfie3d_worker.model import Output
 from vrn import Reconstructor
+from vrn.engine import choose
 from vrn.finder import load_finder
 from vrn.network import LoadedNetwork, load_network
 from vrn.network.heads import load_heads
-from vrn.pipeline import pick_device
 
 
 def open_reconstructor(config: WorkerConfig) -> VrnModel:
@@ -26,15 +25,15 @@ def open_reconstructor(config: WorkerConfig) -> VrnModel:
 
     Raises vrn.VrnError, ValueError for an unknown finder, and what torch raises for a device that is not there.
     """
-    torch.set_num_threads(config.threads or max(1, len(os.sched_getaffinity(0)) // config.concurrency))
-    device = pick_device(config.device)
-    network = load_network(config.model, device)
+    threads = config.threads or max(1, len(os.sched_getaffinity(0)) // config.concurrency)
+    engine = choose(config.engine, config.device, threads)
+    network = load_network(config.model, engine)
     network.field(np.zeros((CROP_SIZE, CROP_SIZE, 3), np.uint8))  # the first run is slow; no caller should wait for it
     options = config.face_alignment.options() if config.aligner == "face-alignment" else {}
-    finder = load_finder(config.aligner, device=device, **options)
+    finder = load_finder(config.aligner, engine, **options)
     limits = Limits(max_decode_bytes=config.max_decode_mib * MEBIBYTE)
-    reconstructor = Reconstructor(network, finder, limits, load_heads(config.model, device))
-    return VrnModel(config.model, device, network, reconstructor)
+    reconstructor = Reconstructor(network, finder, limits, load_heads(config.model, engine))
+    return VrnModel(config.model, engine.device, network, reconstructor)
 
 
 class VrnModel:
@@ -43,7 +42,7 @@ class VrnModel:
     def __init__(self, name: str, device: str, network: LoadedNetwork, reconstructor: Reconstructor) -> None:
         self.name = name
         self.device = device
-        self.engine = "torch"
+        self.engine = network.engine
         self.weights_sha256 = network.sha256
         self._reconstructor = reconstructor
 

@@ -18,12 +18,16 @@ from selfie3d_photo import Limits, decode
 from vrn.avatar.head_surface import HeadSurface
 from vrn.avatar.whole_head import WholeHead
 from vrn.crop import resample
+from vrn.engine import choose
 from vrn.errors import FieldError, NoFaceError
 from vrn.files.export import encode, encode_scene
+from vrn.finder import load_finder
 from vrn.finder.face import AlignedFace, Finder
 from vrn.meshing.face_surface import FaceSurface
 from vrn.meshing.field import Field
 from vrn.meshing.scene import placed
+from vrn.network import load_network
+from vrn.network.heads import load_heads
 from vrn.render.preview import draw_preview
 
 SHARES = {  # of the time of a job with one face, for the progress
@@ -60,15 +64,6 @@ class Heads(Protocol):
         ...
 
 
-def pick_device(name: str) -> str:
-    """ "auto" becomes "cuda" or "cpu", by what is there."""
-    if name != "auto":
-        return name
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
 def _main_face(faces: Sequence[AlignedFace], image: NDArray[np.uint8]) -> AlignedFace:
     """Of those that are surely faces the one that shows most of itself: one that the border cuts off is no subject."""
     best = max(face.score for face in faces)
@@ -91,20 +86,19 @@ class Reconstructor:
         self._network, self._finder, self._limits, self._heads = network, finder, limits or Limits(), heads
 
     @classmethod
-    def open(cls, model: str | Path = "default", finder: str = "bundled", device: str = "auto") -> Reconstructor:
+    def open(
+        cls, model: str | Path = "default", finder: str = "bundled", device: str = "auto", engine: str = "auto"
+    ) -> Reconstructor:
         """With the weights and the finder of these names.
 
         model : name of bundled or imported weights, or their file
         device : of torch; "auto" is the first GPU, else the CPU
+        engine : "onnx" or "torch"; "auto" is ONNX Runtime on the CPU and torch on a GPU
 
-        Raises WeightsError, BackendMissingError, and ValueError for a finder that there is not.
+        Raises WeightsError, BackendMissingError, and ValueError for a finder or an engine that there is not.
         """
-        from vrn.finder import load_finder  # here, because torch takes its time
-        from vrn.network import load_network
-        from vrn.network.heads import load_heads
-
-        place = pick_device(device)
-        return cls(load_network(model, place), load_finder(finder, device=place), heads=load_heads(model, place))
+        chosen = choose(engine, device)
+        return cls(load_network(model, chosen), load_finder(finder, chosen), heads=load_heads(model, chosen))
 
     def reconstruct(
         self,

@@ -19,7 +19,7 @@ from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d_cli.main import main
 from tests.scripted_service import MATRIX, MESH, Running, Script, make_ply, rich_error, succeeded
 
-KEYS = ["photo", "status", "error", "faces", "seconds"]
+KEYS = ["photo", "status", "error", "faces", "seconds", "engine"]
 FACE_KEYS = ["mesh", "vertices", "triangles", "box", "score", "mesh_to_photo", "pose"]
 
 
@@ -60,6 +60,7 @@ def test_json_is_one_object_per_photo_and_nothing_else(
     for outcome, name in zip(outcomes, ("a.ply", "b.ply", "more/c.ply"), strict=True):
         assert list(outcome) == KEYS
         assert (outcome["status"], outcome["error"], outcome["seconds"]) == ("succeeded", None, {"network": 0.25})
+        assert outcome["engine"] is None  # of a service, which does not say
         [face] = outcome["faces"]
         assert list(face) == FACE_KEYS
         assert face["mesh"] == str(tmp_path / "out" / name)

@@ -4,7 +4,9 @@ import io
 import json
 import re
 import socket
+import sys
 import tomllib
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -16,8 +18,8 @@ from selfie3d_cli.doctor_checks import (
     EXTRAS,
     Finding,
     Severity,
-    check_device,
     check_disk,
+    check_engine,
     check_listen,
     check_memory,
     check_redis,
@@ -142,9 +144,34 @@ def test_weights_and_device_are_those_of_the_settings(monkeypatch: pytest.Monkey
     settings = Settings.of({"SELFIE3D_MODEL": "nowhere.safetensors", "SELFIE3D_DEVICE": "cuda:9"})
     findings = {finding.text.partition(":")[0]: finding.level for finding in check_weights(settings)}
     assert findings == {"nowhere.safetensors": Severity.FAILURE, "bundled": Severity.OK}
-    [device] = check_device(settings.device)
-    assert device.level is Severity.FAILURE
-    assert "SELFIE3D_DEVICE=cuda:9" in device.text
+    [engine] = check_engine(settings.engine, settings.device)
+    assert engine.level is Severity.FAILURE
+    assert "SELFIE3D_DEVICE=cuda:9" in engine.text
+
+
+@pytest.mark.parametrize(
+    ("wanted", "device", "level", "text"),
+    [
+        ("auto", "cpu", Severity.OK, f"onnx on the CPU, onnxruntime {version('onnxruntime')}"),
+        ("torch", "cpu", Severity.OK, f"torch on the CPU, torch {version('torch')}"),
+        (
+            "onnx",
+            "cuda",
+            Severity.FAILURE,
+            "the engine onnx runs on the CPU, not on cuda: use the engine torch or auto",
+        ),
+    ],
+)
+def test_doctor_says_what_runs_the_networks(wanted: str, device: str, level: Severity, text: str) -> None:
+    [finding] = check_engine(wanted, device)
+    assert (finding.level, finding.text) == (level, text)
+
+
+def test_doctor_names_the_extra_of_an_engine_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    [finding] = check_engine("torch", "cpu")
+    remedy = "Run `pip install '.[worker-torch]'`."
+    assert finding == Finding("engine", Severity.FAILURE, "torch is not installed", remedy)
 
 
 def test_the_table_holds_every_word_of_a_finding() -> None:

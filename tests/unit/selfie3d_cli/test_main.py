@@ -54,7 +54,7 @@ def test_version_says_what_is_installed_and_loads_nothing_heavy() -> None:
     [
         (["serve"], "celery", "service"),
         (["worker"], "celery", "worker"),
-        (["reconstruct", "--local", "me.jpg"], "torch", "worker"),
+        (["reconstruct", "--local", "me.jpg"], "scipy", "worker"),
         (["demo"], "skimage", "worker"),
     ],
 )
@@ -63,6 +63,22 @@ def test_a_missing_part_names_the_extra(arguments: list[str], blocked: str, extr
     assert done.returncode == 3, done.stderr
     assert f"{blocked} is not installed: run `pip install '.[{extra}]'`" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "blocked", "missing", "extra"),
+    [
+        ([], {"onnxruntime", "torch"}, "onnxruntime", "worker"),
+        (["--engine", "onnx"], {"onnxruntime"}, "onnxruntime", "worker"),
+        (["--engine", "torch"], {"torch"}, "torch", "worker-torch"),
+        (["--device", "cuda"], {"torch"}, "torch", "worker-torch"),
+    ],
+)
+def test_a_missing_engine_names_the_extra(arguments: list[str], blocked: set[str], missing: str, extra: str) -> None:
+    done = fresh("reconstruct", "--local", "me.jpg", *arguments, blocked=blocked)
+    assert done.returncode == 3, done.stderr
+    assert done.stderr == f"selfie3d: {missing} is not installed: run `pip install '.[{extra}]'`\n"
 
 
 @pytest.mark.slow

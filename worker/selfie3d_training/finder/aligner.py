@@ -14,8 +14,8 @@ from selfie3d_training.finder.augment import covered, degraded
 from selfie3d_training.finder.faces import FacePicture, FaceSource, box_of, mirrored
 from selfie3d_training.finder.nonfaces import NonFaces, cut
 from selfie3d_training.photos import Image
-from vrn.finder.aligner import LOOSENESS
-from vrn.finder.networks import AlignerConfig, AlignerNetwork
+from vrn.finder.config import LOOSENESS, AlignerConfig
+from vrn.finder.networks import AlignerNetwork
 
 BACKGROUND = 0.28  # share of samples that show no face
 HARD = 0.4  # share of these that a detector took for faces, as long as there are any
@@ -175,7 +175,7 @@ def bordered(picture: FacePicture, rng: Rng) -> FacePicture:
 
 
 def roll_of(landmarks: NDArray[np.float64]) -> float:
-    """Radians by which a face is turned clockwise, (68, 3) px; as `vrn.finder.aligner.upright_view` measures it."""
+    """Radians by which a face is turned clockwise, (68, 3) px; as `vrn.finder.looks.upright_view` measures it."""
     across = landmarks[42:48].mean(0) - landmarks[36:42].mean(0)
     down = landmarks[8] - landmarks[27]
     return float(np.arctan2(across[1] - down[0], across[0] + down[1]))

@@ -14,7 +14,7 @@ from selfie3d_training.options import configured, run, views_of
 from selfie3d_training.photos import Photos
 from selfie3d_training.views import TurnedViews
 from vrn.finder import open_bundled
-from vrn.finder.networks import AlignerConfig, DetectorConfig
+from vrn.finder.config import AlignerConfig, DetectorConfig
 from vrn.finder.open import ALIGNER_WEIGHTS, DETECTOR_WEIGHTS
 
 NETWORKS = {"aligner": AlignerConfig, "detector": DetectorConfig}

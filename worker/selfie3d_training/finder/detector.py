@@ -15,7 +15,8 @@ from selfie3d_training.finder.augment import covered, degraded
 from selfie3d_training.finder.faces import FacePicture, FaceSource, box_of, mirrored
 from selfie3d_training.finder.nonfaces import NonFaces, cut
 from selfie3d_training.photos import Image
-from vrn.finder.networks import DETECTOR_FACE_SIZE, DETECTOR_STRIDE, DetectorConfig, DetectorNetwork
+from vrn.finder.config import DETECTOR_FACE_SIZE, DETECTOR_STRIDE, DetectorConfig
+from vrn.finder.networks import DetectorNetwork
 
 SCENE = 96  # px, side of a scene
 LEARNT = (14.0, 48.0)  # px, sizes that must be found; a pyramid with factor 2 shows every face at one of them

@@ -19,7 +19,7 @@ from selfie3d_training.finder.mine import read_hard
 from selfie3d_training.finder.nonfaces import NonFaces
 from selfie3d_training.photos import Photos
 from selfie3d_training.views import TurnedViews
-from vrn.finder.networks import AlignerConfig, DetectorConfig
+from vrn.finder.config import AlignerConfig, DetectorConfig
 
 ALIGNER_SIDE, DETECTOR_SIDE = 192, 160  # px of the pictures kept in memory
 REFRESH_EVERY = 250  # batches between two looks for new turned views

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from selfie3d_training.config import RunConfig
-from vrn.finder.dense import DenseConfig
+from vrn.finder.config import DenseConfig
 from vrn.network.guided_config import GuidedConfig
 
 MOST_RESIDUAL = 0.016  # share of the face; photos whose fit is further from its points are left out

@@ -21,8 +21,8 @@ from selfie3d_training.guided.config import MOST_RESIDUAL
 from selfie3d_training.guided.pairs import HeadMaterial, dense_points
 from selfie3d_training.guided.train import start_from
 from selfie3d_training.photos import Image
-from vrn.finder.aligner import LOOSENESS
-from vrn.finder.dense import DenseConfig, DenseNetwork
+from vrn.finder.config import LOOSENESS, DenseConfig
+from vrn.finder.dense_network import DenseNetwork
 from vrn.weights import file as weights
 
 ROLL, SCALE, SHIFT = 5.0, 0.06, 0.03  # standard deviations of the look: degrees, logarithm, share of the face

@@ -9,19 +9,19 @@ if nothing is found, finer levels follow down to half the photo's scale, at whic
 from __future__ import annotations
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn import functional
+from PIL import Image
 
+from vrn.engine import Graph
+from vrn.finder.config import DETECTOR_FACE_SIZE, DETECTOR_STRIDE, DetectorConfig
 from vrn.finder.face import Detection
-from vrn.finder.networks import DETECTOR_FACE_SIZE, DETECTOR_STRIDE, DetectorNetwork, normalised
 
 QUICK_SIDE = 640  # px, long side of the finest level of the first search
 FINE_SCALE = 0.5  # of the photo, the finest level of the second search: a face of 40 px has 20
 FINE_SIDE = 4096  # px, long side that the second search never exceeds: bounds memory
 LEAST_SIDE = 20  # px, long side of the coarsest level
 MARGIN = 16  # px of grey around every level, for faces that leave the photo
+MID_GREY = 127.5  # what the network takes for nothing
 CELLS = 16  # px, the network halves the picture four times
 MEAN_BLOCK = 2  # levels are twice as coarse as the one before
 OVERLAP = 0.35  # intersection over union above which two boxes are one face
@@ -29,17 +29,20 @@ INCLUDED = 0.7  # share of the smaller box above which it is a part of the large
 FACE_SIZES = (13.0, 56.0)  # px on a level: what the network can tell; other answers are left out
 
 
+Singles = NDArray[np.float32]
+
+
 class Detector:
     """Boxes of faces.
 
-    network : in evaluation mode, on `device`
+    graph : of a detector's network
     threshold : 0..1, boxes that score less are left out
     """
 
-    def __init__(self, network: DetectorNetwork, threshold: float = 0.3, device: str = "cpu") -> None:
-        self.network = network
-        self.threshold = threshold
-        self.device = torch.device(device)
+    def __init__(self, graph: Graph, threshold: float = 0.3) -> None:
+        DetectorConfig.of(graph.config)
+        self._graph = graph
+        self._threshold = threshold
 
     def detect(self, image: NDArray[np.uint8]) -> list[Detection]:
         """image : (height, width, 3) uint8 RGB, photo frame -> boxes by descending size."""
@@ -52,73 +55,86 @@ class Detector:
             boxes = self._search(image, quick)
         return boxes
 
-    @torch.inference_mode()
     def _search(self, image: NDArray[np.uint8], scale: float) -> list[Detection]:
         """The boxes on a pyramid whose finest level is `scale` times the photo."""
-        level = _scaled(torch.tensor(np.ascontiguousarray(image), device=self.device), scale)
+        level = _scaled(image, scale)
         found = []
         while True:
             found.append(self._boxes_of_level(level) * _to_photo(image, level))
-            if max(level.shape[2:]) < 2 * LEAST_SIDE:
+            if max(level.shape[:2]) < 2 * LEAST_SIDE:
                 break
-            level = functional.avg_pool2d(level, MEAN_BLOCK, ceil_mode=True, count_include_pad=False)
-        rows = strongest(torch.cat(found)).cpu().numpy()
-        boxes = [Detection((float(x) - 0.5, float(y) - 0.5), float(size), float(score)) for score, x, y, size in rows]
+            level = _halved(level)
+        boxes = [
+            Detection((float(x) - 0.5, float(y) - 0.5), float(size), float(score))
+            for score, x, y, size in strongest(np.concatenate(found))
+        ]
         return sorted(boxes, key=lambda box: -box.size_px)
 
-    def _boxes_of_level(self, level: Tensor) -> Tensor:
-        """(1, 3, h, w) 0..255 -> (n, 4): score, centre x, y from the level's corner, size; px of the level."""
-        height, width = level.shape[2:]
+    def _boxes_of_level(self, level: Singles) -> Singles:
+        """(h, w, 3) 0..255 -> (n, 4): score, centre x, y from the level's corner, size; px of the level."""
+        height, width = level.shape[:2]
         below, right = (-(side + 2 * MARGIN) % CELLS for side in (height, width))
-        padded = functional.pad(normalised(level), (MARGIN, MARGIN + right, MARGIN, MARGIN + below))
-        score, x, y, size = decoded(self.network.maps(padded))[0]
+        margins = ((MARGIN, MARGIN + below), (MARGIN, MARGIN + right), (0, 0))
+        padded = np.pad(level, margins, constant_values=MID_GREY).transpose(2, 0, 1)
+        score, x, y, size = decoded(self._graph.run(padded[None])[0][0])
         low, high = FACE_SIZES
-        peak = functional.max_pool2d(score[None], 3, 1, 1)[0] == score
-        keep = peak & (score >= self.threshold) & (size >= low) & (size <= high)
+        keep = _peaks(score) & (score >= self._threshold) & (size >= low) & (size <= high)
         x, y = x - MARGIN, y - MARGIN
         keep &= (x > -size / 4) & (x < width + size / 4) & (y > -size / 4) & (y < height + size / 4)
-        return torch.stack([score[keep], x[keep], y[keep], size[keep]], 1)
+        return np.stack([score[keep], x[keep], y[keep], size[keep]], 1)
 
 
-def decoded(maps: Tensor) -> Tensor:
-    """The network's maps (n, 4, h, w) -> score 0..1, centre x, y from the picture's corner, size; px of the picture."""
-    maps = maps.float()
-    y, x = (torch.arange(n, device=maps.device) + 0.5 for n in maps.shape[2:])
-    return torch.stack(
+def decoded(maps: Singles) -> Singles:
+    """The network's maps (4, h, w) -> score 0..1, centre x, y from the picture's corner, size; px of the picture."""
+    y, x = (np.arange(n, dtype=np.float32) + np.float32(0.5) for n in maps.shape[1:])
+    return np.stack(
         [
-            maps[:, 0].sigmoid(),
-            (x + maps[:, 1]) * DETECTOR_STRIDE,
-            (y[:, None] + maps[:, 2]) * DETECTOR_STRIDE,
-            DETECTOR_FACE_SIZE * maps[:, 3].clamp(-3, 3).exp(),
-        ],
-        1,
-    )
+            1 / (1 + np.exp(-maps[0])),
+            (x + maps[1]) * DETECTOR_STRIDE,
+            (y[:, None] + maps[2]) * DETECTOR_STRIDE,
+            DETECTOR_FACE_SIZE * np.exp(maps[3].clip(-3, 3)),
+        ]
+    ).astype(np.float32)
 
 
-def _scaled(image: Tensor, scale: float) -> Tensor:
-    """(height, width, 3) uint8 -> (1, 3, h, w) float32, antialiased."""
-    planes = image.permute(2, 0, 1)[None]
+def _peaks(score: Singles) -> NDArray[np.bool_]:
+    """(h, w): whether none of the eight cells around a cell scores more."""
+    framed = np.pad(score, 1, constant_values=-np.inf)
+    rows = np.maximum(np.maximum(framed[:-2], framed[1:-1]), framed[2:])
+    most = np.maximum(np.maximum(rows[:, :-2], rows[:, 1:-1]), rows[:, 2:])
+    return np.asarray(score == most)
+
+
+def _scaled(image: NDArray[np.uint8], scale: float) -> Singles:
+    """(height, width, 3) uint8 -> (h, w, 3) float32, antialiased."""
     if scale == 1.0:
-        return planes.float()
-    size = [max(1, round(side * scale)) for side in image.shape[:2]]
-    return functional.interpolate(planes, size, mode="bilinear", antialias=True, align_corners=False).float()
+        return image.astype(np.float32)
+    height, width = (max(1, round(side * scale)) for side in image.shape[:2])
+    small = Image.fromarray(np.ascontiguousarray(image)).resize((width, height), Image.Resampling.BILINEAR)
+    return np.asarray(small, np.float32)
 
 
-def _to_photo(image: NDArray[np.uint8], level: Tensor) -> Tensor:
+def _halved(level: Singles) -> Singles:
+    """(h, w, 3) -> half of it, rounded up: means of 2 x 2 px, or of what there is of them."""
+    height, width = level.shape[:2]
+    level = np.pad(level, ((0, height % MEAN_BLOCK), (0, width % MEAN_BLOCK), (0, 0)), mode="edge")
+    return (level[::2, ::2] + level[1::2, ::2] + level[::2, 1::2] + level[1::2, 1::2]) / np.float32(4)
+
+
+def _to_photo(image: NDArray[np.uint8], level: Singles) -> Singles:
     """Factors for (score, x, y, size) from px of the level to px of the photo."""
-    y, x = (photo / part for photo, part in zip(image.shape[:2], level.shape[2:], strict=True))
-    return torch.tensor([1.0, x, y, (x * y) ** 0.5], device=level.device)
+    y, x = (photo / part for photo, part in zip(image.shape[:2], level.shape[:2], strict=True))
+    return np.array([1.0, x, y, (x * y) ** 0.5], np.float32)
 
 
-def strongest(boxes: Tensor) -> Tensor:
+def strongest(boxes: Singles) -> Singles:
     """Non-maximum suppression of squares. boxes : (n, 4) - score, centre x, y, size."""
-    order = boxes[:, 0].argsort(descending=True)
-    boxes = boxes[order]
+    boxes = boxes[np.argsort(-boxes[:, 0], kind="stable")]
     low, high = boxes[:, 1:3] - boxes[:, 3:] / 2, boxes[:, 1:3] + boxes[:, 3:] / 2
-    sides = (torch.minimum(high[:, None], high) - torch.maximum(low[:, None], low)).clamp(min=0)
+    sides = (np.minimum(high[:, None], high) - np.maximum(low[:, None], low)).clip(min=0)
     shared, areas = sides.prod(2), boxes[:, 3] ** 2
     alike = shared / (areas[:, None] + areas - shared) > OVERLAP
-    same = alike | (shared / torch.minimum(areas[:, None], areas) > INCLUDED)
+    same = alike | (shared / np.minimum(areas[:, None], areas) > INCLUDED)
     kept: list[int] = []
     for candidate in range(len(boxes)):
         if not same[candidate, kept].any():

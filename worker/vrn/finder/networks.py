@@ -2,57 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vrn.errors import WeightsError
-
-DETECTOR, ALIGNER = "face-detector", "face-aligner"  # families of weights
-LANDMARKS = 68
-DETECTOR_STRIDE = 4  # picture px per cell of the detector's map
-DETECTOR_FACE_SIZE = 28.0  # px, the size of face that the detector's size output is relative to
-DETECTOR_MAPS = 4  # score logit, centre x, centre y (in cells), log of size / 28 px
-HEATMAP_STRIDE = 4  # picture px per cell of the aligner's heat maps
-
-
-@dataclass(frozen=True)
-class DetectorConfig:
-    """channels : of the features at 1/2, 1/4, 1/8 and 1/16 of the picture."""
-
-    channels: tuple[int, int, int, int] = (16, 32, 64, 64)
-
-    @classmethod
-    def of(cls, config: Mapping[str, Any]) -> DetectorConfig:
-        """From a weights file. Raises WeightsError."""
-        return cls(_four(_checked(config, DETECTOR, cls)["channels"]))
-
-    def to_dict(self) -> dict[str, Any]:
-        """For a weights file."""
-        return {"family": DETECTOR} | asdict(self)
-
-
-@dataclass(frozen=True)
-class AlignerConfig:
-    """size : px of the square picture; channels : of the features at 1/2 to 1/16; head : before the heat maps."""
-
-    size: int = 96
-    channels: tuple[int, int, int, int] = (24, 48, 96, 128)
-    head: int = 64
-
-    @classmethod
-    def of(cls, config: Mapping[str, Any]) -> AlignerConfig:
-        """From a weights file. Raises WeightsError."""
-        fields = _checked(config, ALIGNER, cls)
-        return cls(int(fields["size"]), _four(fields["channels"]), int(fields["head"]))
-
-    def to_dict(self) -> dict[str, Any]:
-        """For a weights file."""
-        return {"family": ALIGNER} | asdict(self)
+from vrn.finder.config import DETECTOR_MAPS, LANDMARKS, AlignerConfig, DetectorConfig
 
 
 def normalised(pictures: Tensor) -> Tensor:
@@ -161,8 +115,8 @@ class AlignerNetwork(nn.Module):
         quarter = self.quarter(normalised(pictures))
         eighth = self.eighth(quarter)
         sixteenth = self.sixteenth(eighth)
-        merged = self.from_eighth(eighth) + _doubled(self.from_sixteenth(sixteenth))
-        merged = self.merge(functional.relu(self.from_quarter(quarter) + _doubled(merged)))
+        merged = self.from_eighth(eighth) + doubled(self.from_sixteenth(sixteenth))
+        merged = self.merge(functional.relu(self.from_quarter(quarter) + doubled(merged)))
         whole = self.whole(sixteenth).float()
         landmarks = _centres_of_mass(self.heat(merged).float(), self.depth(merged).float())
         landmarks = landmarks + whole[:, 1:].reshape(-1, LANDMARKS, 3)
@@ -176,29 +130,16 @@ class AlignerNetwork(nn.Module):
             nn.init.zeros_(last.bias)
 
 
-def _doubled(features: Tensor) -> Tensor:
+def doubled(features: Tensor) -> Tensor:
+    """(n, c, h, w) -> (n, c, 2 h, 2 w), linearly interpolated."""
     return functional.interpolate(features, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
 def _centres_of_mass(heat: Tensor, depth: Tensor) -> Tensor:
     """Heat logits and depths (n, 68, h, w) -> (n, 68, 3), x and y from -1 to 1 over the map."""
     share = functional.softmax(heat.flatten(2), 2).reshape(heat.shape)
-    x, y = (((torch.arange(n, device=heat.device) + 0.5) * 2 / n - 1) for n in (heat.shape[3], heat.shape[2]))
+    x, y = (
+        (torch.arange(n, dtype=heat.dtype, device=heat.device) + 0.5) * 2 / n - 1
+        for n in (heat.shape[3], heat.shape[2])
+    )
     return torch.stack([share.sum(2) @ x, share.sum(3) @ y, (share * depth).sum((2, 3))], 2)
-
-
-def _checked(config: Mapping[str, Any], family: str, kind: type[Any]) -> dict[str, Any]:
-    """The fields of `kind`, all of them and no others."""
-    fields = dict(config)
-    if fields.pop("family", None) != family:
-        raise WeightsError(f"expected weights of the family {family!r}, found {config.get('family')!r}")
-    if fields.keys() != kind.__dataclass_fields__.keys():
-        raise WeightsError(f"expected the fields {sorted(kind.__dataclass_fields__)}, found {sorted(fields)}")
-    return fields
-
-
-def _four(numbers: Any) -> tuple[int, int, int, int]:
-    if not isinstance(numbers, list | tuple) or len(numbers) != 4:
-        raise WeightsError(f"expected the channels of four stages, found {numbers!r}")
-    first, second, third, fourth = (int(number) for number in numbers)
-    return first, second, third, fourth

@@ -10,6 +10,7 @@ from selfie3d.types.frames import DEPTH_RANGE, Grid
 from vrn.errors import WeightsError
 
 FAMILY = "hourglass"
+LEVEL = 0.0  # the logit of the surface
 
 
 @dataclass(frozen=True)

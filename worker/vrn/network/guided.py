@@ -54,7 +54,7 @@ class Guide:
     def corrected(self, answer: Tensor) -> Guide:
         """The guide with corrections (n, 6 + k) of pose and coefficients, see POSE."""
         pose = answer[:, :POSE] * answer.new_tensor(POSE_SCALE)
-        rotation = torch.matrix_exp(_cross(pose[:, :3])) @ self.rotation
+        rotation = _turn(pose[:, :3]) @ self.rotation
         shift = F.pad(pose[:, 4:], (0, 1))
         centre = self.translation.new_tensor([CROP_CENTRE, -CROP_CENTRE, CROP_CENTRE])
         grown = pose[:, 3].exp()
@@ -133,6 +133,33 @@ class GuidedHourglass(nn.Module):
         return Answer(self.corrections(hidden), moved, logits)
 
 
+class HeadPass(nn.Module):
+    """The network as it is run: the guide, corrected, and its vertices, moved."""
+
+    def __init__(self, network: GuidedHourglass) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(
+        self,
+        picture: Tensor,
+        maps: Tensor,
+        scale: Tensor,
+        rotation: Tensor,
+        translation: Tensor,
+        coefficients: Tensor,
+        neutral: Tensor,
+        shapes: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """picture and maps as of :class:`GuidedHourglass`, the guide's four as of :class:`Guide`, and the head model's
+        neutral (v, 3) and shapes (k, v * 3) -> vertices (n, v, 3), head crop frame, and the corrected guide's four."""
+        guide = Guide(scale, rotation, translation, coefficients)
+        answer = self.network(picture, maps, guide.code())
+        new = guide.corrected(answer.corrections)
+        moved = displaced(new.vertices(neutral, shapes), answer.displacement)
+        return moved, new.scale, new.rotation, new.translation, new.coefficients
+
+
 def _through(level: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
     """What a level makes of x, and the features of the coarsest level inside it."""
     if not isinstance(level, Level):
@@ -166,6 +193,14 @@ def layer_weights(depth: Tensor, layers: int) -> Tensor:
     near = 2 / 3 - distance**2 + distance**3 / 2
     far = (2 - distance.clamp(max=2)) ** 3 / 6
     return torch.where(distance < 1, near, far)
+
+
+def _turn(vectors: Tensor) -> Tensor:
+    """(n, 3) radians -> (n, 3, 3): the turn about each vector (Rodrigues), smooth at no turn."""
+    angle = (vectors.square().sum(1) + 1e-14).sqrt()[:, None, None]
+    once, twice = angle.sin() / angle, ((angle / 2).sin() / angle).square() * 2
+    cross = _cross(vectors)
+    return torch.eye(3, device=vectors.device) + once * cross + twice * (cross @ cross)
 
 
 def _cross(vectors: Tensor) -> Tensor:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from selfie3d.types.frames import UPRIGHT, Crop, transform, upright
@@ -15,11 +14,9 @@ from vrn.avatar.model import HeadModel, load_model
 from vrn.avatar.raster import crossings, foremost
 from vrn.avatar.whole_head import WholeHead
 from vrn.crop import sample
-from vrn.errors import WeightsError
+from vrn.engine import Engine, Graph, open_graph
 from vrn.finder.dense import INDICES
-from vrn.network.guided import Guide, GuidedHourglass, displaced
 from vrn.network.guided_config import FAMILY, GuidedConfig
-from vrn.weights import file as weights
 
 FIT_STEPS = 3
 
@@ -28,14 +25,15 @@ Singles = NDArray[np.float32]
 
 
 class GuidedNetwork:
-    """A network with its weights and the head model that guides it."""
+    """A network with its weights and the head model that guides it.
 
-    def __init__(self, module: GuidedHourglass, model: HeadModel, device: str = "cpu") -> None:
+    graph : of a guided network's pass, with the model's neutral head and shapes as constants
+    """
+
+    def __init__(self, graph: Graph, model: HeadModel) -> None:
+        GuidedConfig.of(graph.config)
         self.model = model
-        self._device = torch.device(device)
-        self._module = module.eval().requires_grad_(False).to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._neutral = torch.from_numpy(model.neutral).to(self._device)
-        self._shapes = torch.from_numpy(model.shapes).to(self._device)
+        self._graph = graph
 
     def head(
         self,
@@ -51,13 +49,15 @@ class GuidedNetwork:
         pose = self._fit(landmarks_px, points_px)
         crop = Crop.of_matrix(head_crops(pose)[0])
         guide, vertices = self._guide(pose, crop)
-        maps = torch.from_numpy(guide_pictures(self.model, vertices))[None].to(self._device)
-        picture = torch.from_numpy(sample(image, crop)).permute(2, 0, 1)[None].to(self._device) / 255
-        with torch.inference_mode():
-            answer = self._module(picture.contiguous(memory_format=torch.channels_last), maps, guide.code())
-            corrected = guide.corrected(answer.corrections)
-            moved = displaced(corrected.vertices(self._neutral, self._shapes), answer.displacement)
-        return WholeHead(moved[0].double().cpu().numpy(), self.model, self._neck(corrected), crop)
+        picture = sample(image, crop).transpose(2, 0, 1)[None] / np.float32(255)
+        maps = guide_pictures(self.model, vertices)[None]
+        moved, *corrected = self._graph.run(
+            picture,
+            maps,
+            *(part.astype(np.float32) for part in (guide.scale, guide.rotation, guide.translation, guide.coefficients)),
+        )
+        new = HeadPose(*(part.astype(np.float64) for part in corrected))
+        return WholeHead(moved[0].astype(np.float64), self.model, self._neck(new), crop)
 
     def guide(self, landmarks_px: NDArray[np.floating], points_px: NDArray[np.floating] | None = None) -> WholeHead:
         """The guide alone, as `head` would start from it."""
@@ -71,23 +71,17 @@ class GuidedNetwork:
             return fit_landmarks(self.model, landmarks_px[None], FIT_STEPS)
         return fit_points(self.model, landmarks_px[None], points_px[None], INDICES, FIT_STEPS)
 
-    def _guide(self, pose: HeadPose, crop: Crop) -> tuple[Guide, Floats]:
+    def _guide(self, pose: HeadPose, crop: Crop) -> tuple[HeadPose, Floats]:
+        """The guide in its head crop, and its vertices there."""
         matrix = crop.to_crop() @ pose.matrices()[0]
         scale = float(np.cbrt(abs(np.linalg.det(matrix[:3, :3]))))
-        parts = ([scale], (UPRIGHT @ matrix[:3, :3] / scale)[None], upright(matrix[:3, 3])[None])
-        tensors = [torch.as_tensor(np.asarray(part, np.float32), device=self._device) for part in parts]
-        coefficients = torch.from_numpy(pose.coefficients.astype(np.float32)).to(self._device)
+        rotation, translation = (UPRIGHT @ matrix[:3, :3] / scale)[None], upright(matrix[:3, 3])[None]
         vertices = transform(matrix, self.model.vertices(pose.coefficients[0]))
-        return Guide(tensors[0], tensors[1], tensors[2], coefficients), vertices
+        return HeadPose(np.array([scale]), rotation, translation, pose.coefficients), vertices
 
-    def _neck(self, guide: Guide) -> Floats:
+    def _neck(self, guide: HeadPose) -> Floats:
         """The plane through the neck, (4,), head crop frame."""
-        scale, rotation, translation, coefficients = (
-            value[0].double().cpu().numpy()
-            for value in (guide.scale, guide.rotation, guide.translation, guide.coefficients)
-        )
-        pose = HeadPose(np.array([scale]), rotation[None], translation[None], coefficients[None])
-        return np.asarray(self.model.neck_plane(coefficients) @ np.linalg.inv(pose.matrices()[0]))
+        return np.asarray(self.model.neck_plane(guide.coefficients[0]) @ np.linalg.inv(guide.matrices()[0]))
 
 
 def guide_pictures(model: HeadModel, vertices: Floats) -> Singles:
@@ -97,16 +91,20 @@ def guide_pictures(model: HeadModel, vertices: Floats) -> Singles:
     return guide_maps(shown, shares, depth, model.triangles, model.neutral)
 
 
+def constants_of(model: HeadModel) -> tuple[Singles, Singles]:
+    """What the graph wants of a head model: its neutral head (v, 3) and its shapes (k, v * 3)."""
+    return model.neutral, model.shapes
+
+
 def untrained(model: HeadModel) -> GuidedNetwork:
     """A network whose answer is, but for little, the guide."""
-    return GuidedNetwork(GuidedHourglass(GuidedConfig()), model)
+    from vrn.engine.torch_graph import TorchGraph  # here, because only training and tests want it
+    from vrn.network.guided import GuidedHourglass
+
+    return GuidedNetwork(TorchGraph(GuidedHourglass(GuidedConfig()), constants=constants_of(model)), model)
 
 
-def load_guided(path: str | Path, device: str = "cpu") -> GuidedNetwork:
+def load_guided(path: str | Path, engine: Engine | None = None) -> GuidedNetwork:
     """Bundled weights by name, or a file. Raises WeightsError."""
-    loaded = weights.load(weights.resolve(path))
-    if loaded.config.get("family") != FAMILY:
-        raise WeightsError(f"expected weights of the family {FAMILY}, found {loaded.config.get('family')!r}")
-    module = GuidedHourglass(GuidedConfig.of(loaded.config))
-    weights.fill(module, loaded.tensors)
-    return GuidedNetwork(module, load_model(), device)
+    model = load_model()
+    return GuidedNetwork(open_graph(path, (FAMILY,), engine, constants_of(model)), model)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vrn.avatar.whole_head import WholeHead
+from vrn.engine import Engine
 from vrn.finder.dense import DenseAligner, load_dense
 from vrn.finder.face import AlignedFace
 from vrn.network.guided_load import GuidedNetwork, load_guided
@@ -30,9 +31,9 @@ class HeadNetwork:
         return self.guided.head(image, face.landmarks_px, self.points.points(image, face.landmarks_px))
 
 
-def load_heads(model: str | Path = DEFAULT, device: str = "cpu") -> HeadNetwork | None:
+def load_heads(model: str | Path = DEFAULT, engine: Engine | None = None) -> HeadNetwork | None:
     """The bundled networks of whole heads; None for weights other than the bundled ones, which know the face only.
 
     Raises WeightsError.
     """
-    return HeadNetwork(load_dense(DENSE, device), load_guided(HEAD, device)) if model == DEFAULT else None
+    return HeadNetwork(load_dense(DENSE, engine), load_guided(HEAD, engine)) if model == DEFAULT else None

@@ -13,7 +13,6 @@ import torch.nn.functional as F  # noqa: N812 - the name everybody knows
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from selfie3d.types.frames import Grid
 from vrn.bspline import cubic_bspline
 from vrn.network.config import HourglassConfig
 
@@ -77,7 +76,6 @@ class LateralHead(nn.Module):
 class Hourglass(nn.Module):
     """See the module's text; built from a :class:`HourglassConfig`."""
 
-    level = 0.0  # the logit of the surface
     basis: Tensor
 
     def __init__(self, config: HourglassConfig) -> None:
@@ -96,11 +94,6 @@ class Hourglass(nn.Module):
         self.coefficients = nn.Conv2d(config.lateral if fine else first, config.coefficients, 1)
         self.register_buffer("basis", torch.from_numpy(spline_basis(config)), persistent=False)
 
-    @property
-    def grid(self) -> Grid:
-        """Where the samples of the output lie in the crop frame."""
-        return self.config.grid
-
     def forward(self, picture: Tensor, phase: tuple[int, int] | None = None, depth_stride: int = 1) -> Tensor:
         """Occupancy logits.
 
@@ -116,6 +109,19 @@ class Hourglass(nn.Module):
         spline = self.coefficients(x)
         with torch.autocast(spline.device.type, enabled=False):
             return F.conv2d(spline.float(), self.basis[::depth_stride, :, None, None])
+
+
+class FieldPass(nn.Module):
+    """The network as it is run: all of its columns and depths."""
+
+    def __init__(self, network: Hourglass) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, picture: Tensor) -> Tensor:
+        """picture : (n, 3, 192, 192) float32 - RGB in 0..1 -> (n, depths, columns, columns) logits."""
+        logits: Tensor = self.network(picture)
+        return logits
 
 
 def spline_basis(config: HourglassConfig) -> NDArray[np.float32]:

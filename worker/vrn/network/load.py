@@ -2,46 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from selfie3d.types.frames import CROP_SIZE, Grid
-from vrn.errors import WeightsError
+from vrn.engine import Engine, Graph, open_graph
 from vrn.meshing.field import Field
-from vrn.network.config import FAMILY, HourglassConfig
-from vrn.network.hourglass import Hourglass
-from vrn.official.network import FAMILY as OFFICIAL
-from vrn.official.network import Official, OfficialConfig
-from vrn.weights import file as weights
+from vrn.network.config import FAMILY, LEVEL, HourglassConfig
+from vrn.official.config import FAMILY as OFFICIAL
+from vrn.official.config import LEVEL as OFFICIAL_LEVEL
+from vrn.official.config import OfficialConfig
 
 DEFAULT = "default"
-
-
-class Volumetric(Protocol):
-    """What a family's module offers beside being a torch module: RGB in 0..1 to values on its grid."""
-
-    level: float
-
-    @property
-    def grid(self) -> Grid:
-        """Where the samples of the output lie in the crop frame."""
-        ...
-
-
-def _hourglass(config: Mapping[str, Any]) -> torch.nn.Module:
-    return Hourglass(HourglassConfig.of(config))
-
-
-def _official(config: Mapping[str, Any]) -> torch.nn.Module:
-    return Official(OfficialConfig.of(config))
-
-
-FAMILIES: dict[str, Callable[[Mapping[str, Any]], torch.nn.Module]] = {FAMILY: _hourglass, OFFICIAL: _official}
 
 
 class LoadedNetwork:
@@ -52,18 +28,15 @@ class LoadedNetwork:
     config : the configuration that came with the weights
     metrics : what was measured with these weights
     sha256 : of the weights' file
+    engine : what runs it, onnx or torch
+    grid : of every field that it makes
     """
 
-    def __init__(self, module: torch.nn.Module, loaded: weights.Weights, device: str) -> None:
-        self.config, self.metrics, self.sha256 = loaded.config, loaded.metrics, loaded.sha256
-        self._device = torch.device(device)
-        self._layout = getattr(module, "layout", torch.channels_last)
-        self._module = module.eval().requires_grad_(False).to(self._device, memory_format=self._layout)  # type: ignore[call-overload]
-
-    @property
-    def grid(self) -> Grid:
-        """The grid of every field this network makes."""
-        return cast(Volumetric, self._module).grid
+    def __init__(self, graph: Graph) -> None:
+        self.config, self.metrics, self.sha256 = graph.config, graph.metrics, graph.sha256
+        self.engine = graph.engine
+        self.grid, self._level = _output(graph.config)
+        self._graph = graph
 
     def field(self, crop: NDArray[np.uint8]) -> Field:
         """crop : (192, 192, 3) uint8 - RGB, crop frame. Raises ValueError for another shape or type."""
@@ -76,22 +49,22 @@ class LoadedNetwork:
         for crop in crops:
             if crop.shape != (CROP_SIZE, CROP_SIZE, 3) or crop.dtype != np.uint8:
                 raise ValueError(f"a crop is ({CROP_SIZE}, {CROP_SIZE}, 3) uint8, not {crop.shape} {crop.dtype}")
-        picture = torch.from_numpy(np.stack(crops)).to(self._device).permute(0, 3, 1, 2).float() / 255
-        with torch.inference_mode():
-            values = self._module(picture.contiguous(memory_format=self._layout))
-        level = cast(Volumetric, self._module).level
-        return [Field(np.ascontiguousarray(v), self.grid, level) for v in values.float().cpu().numpy()]
+        pictures = np.stack(crops).transpose(0, 3, 1, 2).astype(np.float32)
+        (values,) = self._graph.run(pictures / np.float32(255))
+        return [Field(np.ascontiguousarray(each), self.grid, self._level) for each in values]
 
 
-def load_network(name_or_path: str | Path = DEFAULT, device: str = "cpu") -> LoadedNetwork:
+def load_network(name_or_path: str | Path = DEFAULT, engine: Engine | None = None) -> LoadedNetwork:
     """Bundled weights by name, or a file.
 
-    Raises WeightsError when they are missing, damaged, of an unknown family or do not fit their network.
+    Raises WeightsError when they are missing, damaged, of an unknown family or do not fit their network, and
+    BackendMissingError when they want an engine that is not installed.
     """
-    loaded = weights.load(weights.resolve(name_or_path))
-    family = loaded.config.get("family")
-    if family not in FAMILIES:
-        raise WeightsError(f"expected weights of the family {' or '.join(sorted(FAMILIES))}, found {family!r}")
-    module = FAMILIES[family](loaded.config)
-    weights.fill(module, loaded.tensors)
-    return LoadedNetwork(module, loaded, device)
+    return LoadedNetwork(open_graph(name_or_path, (FAMILY, OFFICIAL), engine))
+
+
+def _output(config: Mapping[str, Any]) -> tuple[Grid, float]:
+    """Where the samples of the output lie in the crop frame, and the value of the surface."""
+    if config["family"] == OFFICIAL:
+        return OfficialConfig.of(config).grid, OFFICIAL_LEVEL
+    return HourglassConfig.of(config).grid, LEVEL

@@ -1,5 +1,5 @@
 """The released network of Jackson et al.: its Torch7 file, its architecture, its import."""
 
-from vrn.official.network import Official, OfficialConfig
+from vrn.official.config import OfficialConfig
 
-__all__ = ["Official", "OfficialConfig"]
+__all__ = ["OfficialConfig"]

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from selfie3d.types.atomic_file import replacing
 from vrn.errors import WeightsError
+from vrn.official.config import STATISTICS
 from vrn.official.file import Parameter, read_official
 from vrn.weights.store import record
 
-STATISTICS = ("batch", "running")
 _DTYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2")}  # in safetensors and in numpy
 
 

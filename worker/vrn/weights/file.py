@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
 
 from selfie3d.types.atomic_file import replacing
 from vrn.errors import WeightsError
+from vrn.weights.read import Weights, load
 from vrn.weights.store import (
     FOLDER,
     MANIFEST,
@@ -53,46 +52,6 @@ __all__ = [
 ]
 
 COUNTERS = "num_batches_tracked"  # of batch normalisation; plays no part in inference and is not stored
-
-Config = dict[str, Any]
-Tensors = dict[str, torch.Tensor]
-
-
-@dataclass(frozen=True)
-class Weights:
-    """What a weights file holds.
-
-    Attributes
-    ----------
-    config : the network's configuration, `family` names its kind
-    tensors : name to float32 tensor (integers stay integers)
-    metrics : what was measured with these weights
-    sha256 : of the file, hexadecimal
-    """
-
-    config: Config
-    tensors: Tensors
-    metrics: Config
-    sha256: str
-
-
-def load(path: Path) -> Weights:
-    """Read and check a weights file.
-
-    Raises WeightsError when it is missing, is no safetensors file, differs from its SHA-256, carries no
-    configuration or holds a number that is not finite.
-    """
-    sha256 = verify(path)
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: _single(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118 - no mapping
-    except SafetensorError as error:
-        raise WeightsError(f"{path} is no safetensors file: {error}") from error
-    _check_finite(path, tensors)
-    return Weights(
-        _json(path, metadata, "config"), tensors, _json(path, {"metrics": "{}"} | metadata, "metrics"), sha256
-    )
 
 
 def write(
@@ -142,24 +101,10 @@ def _stored(tensor: torch.Tensor, half: bool) -> torch.Tensor:
     return tensor.to(torch.float16 if half and tensor.ndim > 1 else torch.float32)
 
 
-def _single(tensor: torch.Tensor) -> torch.Tensor:
-    return tensor.float() if tensor.is_floating_point() else tensor
-
-
 def _check_finite(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise WeightsError(f"{path}: expected finite numbers in {name}, found NaN or infinity")
-
-
-def _json(path: Path, metadata: Mapping[str, str], key: str) -> Config:
-    try:
-        value = json.loads(metadata[key])
-    except (KeyError, ValueError) as error:
-        raise WeightsError(f"{path}: expected JSON under {key!r} in the metadata, found none") from error
-    if not isinstance(value, dict):
-        raise WeightsError(f"{path}: expected an object under {key!r} in the metadata, found {type(value).__name__}")
-    return value
 
 
 def _some(names: list[str], most: int = 3) -> str:

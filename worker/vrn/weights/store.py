@@ -15,6 +15,7 @@ from vrn.errors import WeightsError
 
 FOLDER = Path(__file__).parent / "data"
 SUFFIX = ".safetensors"
+GRAPH_SUFFIX = ".onnx"  # the operations of a network, whose weights lie in the file of the same name with SUFFIX
 MANIFEST = "SHA256SUMS"
 OFFICIAL = "official"  # the name under which the released network is imported
 

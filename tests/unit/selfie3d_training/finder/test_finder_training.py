@@ -30,10 +30,10 @@ from selfie3d_training.finder.train import Batches, FinderTask, FinderTrainConfi
 from selfie3d_training.photos import Photos
 from selfie3d_training.views import TurnedView, TurnedViews, write_views
 from vrn.finder import BundledFinder
-from vrn.finder.aligner import LOOSENESS
+from vrn.finder.config import LOOSENESS, AlignerConfig, DetectorConfig
 from vrn.finder.detector import decoded
 from vrn.finder.face import AlignedFace, Detection
-from vrn.finder.networks import AlignerConfig, AlignerNetwork, DetectorConfig, DetectorNetwork
+from vrn.finder.networks import AlignerNetwork, DetectorNetwork
 from vrn.weights import file as weights
 
 SMALL_DETECTOR = DetectorConfig((4, 8, 8, 8))
@@ -181,7 +181,7 @@ def test_the_maps_a_face_should_have_decode_to_the_face() -> None:
     targets = [DetectorTarget(np.array([20.3, 61.9]), 17.0), DetectorTarget(np.array([70.0, 30.0]), 44.0)]
     maps = target_maps(targets, SCENE // 4)
     assert (maps[0] == 1).sum() == 2
-    answers = decoded(torch.from_numpy(maps[None, :4]))[0].numpy()
+    answers = decoded(maps[:4])
     for target in targets:
         x, y = (int(v) for v in (target.centre + 0.5) // 4)
         assert maps[0, y, x] == 1

@@ -262,8 +262,9 @@ def test_a_detector_that_needs_another_package_names_it(monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize(("argument", "value"), [("landmarks", "4d"), ("detector", "dlib")])
 def test_unknown_names_are_refused_with_the_known_ones(tmp_path: Path, argument: str, value: str) -> None:
+    options: dict[str, Any] = {argument: value}
     with pytest.raises(ValueError, match=f"{argument}: expected .*, found '{value}'"):
-        load_finder("face-alignment", weights=tmp_path, **{argument: value})
+        load_finder("face-alignment", weights=tmp_path, **options)
 
 
 def test_without_the_package_the_error_names_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ import torch
 
 from selfie3d.types.frames import Crop, transform
 from vrn.errors import WeightsError
-from vrn.network import Hourglass, HourglassConfig, load_network
-from vrn.network.hourglass import spline_basis
+from vrn.network import HourglassConfig, load_network
+from vrn.network.hourglass import Hourglass, spline_basis
 from vrn.weights import file as weights
 
 SMALL = HourglassConfig(stem=4, widths=(6, 8), bottom=1, lateral=6)

@@ -18,9 +18,11 @@ from tests import torch7_writer as t7
 from tests.official_net import Maker, Sizes, evaluate
 from vrn.errors import WeightsError
 from vrn.network import load_network
-from vrn.official import Official, OfficialConfig
+from vrn.official.config import LEVEL, OfficialConfig
 from vrn.official.file import read_official
 from vrn.official.importer import import_official
+from vrn.official.network import Official
+from vrn.weights.read import load
 from vrn.weights.store import MANIFEST, hash_of, verify
 
 pytestmark = pytest.mark.slow  # each test writes, reads and runs whole networks
@@ -50,10 +52,11 @@ def picture(seed: int = 0, size: int = 64) -> np.ndarray:
 
 def test_the_released_sizes_have_the_released_number_of_parameters() -> None:
     with torch.device("meta"):
-        made = Official(OfficialConfig())
+        config = OfficialConfig()
+        made = Official(config)
     assert sum(parameter.numel() for parameter in made.parameters()) == 19_184_968
-    assert made.grid == Grid.paper()
-    assert made.level == 0.5
+    assert config.grid == Grid.paper()
+    assert LEVEL == 0.5
 
 
 def test_the_released_nesting_has_1339_modules() -> None:
@@ -274,7 +277,7 @@ def test_fp16_halves_the_convolutions_and_keeps_the_statistics(tmp_path: Path) -
         for name in header
         if "norm1" in name or "conv1.weight" in name
     }
-    tensors = {path: load_network(path)._module.state_dict() for path in (whole, half)}
+    tensors = {path: load(path).tensors for path in (whole, half)}
     for name, tensor in tensors[whole].items():
         torch.testing.assert_close(tensors[half][name], tensor, rtol=1e-3, atol=1e-6)
 

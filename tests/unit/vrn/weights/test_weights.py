@@ -11,6 +11,7 @@ from torch import nn
 
 from vrn.errors import WeightsError
 from vrn.weights import file as weights
+from vrn.weights.store import GRAPH_SUFFIX
 
 
 def tensors() -> dict[str, torch.Tensor]:
@@ -146,8 +147,11 @@ class TestFill:
             weights.fill(self.module(), state)
 
 
-def test_every_bundled_file_is_listed_and_whole() -> None:
-    files = {path.name for path in weights.FOLDER.glob(f"*{weights.SUFFIX}")}
+def test_every_bundled_file_is_listed_and_whole_and_has_its_graph() -> None:
+    names = {path.stem for path in weights.FOLDER.glob(f"*{weights.SUFFIX}")}
+    graphs = {path.stem for path in weights.FOLDER.glob(f"*{GRAPH_SUFFIX}")}
+    assert names == graphs
+    files = {name + suffix for name in names for suffix in (weights.SUFFIX, GRAPH_SUFFIX)}
     assert files == set(weights.verify_bundled())
 
 

@@ -1,0 +1,97 @@
+"""Which engine runs the networks, and on what."""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+from vrn.errors import BackendMissingError
+
+ONNX, TORCH = "onnx", "torch"
+ENGINES = ("auto", ONNX, TORCH)
+PACKAGES = {ONNX: "onnxruntime", TORCH: "torch"}
+EXTRAS = {ONNX: "worker", TORCH: "worker-torch"}
+DRIVERS = ("libcuda.so.1", "nvcuda.dll")  # without one of them no torch sees a GPU
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What `choose` chose.
+
+    Attributes
+    ----------
+    name : onnx or torch
+    device : of torch; onnx runs on the CPU
+    threads : of one run; 0: one per core
+    strict : False: weights without a graph run with torch, where that is installed
+    """
+
+    name: str
+    device: str = "cpu"
+    threads: int = 0
+    strict: bool = False
+
+
+def choose(name: str = "auto", device: str = "auto", threads: int = 0) -> Engine:
+    """The engine of this name on this device.
+
+    name : auto, onnx or torch; auto is ONNX Runtime on the CPU, where it is installed, and else torch
+    device : auto, cpu, cuda or cuda:N; auto is the first GPU that torch can use, else the CPU
+
+    Raises BackendMissingError when the engine is not installed, ValueError for a name that there is not and for a GPU
+    with ONNX Runtime.
+    """
+    if name not in ENGINES:
+        raise ValueError(f"engine: expected {' or '.join(ENGINES)}, found {name!r}")
+    if name == ONNX and device not in ("auto", "cpu"):
+        raise ValueError(f"the engine onnx runs on the CPU, not on {device}: use the engine torch or auto")
+    if name == TORCH or (name == "auto" and device not in ("auto", "cpu")):
+        return Engine(_installed(TORCH), _torch_device(device), threads, strict=name == TORCH)
+    if name == "auto" and device == "auto" and _torch_sees_a_gpu():
+        return Engine(TORCH, "cuda", threads)
+    if name == "auto" and not is_installed(ONNX) and is_installed(TORCH):
+        return Engine(TORCH, "cpu", threads)
+    return Engine(_installed(ONNX), "cpu", threads, strict=name == ONNX)
+
+
+def is_installed(engine: str) -> bool:
+    """Whether the engine's package is there; it is not imported."""
+    try:
+        return find_spec(PACKAGES[engine]) is not None
+    except (ModuleNotFoundError, ValueError):  # of what keeps a package from being imported
+        return False
+
+
+def missing(engine: str, purpose: str = "") -> BackendMissingError:
+    """The error for what wants an engine that is not installed. purpose : ", which ... wants"."""
+    return BackendMissingError(f"{PACKAGES[engine]} is not installed{purpose}: run `pip install '.[{EXTRAS[engine]}]'`")
+
+
+def _installed(engine: str) -> str:
+    if not is_installed(engine):
+        raise missing(engine)
+    return engine
+
+
+def _torch_device(name: str) -> str:
+    if name != "auto":
+        return name
+    return "cuda" if _torch_sees_a_gpu() else "cpu"
+
+
+def _torch_sees_a_gpu() -> bool:
+    """torch is imported only where there is a driver: it takes a second and 200 MB."""
+    if not is_installed(TORCH) or not any(_loads(driver) for driver in DRIVERS):
+        return False
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def _loads(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,113 @@
+"""Networks in torch: the reference, GPUs, and weights that have no graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from vrn.finder.config import ALIGNER, DENSE, DETECTOR, AlignerConfig, DenseConfig, DetectorConfig
+from vrn.finder.dense_network import DenseLook, DenseNetwork
+from vrn.finder.looks import TwoLooks
+from vrn.finder.networks import AlignerNetwork, DetectorNetwork
+from vrn.network.config import FAMILY as HOURGLASS
+from vrn.network.config import HourglassConfig
+from vrn.network.guided import GuidedHourglass, HeadPass
+from vrn.network.guided_config import FAMILY as GUIDED
+from vrn.network.guided_config import GuidedConfig
+from vrn.network.hourglass import FieldPass, Hourglass
+from vrn.official.config import FAMILY as OFFICIAL
+from vrn.official.config import OfficialConfig
+from vrn.official.network import Official
+from vrn.weights import file as weights
+from vrn.weights.read import Weights
+
+FAMILIES: dict[str, Callable[[Mapping[str, Any]], nn.Module]] = {
+    DETECTOR: lambda config: DetectorNetwork(DetectorConfig.of(config)),
+    ALIGNER: lambda config: AlignerNetwork(AlignerConfig.of(config)),
+    DENSE: lambda config: DenseNetwork(DenseConfig.of(config)),
+    HOURGLASS: lambda config: Hourglass(HourglassConfig.of(config)),
+    GUIDED: lambda config: GuidedHourglass(GuidedConfig.of(config)),
+    OFFICIAL: lambda config: Official(OfficialConfig.of(config)),
+}
+PASSES: dict[type[nn.Module], Callable[[Any], nn.Module]] = {  # what is run of a network, where that is not itself
+    AlignerNetwork: TwoLooks,
+    DenseNetwork: DenseLook,
+    Hourglass: FieldPass,
+    GuidedHourglass: HeadPass,
+}
+
+
+class TorchGraph:
+    """See `vrn.engine.graph.Graph`.
+
+    network : as it was trained; it is made ready to run, in place
+    weights : what it was filled with, if it was
+    """
+
+    engine = "torch"
+
+    def __init__(
+        self,
+        network: nn.Module,
+        weights: Weights | None = None,
+        device: str = "cpu",
+        threads: int = 0,
+        constants: tuple[NDArray[Any], ...] = (),
+    ) -> None:
+        if threads:
+            torch.set_num_threads(threads)  # of the process
+        self.config: dict[str, Any] = weights.config if weights else cast(Any, network.config).to_dict()
+        self.metrics, self.sha256 = (weights.metrics, weights.sha256) if weights else ({}, "")
+        self._device = torch.device(device)
+        self._layout = getattr(network, "layout", torch.channels_last)
+        ready(network)
+        network.to(self._device, memory_format=self._layout)  # type: ignore[call-overload]
+        self._run = as_run(network)
+        self._constants = [torch.from_numpy(array).to(self._device) for array in constants]
+
+    @torch.inference_mode()
+    def run(self, *inputs: NDArray[np.float32]) -> tuple[NDArray[Any], ...]:
+        """See `vrn.engine.graph.Graph`."""
+        answers = self._run(*(self._tensor(each) for each in inputs), *self._constants)
+        answers = answers if isinstance(answers, tuple) else (answers,)
+        return tuple(each.float().cpu().numpy() for each in answers)
+
+    def _tensor(self, array: NDArray[np.float32]) -> torch.Tensor:
+        tensor = torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
+        return tensor.contiguous(memory_format=self._layout) if tensor.ndim == 4 else tensor
+
+
+def build(loaded: Weights) -> nn.Module:
+    """The network of a weights file. Raises WeightsError when they do not fit each other."""
+    network = FAMILIES[loaded.config["family"]](loaded.config)
+    weights.fill(network, loaded.tensors)
+    return network
+
+
+def as_run(network: nn.Module) -> nn.Module:
+    """The module whose inputs and outputs are those of a graph."""
+    wrap = PASSES.get(type(network))
+    return wrap(network) if wrap else network
+
+
+def ready(network: nn.Module) -> None:
+    """Make a network fit to run, in place: evaluation mode, batch norms folded into the convolutions before them."""
+    network.eval().requires_grad_(False)
+    for part in network.modules():
+        if isinstance(part, nn.Sequential):
+            _fold(part)
+
+
+def _fold(layers: nn.Sequential) -> None:
+    for index in range(len(layers) - 1):
+        before, after = layers[index], layers[index + 1]
+        if isinstance(before, nn.Conv2d) and type(after) is nn.BatchNorm2d:  # no other norm
+            folded = fuse_conv_bn_eval(before, after)
+            folded.weight.data = folded.weight.data.contiguous(memory_format=torch.channels_last)
+            layers[index], layers[index + 1] = folded, nn.Identity()
