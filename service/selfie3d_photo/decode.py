@@ -20,6 +20,7 @@ from selfie3d_photo.look import Look
 
 ORIENTATION = 0x0112  # EXIF tag
 THREADS = 4  # of the decoders of HEIC and AVIF; `budget` knows
+REDUCTIONS = (8, 4, 2)  # that libjpeg knows, in its inverse cosine transform
 STRIP_PIXELS = 1 << 20  # converted at a time
 SEVERAL_STILLS = {"MPO", "HEIF"}  # a phone's JPEG with a preview behind it; a HEIC with other takes: the first counts
 
@@ -32,14 +33,18 @@ class Photo:
     ----------
     rgb : (height, width, 3) uint8 - sRGB, photo frame (after EXIF orientation)
     info : PhotoInfo - the header, before EXIF orientation
+    reduced : of how many of the photo's pixels each of `rgb` is the mean, along either side; 1: the photo itself
     """
 
     rgb: NDArray[np.uint8]
     info: PhotoInfo
+    reduced: int = 1
 
 
-def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Photo:
+def decode(data: bytes, limits: Limits = DEFAULT_LIMITS, side: int = 0) -> Photo:
     """Decode a photo.
+
+    side : px; with one, a JPEG may come reduced, as long as its long side keeps so many: that is faster
 
     JPEG, PNG, WebP, HEIC or AVIF; grey, palette, CMYK, 16 bit and alpha (over white) become RGB, an ICC profile is
     applied, orientation is undone. The library sees the bytes only when the header keeps the limits and the memory that
@@ -51,15 +56,26 @@ def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Photo:
         check_scans(Look(data, max_bytes=len(data)), info)
     if info.format in ISOLATED:
         return Photo(decode_isolated(data, info, decode_bytes(info, len(data))), info)
-    return Photo(decode_here(data, info), info)
+    reduced = _reduction(info, side) if side else 1
+    return Photo(decode_here(data, info, reduced), info, reduced)
 
 
-def decode_here(data: bytes, info: PhotoInfo) -> NDArray[np.uint8]:
+def decode_here(data: bytes, info: PhotoInfo, reduced: int = 1) -> NDArray[np.uint8]:
     """The pixels, decoded in this process without a look at the limits. Raises PhotoError."""
     load_codec(info.format)
     image = _open(data, info)
+    if reduced > 1:
+        image.draft(None, (info.width // reduced, info.height // reduced))
     _load(image, info)
     return _pixels(image)
+
+
+def _reduction(info: PhotoInfo, side: int) -> int:
+    """How many times libjpeg may reduce a photo: without a remainder, so that every pixel is a whole mean."""
+    if info.format != "JPEG":
+        return 1
+    longest = max(info.width, info.height)
+    return next((n for n in REDUCTIONS if info.width % n == info.height % n == 0 and longest >= n * side), 1)
 
 
 def load_codec(name: str) -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from selfie3d.types import Extent, Face, Mesh, MeshFile, Options, Result, Stage
 from selfie3d.types.photo import PhotoSource, photo_bytes
-from selfie3d_photo import Limits, decode
+from selfie3d_photo import Limits
 from vrn.avatar.head_surface import HeadSurface
 from vrn.avatar.whole_head import WholeHead
 from vrn.crop import resample
@@ -22,12 +22,13 @@ from vrn.engine import choose
 from vrn.errors import FieldError, NoFaceError
 from vrn.files.export import encode, encode_scene
 from vrn.finder import load_finder
-from vrn.finder.face import AlignedFace, Finder
+from vrn.finder.face import AlignedFace, Detection, Finder
 from vrn.meshing.face_surface import FaceSurface
 from vrn.meshing.field import Field
 from vrn.meshing.scene import placed
 from vrn.network import load_network
 from vrn.network.heads import load_heads
+from vrn.photo import PhotoView
 from vrn.render.preview import draw_preview
 
 SHARES = {  # of the time of a job with one face, for the progress
@@ -118,17 +119,16 @@ class Reconstructor:
         """
         options = replace(options or Options(), **wanted)
         clock = _Clock(on_stage)
-        image = clock.run(Stage.DECODE, lambda: decode(photo_bytes(photo), self._limits).rgb)
-        detections = clock.run(Stage.DETECT, lambda: self._finder.detect(image))
-        if not detections:
+        data = photo_bytes(photo)
+        view = clock.run(Stage.DECODE, lambda: PhotoView(data, self._limits, options))
+        boxes = clock.run(Stage.DETECT, lambda: self._boxes(view))
+        if not boxes:
             raise NoFaceError
-        found = clock.run(Stage.ALIGN, lambda: self._finder.align(image, detections[:MOST_DETECTIONS]))
+        found = clock.run(Stage.ALIGN, lambda: self._faces(view, boxes, options))
         if not found:
             raise NoFaceError
-        if not options.all_faces:
-            found = [_main_face(found, image)]
         clock.faces = len(found)
-        made = self._each(image, found, options, clock)
+        made = self._each(view, found, options, clock)
         if options.scene:
             made = _in_scene(made, options, clock)
         faces = [
@@ -138,26 +138,44 @@ class Reconstructor:
         ]
         return Result(tuple(faces), {str(stage): seconds for stage, seconds in clock.seconds.items()})
 
-    def _each(
-        self, image: NDArray[np.uint8], found: Sequence[AlignedFace], options: Options, clock: _Clock
-    ) -> list[Made]:
+    def _boxes(self, view: PhotoView) -> list[Detection]:
+        """Where faces probably are; a reduced photo in which none is found is looked at as a whole."""
+        boxes = self._finder.detect(view.rgb)
+        if boxes or view.is_whole:
+            return boxes
+        view.enlarge()
+        return self._finder.detect(view.rgb)
+
+    def _faces(self, view: PhotoView, boxes: Sequence[Detection], options: Options) -> list[AlignedFace]:
+        """The wanted faces. Small ones are looked for once more in the whole photo."""
+        found = self._wanted(view, boxes, options)
+        if (found and view.suffices(found)) or view.is_whole:
+            return found
+        view.enlarge()
+        return self._wanted(view, self._finder.detect(view.rgb), options)
+
+    def _wanted(self, view: PhotoView, boxes: Sequence[Detection], options: Options) -> list[AlignedFace]:
+        found = self._finder.align(view.rgb, boxes[:MOST_DETECTIONS])
+        return found if options.all_faces or not found else [_main_face(found, view.rgb)]
+
+    def _each(self, view: PhotoView, found: Sequence[AlignedFace], options: Options, clock: _Clock) -> list[Made]:
         made: list[Made] = []
         failures: list[FieldError] = []
         for face in found:
             try:
-                made.append(self._one(image, face, options, clock))
+                made.append(self._one(view, face, options, clock))
             except FieldError as error:
                 failures.append(error)
         if failures and not made:
             raise failures[0]
         return made
 
-    def _one(self, image: NDArray[np.uint8], face: AlignedFace, options: Options, clock: _Clock) -> Made:
-        surface = self._surface(image, face, options, clock)
+    def _one(self, view: PhotoView, face: AlignedFace, options: Options, clock: _Clock) -> Made:
+        surface = self._surface(view.rgb, face, options, clock)
         wishes = {"textured": options.textured, "delight": options.delight}
-        mesh = clock.run(Stage.COLOUR, lambda: surface.coloured(image, face, **wishes))
+        mesh = view.mesh_in_photo(clock.run(Stage.COLOUR, lambda: surface.coloured(view.rgb, face, **wishes)))
         file = None if options.scene else clock.run(Stage.ENCODE, lambda: encode(mesh, options))
-        return face, mesh, file
+        return view.face_in_photo(face), mesh, file
 
     def _surface(self, image: NDArray[np.uint8], face: AlignedFace, options: Options, clock: _Clock) -> FaceSurface:
         heads = self._heads if options.extent is Extent.HEAD and not options.solid else None

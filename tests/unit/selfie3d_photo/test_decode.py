@@ -80,6 +80,65 @@ def test_all_eight_exif_orientations_come_out_upright(name: str, orientation: in
     assert mean_difference(rgb, upright) < 4
 
 
+def smooth() -> NDArray[np.uint8]:
+    """The picture without what a reduction takes away: (96, 128, 3)."""
+    small = Image.fromarray(picture()).reduce(4)
+    return np.asarray(small.resize((128, 96), Image.Resampling.BICUBIC))
+
+
+def means(rgb: NDArray[np.uint8], count: int) -> NDArray[np.float64]:
+    """(height / count, width / count, 3): means of count x count px."""
+    height, width = rgb.shape[:2]
+    return rgb.reshape(height // count, count, width // count, count, 3).mean((1, 3))
+
+
+@pytest.mark.parametrize(("side", "reduced"), [(0, 1), (128, 1), (65, 1), (64, 2), (33, 2), (32, 4), (16, 8), (1, 8)])
+def test_a_jpeg_is_reduced_as_far_as_the_wanted_side_allows(side: int, reduced: int) -> None:
+    photo = decode(encode(Image.fromarray(smooth()), "JPEG", quality=95), side=side)
+    assert photo.reduced == reduced
+    assert photo.rgb.shape == (96 // reduced, 128 // reduced, 3)
+    assert mean_difference(photo.rgb, means(smooth(), reduced)) < 2.5
+    assert (photo.info.width, photo.info.height) == (128, 96)
+
+
+@pytest.mark.parametrize(("height", "width", "reduced"), [(96, 124, 4), (94, 128, 2), (95, 128, 1), (96, 127, 1)])
+def test_a_jpeg_is_never_reduced_to_a_part_of_a_pixel(height: int, width: int, reduced: int) -> None:
+    photo = decode(encode(Image.fromarray(picture()[:height, :width]), "JPEG"), side=1)
+    assert photo.reduced == reduced
+    assert photo.rgb.shape == (height // reduced, width // reduced, 3)
+
+
+@pytest.mark.parametrize("name", ["PNG", "WEBP", "HEIC", "AVIF"])
+def test_other_photos_come_whole_whatever_side_is_wanted(name: str) -> None:
+    photo = decode(encode(Image.fromarray(picture()), name), side=1)
+    assert photo.reduced == 1
+    assert photo.rgb.shape == (96, 128, 3)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_reduced_jpeg_is_upright(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encode(Image.fromarray(smooth()), "JPEG", exif=exif, quality=95)
+    whole, half = decode(data), decode(data, side=64)
+    assert half.reduced == 2
+    assert mean_difference(half.rgb, means(whole.rgb, 2)) < 1.5
+
+
+def test_a_reduced_jpeg_keeps_its_colours() -> None:
+    image = Image.fromarray(smooth())
+    for data in (
+        encode(image.convert("CMYK"), "JPEG", quality=95),
+        encode(image.convert("L"), "JPEG", quality=95),
+        encode(image, "JPEG", quality=95, icc_profile=_linear_profile()),
+        encode(image, "JPEG", quality=95, progressive=True),
+        encode(image, "JPEG", quality=95, subsampling=0),
+    ):
+        whole, half = decode(data), decode(data, side=64)
+        assert half.reduced == 2
+        assert mean_difference(half.rgb, means(whole.rgb, 2)) < 1.5
+
+
 @pytest.mark.parametrize("tile", [0, 64])
 def test_heic_comes_out_close_whole_and_in_tiles(tile: int) -> None:
     data = encode(Image.fromarray(picture()), "HEIC", quality=90, tile=tile)
