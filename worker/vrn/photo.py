@@ -41,7 +41,8 @@ class PhotoView:
 
     def enlarge(self) -> None:
         """From now on, all of the photo's pixels."""
-        self._decode(0)
+        if not self.is_whole:
+            self._decode(0)
 
     def face_in_photo(self, face: AlignedFace) -> AlignedFace:
         """A face of the view in the photo frame."""

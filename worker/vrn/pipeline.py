@@ -121,7 +121,7 @@ class Reconstructor:
         clock = _Clock(on_stage)
         data = photo_bytes(photo)
         view = clock.run(Stage.DECODE, lambda: PhotoView(data, self._limits, options))
-        boxes = clock.run(Stage.DETECT, lambda: self._boxes(view))
+        boxes = clock.run(Stage.DETECT, lambda: self._boxes(view, options))
         if not boxes:
             raise NoFaceError
         found = clock.run(Stage.ALIGN, lambda: self._faces(view, boxes, options))
@@ -138,25 +138,37 @@ class Reconstructor:
         ]
         return Result(tuple(faces), {str(stage): seconds for stage, seconds in clock.seconds.items()})
 
-    def _boxes(self, view: PhotoView) -> list[Detection]:
+    def _boxes(self, view: PhotoView, options: Options) -> list[Detection]:
         """Where faces probably are; a reduced photo in which none is found is looked at as a whole."""
-        boxes = self._finder.detect(view.rgb)
+        boxes = self._finder.detect(view.rgb, subject=not options.all_faces)
         if boxes or view.is_whole:
             return boxes
         view.enlarge()
-        return self._finder.detect(view.rgb)
+        return self._finder.detect(view.rgb, subject=not options.all_faces)
 
     def _faces(self, view: PhotoView, boxes: Sequence[Detection], options: Options) -> list[AlignedFace]:
-        """The wanted faces. Small ones are looked for once more in the whole photo."""
+        """The wanted faces. Where they are small or none is sure, all faces are looked for in the whole photo."""
         found = self._wanted(view, boxes, options)
-        if (found and view.suffices(found)) or view.is_whole:
+        enough = bool(found) and view.suffices(found) and (options.all_faces or found[0].score >= SURE)
+        if enough or (view.is_whole and options.all_faces):
             return found
         view.enlarge()
-        return self._wanted(view, self._finder.detect(view.rgb), options)
+        every = self._finder.detect(view.rgb)
+        return found if every == list(boxes) else self._wanted(view, every, options)
 
     def _wanted(self, view: PhotoView, boxes: Sequence[Detection], options: Options) -> list[AlignedFace]:
-        found = self._finder.align(view.rgb, boxes[:MOST_DETECTIONS])
-        return found if options.all_faces or not found else [_main_face(found, view.rgb)]
+        boxes = boxes[:MOST_DETECTIONS]
+        if options.all_faces or not boxes:
+            return self._finder.align(view.rgb, boxes)
+        found = self._candidates(view, boxes)
+        return [_main_face(found, view.rgb)] if found else []
+
+    def _candidates(self, view: PhotoView, boxes: Sequence[Detection]) -> list[AlignedFace]:
+        """The faces that may be the photo's subject: none scores more than its box, so that most need no alignment."""
+        surest = self._finder.align(view.rgb, [max(boxes, key=lambda box: box.score)])
+        best = max((face.score for face in surest), default=0.0)
+        hopeful = [box for box in boxes if box.score >= SURE * best]
+        return surest if surest and len(hopeful) == 1 else self._finder.align(view.rgb, hopeful)
 
     def _each(self, view: PhotoView, found: Sequence[AlignedFace], options: Options, clock: _Clock) -> list[Made]:
         made: list[Made] = []

@@ -99,7 +99,7 @@ def test_a_photo_in_which_no_face_is_found_is_looked_at_as_a_whole() -> None:
     seen: list[tuple[int, ...]] = []
 
     class Blind:
-        def detect(self, image: NDArray[np.uint8]) -> list[object]:
+        def detect(self, image: NDArray[np.uint8], *, subject: bool) -> list[object]:  # noqa: ARG002
             seen.append(image.shape[:2])
             return []
 

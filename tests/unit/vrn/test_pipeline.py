@@ -36,7 +36,7 @@ class KnownFaces:
     def __init__(self, faces: list[AlignedFace]) -> None:
         self._faces = faces
 
-    def detect(self, image: NDArray[np.uint8]) -> list[Detection]:
+    def detect(self, image: NDArray[np.uint8], *, subject: bool = False) -> list[Detection]:  # noqa: ARG002
         assert image.dtype == np.uint8
         return [
             Detection((x + w / 2, y + h / 2), float(np.sqrt(w * h)), face.score)
@@ -277,3 +277,19 @@ def test_the_extent_decides_between_the_head_and_the_face(
 def test_without_a_network_of_heads_every_mesh_is_of_the_face(two: Reconstructor, photo: bytes) -> None:
     mesh = two.reconstruct(photo, Options(detail=Detail.PREVIEW, extent=Extent.HEAD)).mesh
     assert np.ptp(mesh.vertices[:, 2]) < 150
+
+
+def test_boxes_that_cannot_be_the_subject_are_not_aligned(heads: list[Any], photo: bytes) -> None:
+    first, second = replace(heads[0].face, score=0.9), replace(heads[1].face, score=0.5)
+    aligned: list[int] = []
+
+    class Watched(KnownFaces):
+        def align(self, image: NDArray[np.uint8], boxes: Any) -> list[AlignedFace]:
+            aligned.append(len(boxes))
+            return super().align(image, boxes)
+
+    reconstructor = Reconstructor(KnownFields(heads[0].field()), Watched([first, second]))
+    assert reconstructor.reconstruct(photo, PREVIEW).faces[0].box == first.box_px
+    assert aligned == [1]
+    reconstructor.reconstruct(photo, replace(PREVIEW, all_faces=True))
+    assert aligned == [1, 2]

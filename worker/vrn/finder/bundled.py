@@ -29,9 +29,9 @@ class BundledFinder:
         self.aligner = aligner
         self.min_score = min_score
 
-    def detect(self, image: NDArray[np.uint8]) -> list[Detection]:
+    def detect(self, image: NDArray[np.uint8], *, subject: bool = False) -> list[Detection]:
         """See `vrn.finder.face.Finder`."""
-        return self.detector.detect(image)
+        return self.detector.detect(image, subject=subject)
 
     def align(self, image: NDArray[np.uint8], boxes: Sequence[Detection]) -> list[AlignedFace]:
         """See `vrn.finder.face.Finder`."""

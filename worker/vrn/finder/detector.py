@@ -3,10 +3,13 @@
 The network knows faces of 16 to 48 px only; every level of the pyramid halves the photo, so larger faces appear at
 that size on a later level, and a face that fills the photo on one of the last. The finest level is the photo itself or,
 for larger photos, the photo at 640 px: this bounds the time. There a face must have 18 px, 2.8 % of the long side;
-if nothing is found, finer levels follow down to half the photo's scale, at which a face of 40 px has 20.
+if nothing is found, finer levels follow down to half the photo's scale, at which a face of 40 px has 20. Where only the
+photo's subject is wanted, the coarse levels come first, and a large face spares the finest.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +32,9 @@ INCLUDED = 0.7  # share of the smaller box above which it is a part of the large
 FACE_SIZES = (13.0, 56.0)  # px on a level: what the network can tell; other answers are left out
 
 
+SUBJECT_SCORE = 0.8  # of a face that is surely there
+SUBJECT_MARGIN = 1.25  # by which it is larger: boxes are no exact measure
+
 Singles = NDArray[np.float32]
 
 
@@ -44,31 +50,35 @@ class Detector:
         self._graph = graph
         self._threshold = threshold
 
-    def detect(self, image: NDArray[np.uint8]) -> list[Detection]:
-        """image : (height, width, 3) uint8 RGB, photo frame -> boxes by descending size."""
+    def detect(self, image: NDArray[np.uint8], *, subject: bool = False) -> list[Detection]:
+        """image : (height, width, 3) uint8 RGB, photo frame -> boxes by descending size. subject : see
+        `vrn.finder.face.Finder`."""
         side = max(image.shape[:2])
         quick = min(1.0, QUICK_SIDE / side)
         fine = min(FINE_SCALE, FINE_SIDE / side)
-        boxes = self._search(image, quick)
+        boxes = self._search(image, quick, subject)
         while not boxes and quick < fine:
             quick = min(2 * quick, fine)
-            boxes = self._search(image, quick)
+            boxes = self._search(image, quick, subject)
         return boxes
 
-    def _search(self, image: NDArray[np.uint8], scale: float) -> list[Detection]:
-        """The boxes on a pyramid whose finest level is `scale` times the photo."""
-        level = _scaled(image, scale)
-        found = []
-        while True:
-            found.append(self._boxes_of_level(level) * _to_photo(image, level))
-            if max(level.shape[:2]) < 2 * LEAST_SIDE:
-                break
-            level = _halved(level)
-        boxes = [
-            Detection((float(x) - 0.5, float(y) - 0.5), float(size), float(score))
-            for score, x, y, size in strongest(np.concatenate(found))
-        ]
-        return sorted(boxes, key=lambda box: -box.size_px)
+    def _search(self, image: NDArray[np.uint8], scale: float, subject: bool) -> list[Detection]:
+        """The boxes on a pyramid whose finest level is `scale` times the photo.
+
+        subject : leave out the finest level, which costs three quarters, where all of its faces would be smaller than
+            one that is surely there
+        """
+        levels = [_scaled(image, scale)]
+        while max(levels[-1].shape[:2]) >= 2 * LEAST_SIDE:
+            levels.append(_halved(levels[-1]))
+        found: list[Singles] = []
+        for level in reversed(levels):
+            if subject and level is levels[0] and found:
+                boxes = _boxes(found)
+                if any(_is_subject(box, image, scale) for box in boxes):
+                    return boxes
+            found.insert(0, self._boxes_of_level(level) * _to_photo(image, level))
+        return _boxes(found)
 
     def _boxes_of_level(self, level: Singles) -> Singles:
         """(h, w, 3) 0..255 -> (n, 4): score, centre x, y from the level's corner, size; px of the level."""
@@ -82,6 +92,26 @@ class Detector:
         x, y = x - MARGIN, y - MARGIN
         keep &= (x > -size / 4) & (x < width + size / 4) & (y > -size / 4) & (y < height + size / 4)
         return np.stack([score[keep], x[keep], y[keep], size[keep]], 1)
+
+
+def _boxes(found: Sequence[Singles]) -> list[Detection]:
+    """Rows of score, centre from the photo's corner and size, level by level -> the boxes that stay."""
+    boxes = [
+        Detection((float(x) - 0.5, float(y) - 0.5), float(size), float(score))
+        for score, x, y, size in strongest(np.concatenate(found))
+    ]
+    return sorted(boxes, key=lambda box: -box.size_px)
+
+
+def _is_subject(box: Detection, image: NDArray[np.uint8], scale: float) -> bool:
+    """Whether a face is surely there and shows more of itself than any that the level of this scale can find."""
+    largest = SUBJECT_MARGIN * FACE_SIZES[1] / scale  # photo px
+    half = box.size_px / 2
+    sides = [
+        min(centre + half, side) - max(centre - half, 0.0)
+        for centre, side in zip(box.centre_px, image.shape[1::-1], strict=True)
+    ]
+    return box.score >= SUBJECT_SCORE and min(sides) > 0 and sides[0] * sides[1] >= largest**2
 
 
 def decoded(maps: Singles) -> Singles:

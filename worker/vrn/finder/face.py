@@ -68,10 +68,11 @@ class AlignedFace:
 class Finder(Protocol):
     """Finds the faces of a photo: first where they are, then their landmarks. Implementations: `vrn.finder`."""
 
-    def detect(self, image: NDArray[np.uint8]) -> list[Detection]:
+    def detect(self, image: NDArray[np.uint8], *, subject: bool = False) -> list[Detection]:
         """Where faces probably are, by descending size.
 
         image : (height, width, 3) uint8 - RGB, photo frame
+        subject : only the largest is wanted, so that smaller ones may be missing; that may be faster
         """
         ...
 

@@ -139,8 +139,8 @@ class FaceAlignmentFinder:
             max_batch_size=batch,
         )
 
-    def detect(self, image: NDArray[np.uint8]) -> list[Detection]:
-        """See `vrn.finder.face.Finder`."""
+    def detect(self, image: NDArray[np.uint8], *, subject: bool = False) -> list[Detection]:  # noqa: ARG002
+        """See `vrn.finder.face.Finder`; it always looks for every face."""
         shrunk, scale = _shrink(image, self._longest_px)
         if self._avoid_square and shrunk.shape[0] == shrunk.shape[1]:  # some sizes of square make the package fail
             shrunk = np.pad(shrunk, ((0, 0), (0, 1), (0, 0)), mode="edge")

@@ -355,7 +355,7 @@ def test_the_pictures_without_faces_begin_with_the_unseen_ones_and_are_as_many_a
 
 def test_what_a_detector_takes_for_faces_is_collected_unless_the_aligner_is_very_sure() -> None:
     class Eager:
-        def detect(self, image: np.ndarray) -> list[Detection]:  # noqa: ARG002
+        def detect(self, image: np.ndarray, *, subject: bool = False) -> list[Detection]:  # noqa: ARG002
             return [Detection((50.0 + 10 * i, 60.0), 20.0 + i, 0.3 + i / 100) for i in range(9)]
 
     class Sure:
@@ -409,7 +409,7 @@ def test_the_command_line_mines_what_the_detector_takes_for_faces(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Certain:
-        def detect(self, image: np.ndarray) -> list[Detection]:  # noqa: ARG002
+        def detect(self, image: np.ndarray, *, subject: bool = False) -> list[Detection]:  # noqa: ARG002
             return [Detection((50.0, 60.0), 20.0, 0.5)]
 
     class Unsure:

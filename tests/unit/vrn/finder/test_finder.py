@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from vrn.finder import BundledFinder, load_finder
+from vrn.finder.detector import Detector
 from vrn.finder.face import AlignedFace, Finder
 from vrn.finder.open import ALIGNER_WEIGHTS, DETECTOR_WEIGHTS
 from vrn.weights import file as weights
@@ -149,6 +150,45 @@ def test_several_faces_come_largest_first(finder: BundledFinder, astronaut: Imag
     for face, (top, left, scale) in zip(faces, sorted(spots, key=lambda spot: -spot[2]), strict=True):
         expected = (TRUTH - [100, 0]) * scale + [left, top]
         assert np.linalg.norm(eyes_mouth_chin(face) - expected, axis=1).max() < 0.12 * scale * FACE_SIZE
+
+
+def test_a_large_face_spares_the_search_for_small_ones_and_a_small_one_does_not(
+    finder: BundledFinder, astronaut: Image
+) -> None:
+    calls: list[tuple[int, ...]] = []
+    graph = finder.detector._graph
+
+    class Counting:
+        engine, config, metrics, sha256 = graph.engine, graph.config, graph.metrics, graph.sha256
+
+        def run(self, *inputs: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
+            calls.append(inputs[0].shape[2:])
+            return graph.run(*inputs)
+
+    detector = Detector(Counting(), finder.min_score)
+    every = detector.detect(astronaut)
+    assert max(calls) == (544, 544)
+    calls.clear()
+    large = detector.detect(astronaut, subject=True)
+    assert max(calls) == (288, 288)
+    best = max(every, key=lambda box: box.score)
+    assert best in large
+    small = np.full((640, 640, 3), 128, np.uint8)
+    small[100:276, 200:376] = resized(astronaut, 176 / 512)
+    assert detector.detect(small, subject=True) == detector.detect(small)
+
+
+@pytest.mark.parametrize("share", [0.08, 0.1, 0.13, 0.2, 0.35, 0.6])
+def test_the_subject_is_the_same_whether_or_not_small_faces_are_looked_for(
+    finder: BundledFinder, astronaut: Image, share: float
+) -> None:
+    photo = np.full((900, 1200, 3), 150, np.uint8)
+    spot = resized(astronaut[:230, 100:350], share * 1200 / FACE_SIZE)[:900, :900]
+    photo[: len(spot), : spot.shape[1]] = spot
+    extra = resized(astronaut[:230, 100:350], 60 / FACE_SIZE)
+    photo[-len(extra) :, -extra.shape[1] :] = extra
+    both = [finder.align(photo, finder.detect(photo, subject=subject))[0] for subject in (True, False)]
+    np.testing.assert_array_equal(both[0].landmarks_px, both[1].landmarks_px)
 
 
 def test_mirroring_the_photo_mirrors_the_landmarks(finder: BundledFinder, astronaut: Image) -> None:
