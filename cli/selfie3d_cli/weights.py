@@ -138,11 +138,11 @@ def _verify(args: argparse.Namespace) -> int:
 
 
 def _fetch(args: argparse.Namespace) -> int:
-    from vrn.finder.face_alignment import required_files
+    from vrn.finder.open import face_alignment
 
     folder = args.folder or _aligner_folder()
     try:
-        files = required_files(args.landmarks, args.detector)
+        files = face_alignment().required_files(args.landmarks, args.detector)
     except ValueError as error:
         raise UsageError(f"{error}.") from error
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())

@@ -1,4 +1,5 @@
-"""make bench: milliseconds per stage in process, and what service and page add. Ratios of one run, no asserts."""
+"""make bench: milliseconds per stage in process, against the original's parts and against the size of the photo, and
+what service and page add. Ratios of one run, no asserts."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from pathlib import Path
 from selfie3d.types import Options
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d.v1 import reconstruction_pb2_grpc as rpc
+from tests.benchmarks.speed import ROOT, measure, report
 from tests.benchmarks.web import page_and_streams
 from tests.photos import astronaut
 from tests.stack import Stack, download, watch
@@ -23,6 +25,7 @@ RUNS = 30
 def main() -> None:
     photo = astronaut()
     in_process(photo)
+    against_the_original()
     through_the_service(photo)
     page_and_streams(photo)
 
@@ -42,6 +45,13 @@ def in_process(photo: bytes) -> None:
     total = statistics.median(stages["total"])
     for stage, seconds in stages.items():
         print(f"| {stage} | {row(seconds)} | {statistics.median(seconds) / total:.0%} |")
+
+
+def against_the_original() -> None:
+    """CPU time of processes of one thread, in turns."""
+    print()
+    with tempfile.TemporaryDirectory() as folder:
+        report(measure({"now": ROOT}, Path(folder)), ["now"])
 
 
 def through_the_service(photo: bytes) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from vrn.engine import Engine, choose, open_graph
-from vrn.engine.choice import TORCH, missing
+from vrn.errors import BackendMissingError
 from vrn.finder.aligner import Aligner
 from vrn.finder.bundled import MIN_SCORE, BundledFinder
 from vrn.finder.config import ALIGNER, DETECTOR
@@ -30,14 +31,20 @@ def load_finder(name: str = "bundled", engine: Engine | None = None, **options: 
     if name == "bundled":
         return open_bundled(engine, **options)
     if name == "face-alignment":
-        try:
-            from vrn.finder.face_alignment import FaceAlignmentFinder  # only here: the package is optional
-        except ModuleNotFoundError as error:
-            raise missing(TORCH, f", which the finder {name} wants") from error
-
-        finder: Finder = FaceAlignmentFinder(device=engine.device, **options)
+        finder: Finder = face_alignment().FaceAlignmentFinder(device=engine.device, **options)
         return finder
     raise ValueError(f"finder: expected {' or '.join(FINDERS)}, found {name!r}")
+
+
+def face_alignment() -> Any:
+    """The module of that finder. Raises BackendMissingError where torch, which it stands on, is not installed."""
+    try:
+        return import_module("vrn.finder.face_alignment")
+    except ModuleNotFoundError as error:
+        raise BackendMissingError(
+            f"the face-alignment finder needs a package that cannot be imported ({error}): "
+            "run `pip install '.[face-alignment]'`, or use the bundled finder"
+        ) from error
 
 
 def open_bundled(

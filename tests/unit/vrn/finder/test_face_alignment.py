@@ -283,3 +283,10 @@ def test_the_default_path_imports_neither_the_package_nor_opencv_nor_numba() -> 
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_without_torch_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "vrn.finder.face_alignment")
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(BackendMissingError, match=r"torch.*pip install '\.\[face-alignment\]'"):
+        load_finder("face-alignment")
