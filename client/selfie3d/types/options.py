@@ -104,6 +104,7 @@ class JobOptions(TypedDict, total=False):
     priority : "interactive" (default) or "bulk"
     job_timeout : seconds after which the job expires if it has not ended; default: the service's
     request_id : idempotency key, 1 to 64 of [A-Za-z0-9_-]; default: a new one for this call
+    webhook_url : gets a signed POST once the job has ended: docs/webhooks.md
     """
 
     format: Format | str
@@ -117,6 +118,7 @@ class JobOptions(TypedDict, total=False):
     priority: Priority | str
     job_timeout: float | None
     request_id: str
+    webhook_url: str
 
 
 def choice(enum: type[E], field: str, word: str) -> E:
