@@ -260,7 +260,7 @@ STATUS = {"type": "object", "properties": {"status": {"type": "string"}}, "requi
 SWITCH_TEXTS = {
     "all_faces": "Every face, by descending size, instead of the largest only.",
     "scene": "One file with all faces in place. Needs all_faces.",
-    "textured": "A JPEG texture instead of vertex colours: obj (then a ZIP) and glb only.",
+    "textured": "A JPEG texture instead of vertex colours: obj (then a ZIP) and glb; usdz always has one.",
     "printable": "A solid with a flat base for a 3D printer.",
     "delight": "The photo's light taken out of the colours, so that the mesh can be lit anew.",
 }

@@ -160,7 +160,7 @@ class Reconstructor:
 
     def _one(self, image: NDArray[np.uint8], face: AlignedFace, options: Options, clock: _Clock) -> Made:
         surface = self._surface(image, face, options, clock)
-        wishes = {"textured": options.textured, "delight": options.delight}
+        wishes = {"textured": options.needs_texture, "delight": options.delight}
         mesh = clock.run(Stage.COLOUR, lambda: surface.coloured(image, face, **wishes))
         file = None if options.scene else clock.run(Stage.ENCODE, lambda: encode(mesh, options))
         return face, mesh, file

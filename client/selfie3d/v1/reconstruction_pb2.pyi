@@ -40,6 +40,7 @@ class MeshFormat(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     MESH_FORMAT_OBJ: _ClassVar[MeshFormat]
     MESH_FORMAT_GLB: _ClassVar[MeshFormat]
     MESH_FORMAT_STL: _ClassVar[MeshFormat]
+    MESH_FORMAT_USDZ: _ClassVar[MeshFormat]
 
 class Detail(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -80,6 +81,7 @@ MESH_FORMAT_PLY: MeshFormat
 MESH_FORMAT_OBJ: MeshFormat
 MESH_FORMAT_GLB: MeshFormat
 MESH_FORMAT_STL: MeshFormat
+MESH_FORMAT_USDZ: MeshFormat
 DETAIL_UNSPECIFIED: Detail
 DETAIL_PREVIEW: Detail
 DETAIL_STANDARD: Detail

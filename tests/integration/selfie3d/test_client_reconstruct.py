@@ -63,7 +63,7 @@ async def test_the_request_says_what_was_asked(client: Any, script: Script) -> N
 
 
 async def test_a_wrong_word_is_an_error_before_anything_is_sent(client: Any, script: Script) -> None:
-    with pytest.raises(InvalidArgument, match="ply, obj, glb, stl") as raised:
+    with pytest.raises(InvalidArgument, match="ply, obj, glb, stl, usdz") as raised:
         await ask(client.submit(PHOTO, format="fbx"))
     assert raised.value.violations[0].field == "settings.options.format"
     with pytest.raises(TypeError, match="colour"):
