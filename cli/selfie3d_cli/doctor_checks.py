@@ -33,6 +33,7 @@ EXTRAS = {  # as pyproject.toml declares them
         "grpcio-reflection",
         "pillow",
         "prometheus-client",
+        "standardwebhooks",
     ),
     "worker": (
         "celery",

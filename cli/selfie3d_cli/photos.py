@@ -9,7 +9,7 @@ from pathlib import Path
 from selfie3d_cli.errors import UsageError
 
 PHOTO_SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".heic", ".heif", ".avif"}
-MESH_SUFFIXES = {".ply", ".obj", ".glb", ".stl", ".zip"}
+MESH_SUFFIXES = {".ply", ".obj", ".glb", ".stl", ".usdz", ".zip"}
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--extent", choices=[*Extent], help="the whole head or the face only; default: head")
     parser.add_argument("--all-faces", action="store_true", help="every face, not the largest only")
     parser.add_argument("--scene", action="store_true", help="with --all-faces: one file with all faces in place")
-    parser.add_argument("--textured", action="store_true", help="a texture instead of vertex colours (obj, glb)")
+    parser.add_argument("--textured", action="store_true", help="a texture instead of vertex colours (obj, glb, usdz)")
     parser.add_argument("--delight", action="store_true", help="take the photo's light out of the colours")
     parser.add_argument("--printable", action="store_true", help="a solid with a flat base")
     parser.add_argument(

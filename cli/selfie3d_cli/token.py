@@ -27,25 +27,32 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("caller", help="whose jobs are created with it")
     parser.add_argument("--scope", action="append", choices=SCOPES, help="repeatable, default: submit and read")
     parser.add_argument("--max-active", type=count, metavar="N", help="jobs of the caller that have not ended, at most")
+    parser.add_argument(
+        "--webhooks",
+        action="store_true",
+        help="also a secret for the caller's webhooks, printed after the token",
+    )
     parser.add_argument("--file", type=Path, help="append the entry there, instead of printing it to stderr")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the token, alone on stdout and never again."""
+    """Print the token, and the secret of webhooks if one is wanted, a line each; the token never again."""
     try:
         from selfie3d_jobs import ConfigError
         from selfie3d_service.tokens import new_token
+        from selfie3d_service.webhook_secret import new_secret
     except ModuleNotFoundError as error:
         raise ExtraMissingError.for_extra("service", error.name) from error
+    secret = new_secret() if args.webhooks else ""
     try:
-        token, entry = new_token(args.caller, args.scope or DEFAULT_SCOPES, args.max_active)
+        token, entry = new_token(args.caller, args.scope or DEFAULT_SCOPES, args.max_active, secret)
         _keep(entry, args.file)
     except ConfigError as error:
         raise UsageError(str(error)) from error
     except OSError as error:
         raise UsageError(f"--file {args.file}: {error.strerror}.") from error
-    print(token)
+    print(token, *filter(None, [secret]), sep="\n")
     return 0
 
 

@@ -37,7 +37,7 @@ from selfie3d.v1 import reconstruction_pb2 as pb
 if TYPE_CHECKING:
     from google.protobuf.internal.enum_type_wrapper import _EnumTypeWrapper as EnumTypeWrapper
 
-JOB_ONLY = ("priority", "job_timeout", "request_id")  # fields of JobOptions that are none of Options
+JOB_ONLY = ("priority", "job_timeout", "request_id", "webhook_url")  # fields of JobOptions that are none of Options
 
 
 def state_name(state: JobState) -> str:
@@ -96,6 +96,7 @@ def settings_message(request_id: str, options: JobOptions) -> pb.JobSettings:
         options=options_message(Options.of(**wanted)),
         priority=f"PRIORITY_{priority.name}",
         timeout=duration if timeout is not None else None,
+        webhook_url=options.get("webhook_url", ""),
     )
 
 

@@ -38,6 +38,13 @@ class AdmissionLimits:
         "SELFIE3D_RESULT_RESERVE_MIB", 4, "kept free for each accepted job's meshes, MiB", within=(0, 10_000)
     )
 
+    max_webhooks: int = setting(
+        "SELFIE3D_MAX_WEBHOOKS_PER_CALLER",
+        1000,
+        "undelivered webhooks of one caller",
+        within=(0, 1_000_000),
+    )
+
     def __post_init__(self) -> None:
         """Refuse what could not work. Raises ConfigError."""
         check(self)
@@ -45,7 +52,7 @@ class AdmissionLimits:
 
 @dataclass(frozen=True)
 class NewJob:
-    """A checked request, ready to be admitted."""
+    """A checked request, ready to be admitted. webhook_lane : of `webhooks.lane_of`; empty: no webhook is wanted."""
 
     id: str
     owner: str
@@ -56,6 +63,7 @@ class NewJob:
     timeout_seconds: float
     retention_seconds: float
     traceparent: str
+    webhook_lane: str = ""
 
     @property
     def fingerprint(self) -> str:
@@ -72,6 +80,7 @@ class NewJob:
             options=options_message(options_of(self.settings.options)),
             priority=f"PRIORITY_{self.priority.name}",
             timeout=timeout,
+            webhook_url=self.settings.webhook_url,
         )
         return self._hash(whole)
 
@@ -125,6 +134,8 @@ def _request(job: NewJob, limits: AdmissionLimits) -> dict[str, Any]:
         "max_active": limits.max_active,
         "max_bytes": limits.max_stored_mib * MIB,
         "reserve": limits.result_reserve_mib * MIB,
+        "webhook_lane": job.webhook_lane,
+        "max_webhooks": limits.max_webhooks,
     }
 
 

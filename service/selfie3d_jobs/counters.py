@@ -1,6 +1,7 @@
 """Counters of the whole deployment. They are counted by the scripts that change the records, so they cannot disagree.
 
-created:QUEUE, attempts, ended:STATE:REASON, requeued:lost, republished, cancelled_by_operator   counts
+created:QUEUE, attempts, ended:STATE:REASON, requeued:lost, republished, cancelled_by_operator, webhooks:OUTCOME
+    counts
 queue:le:BOUND, queue:sum; stage:STAGE:le:BOUND, stage:STAGE:sum                            histograms, seconds
 """
 

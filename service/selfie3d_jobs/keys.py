@@ -16,6 +16,11 @@ deadlines       zset      jobs that have not ended, by deadline, ms
 expiry          zset      all jobs by the time they are removed, ms
 workers, seen   hash, zset  reports of worker children; when each was last heard of
 counters        hash      what metrics show
+webhook:ID      hash      the record of an ended job whose webhook was not delivered yet, and webhook_attempt
+webhooks        zset      those by the job's end, ms
+webhook_lane:LANE  zset   those of one lane (webhooks.lane_of) by when they are due, ms
+webhook_lanes   zset      lanes by when their first webhook is due, ms
+webhook_counts  hash      owner -> webhooks not delivered yet
 bytes, serial, life, back  numbers: stored bytes; newest serial; last sign of any worker or service; when the last
                 silence of all of them ended, ms
 QUEUE, unacked, ...       kombu's own

@@ -30,6 +30,10 @@ class Reason(Enum):
     REQUEST_MALFORMED = (rpc.INVALID_ARGUMENT, "The request is not a message of this method.")
     REQUEST_ID_INVALID = (rpc.INVALID_ARGUMENT, "request_id must be 1 to 64 characters of [A-Za-z0-9_-].")
     TIMEOUT_INVALID = (rpc.INVALID_ARGUMENT, "timeout is outside what this service accepts.")
+    WEBHOOK_URL_INVALID = (
+        rpc.INVALID_ARGUMENT,
+        "webhook_url must be an https address with a public host, of at most 2048 characters.",
+    )
     JOB_ID_INVALID = (rpc.INVALID_ARGUMENT, "job_id is not a job's id: 32 characters of [0-9a-f].")
     PAGE_SIZE_INVALID = (rpc.INVALID_ARGUMENT, "page_size must be 0 to 1000.")
     PAGE_TOKEN_INVALID = (rpc.INVALID_ARGUMENT, "page_token is not one of this list: start without a token.")
@@ -42,9 +46,18 @@ class Reason(Enum):
     REQUEST_ID_REUSED = (rpc.ALREADY_EXISTS, "The request_id belongs to a job with another photo or other settings.")
     JOB_NOT_ENDED = (rpc.FAILED_PRECONDITION, "The job has not ended: wait for it or cancel it first.")
     JOB_NOT_SUCCEEDED = (rpc.FAILED_PRECONDITION, "The job has no mesh: it has not ended, or ended without one.")
+    WEBHOOK_SECRET_MISSING = (
+        rpc.FAILED_PRECONDITION,
+        "There is no secret to sign your webhooks with: ask the operator for one, or leave webhook_url out.",
+    )
     QUEUE_FULL = (rpc.RESOURCE_EXHAUSTED, "Too many jobs are waiting: try again later.", 5.0)
     QUOTA_EXCEEDED = (rpc.RESOURCE_EXHAUSTED, "You have too many jobs that have not ended: wait for some.", 5.0)
     STORAGE_FULL = (rpc.RESOURCE_EXHAUSTED, "No room for more photos: try again later.", 15.0)
+    WEBHOOKS_FULL = (
+        rpc.RESOURCE_EXHAUSTED,
+        "Too many of your webhooks wait to be delivered: see that your receiver answers.",
+        60.0,
+    )
     UPLOADS_BUSY = (rpc.RESOURCE_EXHAUSTED, "Too many photos are being sent at once: try again.", 1.0)
     STREAMS_BUSY = (rpc.RESOURCE_EXHAUSTED, "Too many streams are open: close some or try again later.", 2.0)
     STORE_UNAVAILABLE = (rpc.UNAVAILABLE, "The service cannot reach its job store: try again.", 1.0)

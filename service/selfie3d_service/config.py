@@ -9,6 +9,7 @@ from selfie3d.address import UNIX, is_local, split_address
 from selfie3d_jobs import ConfigError, JobsConfig, logs
 from selfie3d_jobs.admission import AdmissionLimits
 from selfie3d_jobs.env import check, setting
+from selfie3d_service.webhooks.config import WebhookConfig
 
 WEEK = 7 * 86400.0  # seconds; gRPC counts milliseconds in 31 bits
 MONTH = 31 * 86400.0  # seconds; the longest that anything of a job is kept or waited for
@@ -20,6 +21,7 @@ class ServiceConfig:
 
     jobs: JobsConfig = field(default_factory=JobsConfig)
     limits: AdmissionLimits = field(default_factory=AdmissionLimits)
+    webhooks: WebhookConfig = field(default_factory=WebhookConfig)
     listen: str = setting(
         "SELFIE3D_LISTEN",
         "127.0.0.1:50051",
@@ -105,6 +107,8 @@ class ServiceConfig:
                 f"SELFIE3D_JOB_TIMEOUT_SECONDS={self.timeout_seconds:g} is more than "
                 f"SELFIE3D_MAX_JOB_TIMEOUT_SECONDS={self.max_timeout_seconds:g}."
             )
+        if self.tokens and self.webhooks.secret:
+            raise ConfigError("SELFIE3D_WEBHOOK_SECRET is not used with SELFIE3D_TOKENS: give each token its own.")
         host = self.host
         if not (self.tls_certificate or is_local(host) or self.allow_insecure_bind == host):
             raise ConfigError(

@@ -75,11 +75,11 @@ class IncomingCall:
 class ServiceInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
     """Wraps every handler but health's."""
 
-    def __init__(self, config: ServiceConfig, metrics: Metrics) -> None:
-        """Raises ConfigError when the token file cannot be read."""
+    def __init__(self, config: ServiceConfig, metrics: Metrics, tokens: TokenFile | None) -> None:
+        """tokens : None: all callers are anonymous, or named by their certificates."""
         self._config = config
         self._metrics = metrics
-        self._tokens = TokenFile(config.tokens) if config.tokens else None
+        self._tokens = tokens
         self._uploads = SharedLimit(config.max_uploads, Reason.UPLOADS_BUSY)
         self._streams = ConcurrencyLimit(config.max_streams, Reason.STREAMS_BUSY)
 

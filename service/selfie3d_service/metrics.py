@@ -50,7 +50,7 @@ class Metrics(Collector):
         self._seconds.labels(method).observe(seconds)
 
     def count_background_failure(self, task: str) -> None:
-        """Count a failure of the reaper, the health check, the event broadcaster or the publisher."""
+        """Count a failure of the reaper, the health check, the event broadcaster, the webhooks or the publisher."""
         self._background_failures.labels(task).inc()
 
     def collect(self) -> Iterator[Metric]:
@@ -94,6 +94,9 @@ def _sizes(snapshot: Snapshot) -> Iterator[Metric]:
     yield GaugeMetricFamily("selfie3d_jobs_running", "Jobs that a worker holds.", sizes["running"])
     yield GaugeMetricFamily("selfie3d_jobs_kept", "Jobs in the store.", sizes["kept"])
     yield GaugeMetricFamily("selfie3d_stored_bytes", "Photos and meshes in the store.", sizes["bytes"])
+    yield GaugeMetricFamily("selfie3d_webhooks_waiting", "Webhooks not delivered yet.", sizes["webhooks"])
+    age = sizes["webhook_age"] / 1000
+    yield GaugeMetricFamily("selfie3d_webhook_oldest_seconds", "Time since the end of the oldest one's job.", age)
     alive = GaugeMetricFamily("selfie3d_workers_alive", "Worker children heard of lately.", labels=["verified"])
     for verified in (True, False):
         alive.add_metric([str(verified).lower()], sum(w.verified is verified for w in snapshot.workers))
@@ -109,6 +112,7 @@ def _counts(snapshot: Snapshot) -> Iterator[Metric]:
     yield _labelled(snapshot, "created", "selfie3d_jobs_created", "Jobs accepted.", ["queue"])
     yield _labelled(snapshot, "ended", "selfie3d_jobs_ended", "Jobs ended.", ["state", "reason"])
     yield _labelled(snapshot, "requeued", "selfie3d_redeliveries", "Jobs put back into their queue.", ["cause"])
+    yield _labelled(snapshot, "webhooks", "selfie3d_webhooks", "Webhooks done with.", ["outcome"])
     counts = snapshot.counters
     yield CounterMetricFamily("selfie3d_attempts", "Times a worker took a job.", counts.get("attempts", 0))
     yield CounterMetricFamily("selfie3d_republished", "Lost messages replaced.", counts.get("republished", 0))

@@ -25,6 +25,8 @@ from selfie3d_service.metrics import Metrics
 from selfie3d_service.publisher import Publisher
 from selfie3d_service.servicer import ReconstructionServicer
 from selfie3d_service.supervision import supervise
+from selfie3d_service.tokens import TokenFile
+from selfie3d_service.webhooks import Courier, Signer
 
 log = logging.getLogger(__name__)
 
@@ -42,10 +44,13 @@ class Server:
         self._broadcaster = EventBroadcaster(self._store)
         self._publisher = Publisher(config.jobs, self.metrics)
         self._health = aio.HealthServicer()
-        self._servicer = ReconstructionServicer(config, self._store, self._broadcaster, self._publisher)
+        tokens = TokenFile(config.tokens) if config.tokens else None
+        signer = Signer(config.webhooks, tokens)
+        self._courier = Courier(config.webhooks, self._store, signer)
+        self._servicer = ReconstructionServicer(config, self._store, self._broadcaster, self._publisher, signer)
         self._admin = AdminServicer(config.jobs, self._store, self._publisher)
         self._maintenance = Maintenance(config.jobs, self._store, self._publisher, self._health, self.metrics)
-        self._interceptor = ServiceInterceptor(config, self.metrics)
+        self._interceptor = ServiceInterceptor(config, self.metrics, tokens)
         self._tasks: list[asyncio.Task[None]] = []
         self.port = 0
 
@@ -77,6 +82,7 @@ class Server:
             ("reaper", self._maintenance.reap, PASS_SECONDS),
             ("health", self._maintenance.check_health, PASS_SECONDS),
             ("events", self._broadcaster.listen, RECONNECT_SECONDS),
+            ("webhooks", self._courier.run, PASS_SECONDS),
         )
         self._tasks = [
             asyncio.create_task(supervise(name, work, self.metrics, pause)) for name, work, pause in background
@@ -93,6 +99,7 @@ class Server:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._courier.close()
         await self._servicer.close()
         await self._publisher.close()
         await self._store.close()

@@ -15,6 +15,7 @@ from selfie3d.types import JobState
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d.v1 import reconstruction_pb2_grpc as rpc
 from selfie3d_jobs import AsyncStore, Reason, Record, admission, queries
+from selfie3d_jobs.webhooks import lane_of
 from selfie3d_photo import Limits as PhotoLimits
 from selfie3d_photo import PhotoError, PhotoReason, inspect
 from selfie3d_service import validation, wire
@@ -24,6 +25,7 @@ from selfie3d_service.errors import CallError
 from selfie3d_service.fair_pool import FairPool
 from selfie3d_service.publisher import Publisher
 from selfie3d_service.request_context import RequestContext
+from selfie3d_service.webhooks import Signer
 
 log = logging.getLogger(__name__)
 
@@ -37,12 +39,18 @@ class ReconstructionServicer(rpc.ReconstructionServiceServicer):
     """The ten methods. The interceptor calls them with a RequestContext in place of gRPC's own."""
 
     def __init__(
-        self, config: ServiceConfig, store: AsyncStore, broadcaster: EventBroadcaster, publisher: Publisher
+        self,
+        config: ServiceConfig,
+        store: AsyncStore,
+        broadcaster: EventBroadcaster,
+        publisher: Publisher,
+        signer: Signer,
     ) -> None:
         self._config = config
         self._store = store
         self._broadcaster = broadcaster
         self._publisher = publisher
+        self._signer = signer
         self._hashers = FairPool(HASHERS, "hasher")
 
     async def CreateJob(self, request: pb.CreateJobRequest, context: RequestContext) -> pb.CreateJobResponse:
@@ -53,7 +61,7 @@ class ReconstructionServicer(rpc.ReconstructionServiceServicer):
         self, messages: AsyncIterator[pb.UploadJobRequest], context: RequestContext
     ) -> pb.UploadJobResponse:
         """A photo in parts."""
-        settings, photo = await self._receive(messages)
+        settings, photo = await self._receive(messages, context)
         return pb.UploadJobResponse(job=wire.job(await self._create(settings, photo, context)))
 
     async def GetJob(self, request: pb.GetJobRequest, context: RequestContext) -> pb.GetJobResponse:
@@ -132,7 +140,7 @@ class ReconstructionServicer(rpc.ReconstructionServiceServicer):
         return await self._store.run(queries.get(validation.check_job_id(job_id), context.reach))
 
     async def _create(self, settings: pb.JobSettings, photo: bytes, context: RequestContext) -> Record:
-        validation.check_settings(settings)
+        lane = self._check(settings, context)
         timeout = validation.timeout_seconds(settings, self._config)
         _check_size(len(photo))
         sha256 = await self._hashers.run(context.sender, _sha256, photo)
@@ -146,6 +154,7 @@ class ReconstructionServicer(rpc.ReconstructionServiceServicer):
             timeout_seconds=timeout,
             retention_seconds=self._config.retention_seconds,
             traceparent=context.traceparent,
+            webhook_lane=lane,
         )
         limits = self._limits(context)
         record = await self._store.run(admission.admit(job, limits))
@@ -168,7 +177,19 @@ class ReconstructionServicer(rpc.ReconstructionServiceServicer):
         limits, own = self._config.limits, context.caller.max_active
         return limits if own is None else replace(limits, max_active=min(own, limits.max_active))
 
-    async def _receive(self, messages: AsyncIterator[pb.UploadJobRequest]) -> tuple[pb.JobSettings, bytes]:
+    def _check(self, settings: pb.JobSettings, context: RequestContext) -> str:
+        """The lane of the job's webhook; empty: it has none. Raises CallError for settings that are not accepted."""
+        validation.check_settings(settings)
+        receiver = validation.receiver(settings, self._config.webhooks.listed)
+        if receiver is None:
+            return ""
+        if not self._signer.secrets_of(context.caller.name):
+            raise CallError(Reason.WEBHOOK_SECRET_MISSING, field="settings.webhook_url")
+        return lane_of(receiver.origin, context.caller.name)
+
+    async def _receive(
+        self, messages: AsyncIterator[pb.UploadJobRequest], context: RequestContext
+    ) -> tuple[pb.JobSettings, bytes]:
         settings: pb.JobSettings | None = None
         photo = bytearray()
         async for message in _each_within(messages, self._config.upload_seconds):
@@ -177,7 +198,7 @@ class ReconstructionServicer(rpc.ReconstructionServiceServicer):
                 raise CallError(Reason.UPLOAD_INVALID, "First the settings, once, then the chunks.", field="part")
             if part == "settings":
                 settings = message.settings
-                validation.check_settings(settings)
+                self._check(settings, context)
                 continue
             if len(message.chunk) > MAX_PART_BYTES:
                 raise CallError(Reason.UPLOAD_INVALID, "A chunk has at most 1 MiB.", field="chunk")

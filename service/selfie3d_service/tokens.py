@@ -1,4 +1,4 @@
-"""Bearer tokens: who calls and what they may. Only salted hashes are kept on disk.
+"""Bearer tokens: who calls and what they may. Of tokens only salted hashes are kept on disk.
 
 The file (TOML), read again when it changes:
 
@@ -8,6 +8,7 @@ The file (TOML), read again when it changes:
     sha256 = "9b1d..."          # hex of SHA-256(salt + token)
     scopes = ["submit", "read"] # submit: create, cancel, delete; read: the rest; admin: both, for every job by id
     max_active = 50             # optional: jobs that have not ended
+    webhook_secret = "whsec_..." # optional: signs the caller's webhooks; not hashed, so keep the file private
 
 `selfie3d token CALLER` makes a token and its entry.
 """
@@ -22,12 +23,13 @@ import secrets
 import time
 import tomllib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from selfie3d_jobs import ConfigError
+from selfie3d_service.webhook_secret import check_secret
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +66,7 @@ class _TokenEntry:
     caller: Caller
     salt: bytes
     digest: bytes
+    webhook_secret: str = field(default="", repr=False)
 
 
 class TokenFile:
@@ -84,6 +87,12 @@ class TokenFile:
             if hmac.compare_digest(digest(entry.salt, token), entry.digest):
                 found = entry.caller
         return found
+
+    def webhook_secrets(self, caller: str) -> tuple[str, ...]:
+        """The secrets of all tokens of the caller, each once."""
+        self._refresh()
+        found = [entry.webhook_secret for entry in self._entries if entry.caller.name == caller]
+        return tuple(dict.fromkeys(filter(None, found)))
 
     def _refresh(self) -> None:
         now = time.monotonic()
@@ -113,7 +122,9 @@ def digest(salt: bytes, token: str) -> bytes:
     return hashlib.sha256(salt + token.encode()).digest()
 
 
-def new_token(caller: str, scopes: Iterable[str], max_active: int | None = None) -> tuple[str, str]:
+def new_token(
+    caller: str, scopes: Iterable[str], max_active: int | None = None, webhook_secret: str = ""
+) -> tuple[str, str]:
     """A new token and its entry for the file. Raises ConfigError for a name that would not be one word."""
     if not CALLER.fullmatch(caller):
         raise ConfigError(f"{caller!r} cannot name a caller: 1 to 64 characters of [A-Za-z0-9._@-] wanted")
@@ -123,7 +134,8 @@ def new_token(caller: str, scopes: Iterable[str], max_active: int | None = None)
         f'[[tokens]]\ncaller = "{caller}"\nsalt = "{salt.hex()}"\n'
         f'sha256 = "{digest(salt, token).hex()}"\nscopes = [{names}]\n'
     )
-    return token, entry + (f"max_active = {max_active}\n" if max_active is not None else "")
+    entry += f"max_active = {max_active}\n" if max_active is not None else ""
+    return token, entry + (f'webhook_secret = "{webhook_secret}"\n' if webhook_secret else "")
 
 
 def _read(path: Path) -> tuple[_TokenEntry, ...]:
@@ -141,4 +153,6 @@ def _entry(table: dict[str, Any]) -> _TokenEntry:
     digest_bytes = bytes.fromhex(table["sha256"])
     if len(digest_bytes) != hashlib.sha256().digest_size or not caller.name:
         raise ValueError(f"entry of caller {caller.name!r}")
-    return _TokenEntry(caller, bytes.fromhex(table["salt"]), digest_bytes)
+    secret = str(table.get("webhook_secret", ""))
+    check_secret(secret)
+    return _TokenEntry(caller, bytes.fromhex(table["salt"]), digest_bytes, secret)

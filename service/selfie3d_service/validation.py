@@ -13,6 +13,7 @@ from selfie3d.wire import options_of, state_of
 from selfie3d_jobs import Reason
 from selfie3d_service.config import ServiceConfig
 from selfie3d_service.errors import CallError
+from selfie3d_service.webhooks import Receiver, ReceiverRefused, receiver_of
 
 JOB_ID = re.compile(r"[0-9a-f]{32}")
 REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -46,6 +47,16 @@ def check_settings(settings: pb.JobSettings) -> None:
         options_of(options)
     except OptionError as error:
         raise CallError(Reason.OPTION_CONFLICT, str(error), field=f"settings.options.{error.field}") from error
+
+
+def receiver(settings: pb.JobSettings, listed: frozenset[str]) -> Receiver | None:
+    """Where the job's webhook goes; None: there is none. Raises CallError. listed : as `receiver_of` takes it."""
+    if not settings.webhook_url:
+        return None
+    try:
+        return receiver_of(settings.webhook_url, listed)
+    except ReceiverRefused as error:
+        raise CallError(Reason.WEBHOOK_URL_INVALID, str(error), field="settings.webhook_url") from error
 
 
 def timeout_seconds(settings: pb.JobSettings, config: ServiceConfig) -> float:

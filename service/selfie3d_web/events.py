@@ -13,7 +13,7 @@ from starlette.responses import Response, StreamingResponse
 
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d_jobs import Reason
-from selfie3d_web.payload import to_json
+from selfie3d_jobs.payload import to_json
 from selfie3d_web.problem import Problem
 from selfie3d_web.upstream import Upstream, metadata
 

@@ -10,10 +10,10 @@ from starlette.responses import JSONResponse, Response
 
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d_jobs import Reason
+from selfie3d_jobs.payload import to_json
 from selfie3d_web.config import WebConfig
 from selfie3d_web.events import event_stream
 from selfie3d_web.mesh import mesh_response
-from selfie3d_web.payload import to_json
 from selfie3d_web.preview import preview_response
 from selfie3d_web.problem import Problem
 from selfie3d_web.settings import STATES, one_of

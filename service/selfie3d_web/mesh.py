@@ -16,6 +16,7 @@ from selfie3d_web.problem import Problem
 from selfie3d_web.upstream import CALL_SECONDS, Upstream, answered, metadata
 
 MEDIA_TYPES = {".ply": "model/ply", ".obj": "model/obj", ".glb": "model/gltf-binary", ".stl": "model/stl"}
+MEDIA_TYPES[".usdz"] = "model/vnd.usdz+zip"
 RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 MAX_FACE = 2**32 - 1
 

@@ -9,10 +9,10 @@ from google.protobuf.descriptor import FieldDescriptor
 
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d_jobs import Reason
+from selfie3d_jobs.payload import enum_words
 from selfie3d_web import preview, problem
 from selfie3d_web.body import MAX_PHOTO_BYTES
 from selfie3d_web.mesh import MEDIA_TYPES
-from selfie3d_web.payload import enum_words
 from selfie3d_web.settings import DETAILS, EXTENTS, FORMATS, PRIORITIES, STATES, SWITCHES
 
 PHOTO_TYPES = ("image/jpeg", "image/png", "image/webp", "image/heic", "image/avif", "application/octet-stream")
@@ -30,6 +30,7 @@ def document() -> Json:
             "description": "One photo of a face in, a coloured 3D mesh out. The gRPC API's jobs over HTTP.",
         },
         "paths": _paths(),
+        "webhooks": {"jobEnded": {"post": _webhook()}},
         "components": {
             "schemas": _schemas(),
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
@@ -74,6 +75,7 @@ def _create() -> Json:
         **{name: {"type": "boolean", "default": False, "description": SWITCH_TEXTS[name]} for name in SWITCHES},
         "priority": _enum(PRIORITIES, "interactive"),
         "timeout": {"type": "number", "description": "Seconds after which the job expires; default: the service's."},
+        "webhook_url": {"type": "string", "format": "uri", "maxLength": 2048, "description": WEBHOOK_TEXT},
     }
     photo = {"type": "string", "contentMediaType": "application/octet-stream", "description": "The last part."}
     form = {"type": "object", "properties": options | {"photo": photo}, "required": ["photo"]}
@@ -97,6 +99,33 @@ def _create() -> Json:
     content: Json = {kind: {"schema": {"type": "string", "format": "binary"}} for kind in PHOTO_TYPES}
     return operation | {
         "requestBody": {"required": True, "content": content | {"multipart/form-data": {"schema": form}}}
+    }
+
+
+def _webhook() -> Json:
+    message: Json = {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            "type": {"type": "string", "enum": [f"job.{state}" for state in ENDED]},
+            "timestamp": {"type": "string", "format": "date-time", "description": "When the job ended."},
+            "data": {"$ref": "#/components/schemas/Job"},
+        },
+        "required": ["type", "timestamp", "data"],
+    }
+    names = ("webhook-id", "webhook-timestamp", "webhook-signature")
+    return {
+        "operationId": "jobEnded",
+        "summary": WEBHOOK_TEXT,
+        "parameters": [
+            {"name": name, "in": "header", "required": True, "schema": {"type": "string"}} for name in names
+        ],
+        "requestBody": {"required": True, "content": {"application/json": {"schema": message}}},
+        "responses": {
+            "2XX": {"description": "It has arrived."},
+            "410": {"description": "It is not sent again."},
+            "default": {"description": "It is sent again, for 24 hours."},
+        },
     }
 
 
@@ -218,6 +247,8 @@ def _enum(words: dict[str, int], default: str | None = None) -> Json:
     return {"type": "string", "enum": list(words)} | ({"default": default} if default else {})
 
 
+WEBHOOK_TEXT = "Gets a POST once the job has ended, signed as Standard Webhooks has it, until it has answered with 2xx."
+ENDED = ("succeeded", "failed", "cancelled", "expired")
 JOB_ID = {
     "name": "job_id",
     "in": "path",
@@ -229,7 +260,7 @@ STATUS = {"type": "object", "properties": {"status": {"type": "string"}}, "requi
 SWITCH_TEXTS = {
     "all_faces": "Every face, by descending size, instead of the largest only.",
     "scene": "One file with all faces in place. Needs all_faces.",
-    "textured": "A JPEG texture instead of vertex colours: obj (then a ZIP) and glb only.",
+    "textured": "A JPEG texture instead of vertex colours: obj (then a ZIP) and glb; usdz always has one.",
     "printable": "A solid with a flat base for a 3D printer.",
     "delight": "The photo's light taken out of the colours, so that the mesh can be lit anew.",
 }

@@ -8,7 +8,7 @@ from typing import Any
 
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d_jobs import Reason
-from selfie3d_web.payload import enum_words
+from selfie3d_jobs.payload import enum_words
 from selfie3d_web.problem import Problem
 
 FORMATS = enum_words(pb.MeshFormat.DESCRIPTOR)
@@ -18,7 +18,7 @@ PRIORITIES = enum_words(pb.Priority.DESCRIPTOR)
 STATES = enum_words(pb.JobState.DESCRIPTOR)
 SWITCHES = ("all_faces", "scene", "textured", "printable", "delight")
 SWITCH_WORDS = {"true": True, "1": True, "on": True, "false": False, "0": False, "off": False, "": True}
-NAMES = ("format", "detail", "extent", *SWITCHES, "priority", "timeout")
+NAMES = ("format", "detail", "extent", *SWITCHES, "priority", "timeout", "webhook_url")
 
 
 def job_settings(fields: Iterable[tuple[str, str]], request_id: str) -> pb.JobSettings:
@@ -60,6 +60,8 @@ def _set(settings: pb.JobSettings, name: str, value: str) -> None:
         options.extent = one_of(EXTENTS, name, value)
     elif name == "priority":
         settings.priority = one_of(PRIORITIES, name, value)  # type: ignore[assignment]
+    elif name == "webhook_url":
+        settings.webhook_url = value
     else:
         settings.timeout.FromMilliseconds(round(_seconds(value) * 1000))
 

@@ -221,7 +221,7 @@ export const scenarios = {
   async files({ open, photo, assert }) {
     const page = await open();
     await head(page, photo("astronaut.jpg"));
-    const starts = { GLB: "glTF", PLY: "ply\n", OBJ: "#", "OBJ + texture": "PK", STL: "" };
+    const starts = { GLB: "glTF", PLY: "ply\n", OBJ: "#", "OBJ + texture": "PK", USDZ: "PK", STL: "" };
     for (const [name, start] of Object.entries(starts)) {
       const [download] = await Promise.all([
         page.waitForEvent("download"),
@@ -230,6 +230,50 @@ export const scenarios = {
       const bytes = await readFile(await download.path());
       assert.ok(bytes.length > 10_000, `${name} has ${bytes.length} bytes`);
       assert.equal(bytes.subarray(0, start.length).toString(), start, name);
+    }
+  },
+
+  async ar({ open, photo, assert, address }) {
+    const agents = {
+      desktop: "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36",
+      android: "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Mobile Safari/537.36",
+      iphone: "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.0 Mobile/15E148 Safari/604.1",
+    };
+    const shown = { desktop: false, android: address.startsWith("https:"), iphone: true };
+    for (const [kind, userAgent] of Object.entries(agents)) {
+      const page = await open({ userAgent, ignoreHTTPSErrors: true }, "/docs");
+      await page.addInitScript((isApple) => {
+        const supports = DOMTokenList.prototype.supports; // Chromium has no Quick Look; Safari says so in this way
+        DOMTokenList.prototype.supports = function (word) {
+          return word === "ar" ? isApple : supports.call(this, word);
+        };
+        const { createObjectURL } = URL;
+        URL.createObjectURL = (blob) => createObjectURL.call(URL, (window.blob = blob));
+        addEventListener("click", (event) => {
+          const link = event.target.closest("a[hidden]");
+          if (!link || !/^(intent|blob):/.test(link.href)) return;
+          event.preventDefault();
+          window.followed = { href: link.href, rel: link.rel, picture: link.firstElementChild?.tagName, download: link.download };
+        }, true);
+      }, kind === "iphone");
+      await page.goto(`${address}/`);
+      await head(page, photo("astronaut.jpg"));
+      assert.equal(await page.isVisible("#ar"), shown[kind], kind);
+      if (!shown[kind]) continue;
+      await page.click("#ar");
+      const followed = await page.waitForFunction(() => window.followed).then((found) => found.jsonValue());
+      if (kind === "android") {
+        const file = encodeURIComponent(`${address}/v1/jobs/${new URL(page.url()).pathname.slice(3)}/faces/0/mesh`);
+        assert.ok(followed.href.startsWith(`intent://arvr.google.com/scene-viewer/1.0?file=${file}&mode=ar_preferred`), followed.href);
+        assert.ok(followed.href.includes(`S.browser_fallback_url=${encodeURIComponent(page.url())};end;`), followed.href);
+        continue;
+      }
+      assert.deepEqual([followed.rel, followed.picture, followed.download], ["ar", "IMG", "head.usdz"]);
+      const start = await page.evaluate(async () => [window.blob.type, await window.blob.slice(0, 2).text()]);
+      assert.deepEqual(start, ["model/vnd.usdz+zip", "PK"]);
+      await page.reload(); // the photo is gone, and with it what a USDZ could be made of
+      await page.waitForSelector(DONE);
+      assert.equal(await page.isVisible("#ar"), false);
     }
   },
 

@@ -28,7 +28,7 @@ ALLOWED = {
     "selfie3d_photo": set(),
     "selfie3d_jobs": {"selfie3d"},
     "selfie3d_service": {"selfie3d", "selfie3d_jobs", "selfie3d_photo"},
-    "selfie3d_web": {"selfie3d", "selfie3d_jobs"},  # of the store only how settings are read and logs written
+    "selfie3d_web": {"selfie3d", "selfie3d_jobs"},  # not the store: settings, logs and JSON
     "vrn": {"selfie3d", "selfie3d_photo"},
     "selfie3d_worker": {"selfie3d", "selfie3d_jobs", "selfie3d_photo", "vrn"},
     "selfie3d_training": {"selfie3d", "selfie3d_photo", "vrn"},

@@ -184,7 +184,7 @@ class Reconstructor:
 
     def _one(self, view: PhotoView, face: AlignedFace, options: Options, clock: _Clock) -> Made:
         surface = self._surface(view.rgb, face, options, clock)
-        wishes = {"textured": options.textured, "delight": options.delight}
+        wishes = {"textured": options.needs_texture, "delight": options.delight}
         mesh = view.mesh_in_photo(clock.run(Stage.COLOUR, lambda: surface.coloured(view.rgb, face, **wishes)))
         file = None if options.scene else clock.run(Stage.ENCODE, lambda: encode(mesh, options))
         return view.face_in_photo(face), mesh, file

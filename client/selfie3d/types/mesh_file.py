@@ -19,7 +19,7 @@ class MeshFile:
 
     Attributes
     ----------
-    format : "ply", "obj", "glb" or "stl"; another word where the service is newer than this client
+    format : "ply", "obj", "glb", "stl" or "usdz"; another word where the service is newer than this client
     media_type : as registered with IANA
     extension : with the dot, e.g. ".ply"; ".zip" for an OBJ with its texture
     size : bytes

@@ -10,12 +10,13 @@ E = TypeVar("E", bound=StrEnum)
 
 
 class Format(StrEnum):
-    """A mesh file's format; the value is its extension without the dot. STL holds no colour."""
+    """A mesh file's format; the value is its extension without the dot. STL holds no colour, USDZ a texture."""
 
     PLY = "ply"
     OBJ = "obj"
     GLB = "glb"
     STL = "stl"
+    USDZ = "usdz"
 
 
 class Detail(StrEnum):
@@ -63,7 +64,7 @@ class Options:
     detail : how fine the surface is
     all_faces : every face by descending size, not the largest only
     scene : one file with all faces in place instead of one file a face; needs all_faces
-    textured : a texture picture instead of vertex colours; OBJ (then a ZIP) and GLB only
+    textured : a texture picture instead of vertex colours; OBJ (then a ZIP) and GLB only; USDZ always has one
     printable : a solid with a flat back to print; an STL always is one, and it always is the face
     extent : the whole head or the face only
     delight : take the photo's light out of the colours, so that the mesh can be lit anew
@@ -82,10 +83,15 @@ class Options:
         object.__setattr__(self, "format", choice(Format, "format", self.format))
         object.__setattr__(self, "detail", choice(Detail, "detail", self.detail))
         object.__setattr__(self, "extent", choice(Extent, "extent", self.extent))
-        if self.textured and self.format not in (Format.OBJ, Format.GLB):
-            raise OptionError("textured", "textured needs format obj or glb: the others hold no texture.")
+        if self.textured and self.format not in (Format.OBJ, Format.GLB, Format.USDZ):
+            raise OptionError("textured", "textured needs format obj, glb or usdz: the others hold no texture.")
         if self.scene and not self.all_faces:
             raise OptionError("scene", "scene needs all_faces.")
+
+    @property
+    def needs_texture(self) -> bool:
+        """Whether the mesh must have a texture."""
+        return self.textured or self.format is Format.USDZ
 
     @property
     def solid(self) -> bool:
@@ -104,6 +110,7 @@ class JobOptions(TypedDict, total=False):
     priority : "interactive" (default) or "bulk"
     job_timeout : seconds after which the job expires if it has not ended; default: the service's
     request_id : idempotency key, 1 to 64 of [A-Za-z0-9_-]; default: a new one for this call
+    webhook_url : gets a signed POST once the job has ended: docs/webhooks.md
     """
 
     format: Format | str
@@ -117,6 +124,7 @@ class JobOptions(TypedDict, total=False):
     priority: Priority | str
     job_timeout: float | None
     request_id: str
+    webhook_url: str
 
 
 def choice(enum: type[E], field: str, word: str) -> E:

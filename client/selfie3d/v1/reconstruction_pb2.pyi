@@ -40,6 +40,7 @@ class MeshFormat(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     MESH_FORMAT_OBJ: _ClassVar[MeshFormat]
     MESH_FORMAT_GLB: _ClassVar[MeshFormat]
     MESH_FORMAT_STL: _ClassVar[MeshFormat]
+    MESH_FORMAT_USDZ: _ClassVar[MeshFormat]
 
 class Detail(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -80,6 +81,7 @@ MESH_FORMAT_PLY: MeshFormat
 MESH_FORMAT_OBJ: MeshFormat
 MESH_FORMAT_GLB: MeshFormat
 MESH_FORMAT_STL: MeshFormat
+MESH_FORMAT_USDZ: MeshFormat
 DETAIL_UNSPECIFIED: Detail
 DETAIL_PREVIEW: Detail
 DETAIL_STANDARD: Detail
@@ -112,16 +114,18 @@ class Options(_message.Message):
     def __init__(self, format: _Optional[_Union[MeshFormat, str]] = ..., detail: _Optional[_Union[Detail, str]] = ..., all_faces: _Optional[bool] = ..., scene: _Optional[bool] = ..., textured: _Optional[bool] = ..., printable: _Optional[bool] = ..., extent: _Optional[_Union[Extent, str]] = ..., delight: _Optional[bool] = ...) -> None: ...
 
 class JobSettings(_message.Message):
-    __slots__ = ("request_id", "options", "priority", "timeout")
+    __slots__ = ("request_id", "options", "priority", "timeout", "webhook_url")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     OPTIONS_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
     TIMEOUT_FIELD_NUMBER: _ClassVar[int]
+    WEBHOOK_URL_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     options: Options
     priority: Priority
     timeout: _duration_pb2.Duration
-    def __init__(self, request_id: _Optional[str] = ..., options: _Optional[_Union[Options, _Mapping]] = ..., priority: _Optional[_Union[Priority, str]] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    webhook_url: str
+    def __init__(self, request_id: _Optional[str] = ..., options: _Optional[_Union[Options, _Mapping]] = ..., priority: _Optional[_Union[Priority, str]] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., webhook_url: _Optional[str] = ...) -> None: ...
 
 class Job(_message.Message):
     __slots__ = ("id", "state", "settings", "photo_sha256", "create_time", "start_time", "end_time", "deadline", "expire_time", "attempt", "stage", "last_event", "error", "faces", "stage_times", "queue_position", "caller", "queue_paused")

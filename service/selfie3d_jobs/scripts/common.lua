@@ -83,6 +83,40 @@ local function forget_bytes(id, field)
   end
 end
 
+-- Webhooks that wait to be sent lie in lanes, one for each receiver of each owner: "ORIGIN OWNER".
+local function refresh_lane(lane)
+  local first = redis.call('ZRANGE', P .. 'webhook_lane:' .. lane, 0, 0, 'WITHSCORES')
+  if first[1] then redis.call('ZADD', P .. 'webhook_lanes', first[2], lane)
+  else redis.call('ZREM', P .. 'webhook_lanes', lane) end
+end
+
+local function schedule_webhook(id, lane, time)
+  redis.call('ZADD', P .. 'webhook_lane:' .. lane, time, id)
+  refresh_lane(lane)
+end
+
+-- The message that a job has ended: its record as it is now, kept apart, because the job may be removed before it is sent.
+local function post_webhook(id)
+  local lane = get(id, 'webhook_lane')
+  if not lane or lane == '' then return end
+  redis.call('COPY', job_key(id), P .. 'webhook:' .. id, 'REPLACE')
+  redis.call('ZADD', P .. 'webhooks', now, id)
+  redis.call('HINCRBY', P .. 'webhook_counts', get(id, 'owner'), 1)
+  schedule_webhook(id, lane, now)
+end
+
+-- Remove the message, if it is there.
+local function drop_webhook(id)
+  local fields = redis.call('HMGET', P .. 'webhook:' .. id, 'owner', 'webhook_lane')
+  local owner, lane = fields[1], fields[2]
+  if not owner then return end
+  redis.call('DEL', P .. 'webhook:' .. id)
+  redis.call('ZREM', P .. 'webhooks', id)
+  redis.call('ZREM', P .. 'webhook_lane:' .. lane, id)
+  refresh_lane(lane)
+  if redis.call('HINCRBY', P .. 'webhook_counts', owner, -1) <= 0 then redis.call('HDEL', P .. 'webhook_counts', owner) end
+end
+
 -- The only way into a final state. The caller has seen that the job is QUEUED or RUNNING.
 local function finish(id, state, code, reason, message)
   local owner = get(id, 'owner')
@@ -98,6 +132,7 @@ local function finish(id, state, code, reason, message)
   redis.call('UNLINK', P .. 'photo:' .. id)
   forget_bytes(id, 'photo_bytes')
   count('ended:' .. state .. ':' .. reason)
+  post_webhook(id)
 end
 
 local EXPIRED = {code = 4, reason = 'DEADLINE_PASSED', message = 'The job was not done before its deadline.'}
@@ -141,7 +176,7 @@ local function queue_state(queue)
   return {queue, redis.call('ZCARD', P .. 'queued:' .. queue), running, since, by}
 end
 
--- Remove everything of a job that has ended.
+-- Remove everything of a job that has ended but its webhook.
 local function purge(id)
   local owner, request_id = get(id, 'owner'), get(id, 'request_id')
   redis.call('ZREM', P .. 'expiry', id)
@@ -163,6 +198,8 @@ local function refusal(missing)
   local waiting = math.max(redis.call('ZCARD', P .. 'queued:' .. A.queue), redis.call('LLEN', P .. A.queue))
   if waiting >= A.max_queued then return 'QUEUE_FULL' end
   if tonumber(redis.call('HGET', P .. 'active', A.owner) or '0') >= A.max_active then return 'QUOTA_EXCEEDED' end
+  local unsent = tonumber(redis.call('HGET', P .. 'webhook_counts', A.owner) or '0')
+  if A.webhook_lane ~= '' and unsent >= A.max_webhooks then return 'WEBHOOKS_FULL' end
   local promised = (redis.call('ZCARD', P .. 'deadlines') + 1) * A.reserve
   if tonumber(redis.call('GET', P .. 'bytes') or '0') + A.size + promised > A.max_bytes then return 'STORAGE_FULL' end
   local memory = redis.call('INFO', 'memory')

@@ -15,7 +15,8 @@ local serial = redis.call('INCR', P .. 'serial')
 set(id, 'id', id, 'serial', serial, 'owner', A.owner, 'state', 'QUEUED', 'queue', A.queue, 'request_id', A.request_id,
   'fingerprint', A.fingerprint, 'wish', A.wish, 'settings', ARGV[2], 'photo_sha256', A.photo_sha256, 'photo_bytes', A.size,
   'create_time', now, 'queue_time', now, 'deadline', deadline, 'expire_time', expiry, 'attempt', 0, 'losses', 0,
-  'stage', '', 'progress', '0', 'last_event', 0, 'traceparent', A.traceparent)
+  'stage', '', 'progress', '0', 'last_event', 0, 'traceparent', A.traceparent,
+  'webhook_lane', A.webhook_lane)
 if A.request_id ~= '' then redis.call('SET', P .. 'request:' .. A.owner .. ':' .. A.request_id, id) end
 redis.call('ZADD', P .. 'owner:' .. A.owner, serial, id)
 redis.call('ZADD', P .. 'jobs', serial, id)

@@ -20,6 +20,7 @@ from selfie3d.v1 import reconstruction_pb2 as pb
 from tests.integration.selfie3d.conftest import ask, collect
 from tests.scripted_service import MATRIX, MESH, PICTURE, UNAVAILABLE, Running, Script, make_ply, succeeded
 
+HOOK = "https://hooks.example.com/selfie3d"
 PHOTO = b"\xff\xd8 a photo"
 LARGE_PHOTO = bytes(range(256)) * (5 << 12)  # 5 MiB
 
@@ -47,7 +48,7 @@ async def test_a_photo_becomes_a_mesh_with_its_arrays(client: Any) -> None:
 
 async def test_the_request_says_what_was_asked(client: Any, script: Script) -> None:
     options = {"format": "glb", "detail": "full", "all_faces": True, "textured": True, "extent": "face"}
-    await ask(client.submit(PHOTO, job_timeout=1.5, request_id="mine", priority="bulk", **options))
+    await ask(client.submit(PHOTO, job_timeout=1.5, request_id="mine", priority="bulk", webhook_url=HOOK, **options))
     [request] = script.requests("CreateJob")
     assert request.photo == PHOTO
     assert request.settings == pb.JobSettings(
@@ -57,11 +58,12 @@ async def test_the_request_says_what_was_asked(client: Any, script: Script) -> N
         ),
         priority=pb.PRIORITY_BULK,
         timeout={"seconds": 1, "nanos": 500_000_000},
+        webhook_url=HOOK,
     )
 
 
 async def test_a_wrong_word_is_an_error_before_anything_is_sent(client: Any, script: Script) -> None:
-    with pytest.raises(InvalidArgument, match="ply, obj, glb, stl") as raised:
+    with pytest.raises(InvalidArgument, match="ply, obj, glb, stl, usdz") as raised:
         await ask(client.submit(PHOTO, format="fbx"))
     assert raised.value.violations[0].field == "settings.options.format"
     with pytest.raises(TypeError, match="colour"):

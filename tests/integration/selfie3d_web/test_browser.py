@@ -20,6 +20,7 @@ from PIL import Image
 
 from selfie3d_service.tokens import new_token
 from tests import photos
+from tests.faults.guarded import Authority
 from tests.stack import ROOT, Process, Stack, eventually, free_port
 
 RUNNER = ROOT / "tests" / "browser" / "run.mjs"
@@ -68,20 +69,23 @@ def stack(folder: Path) -> Iterator[Stack]:
 
 
 @contextmanager
-def page_of(folder: Path, service: str) -> Iterator[tuple[str, Process]]:
+def page_of(folder: Path, service: str, **env: str) -> Iterator[tuple[str, Process]]:
     """A web process before a service: its address, and itself."""
     listen = f"127.0.0.1:{free_port()}"
-    process = Process(["web", "--listen", listen, "--server", service], folder / f"web-{listen[10:]}.log").start()
+    address = f"{'https' if 'SELFIE3D_WEB_TLS_CERT' in env else 'http'}://{listen}"
+    process = Process(
+        ["web", "--listen", listen, "--server", service], folder / f"web-{listen[10:]}.log", **env
+    ).start()
     try:
-        eventually(lambda: is_ready(listen), f"the page is ready; logs in {folder}")
-        yield f"http://{listen}", process
+        eventually(lambda: is_ready(address), f"the page is ready; logs in {folder}")
+        yield address, process
     finally:
         process.end()
 
 
-def is_ready(listen: str) -> bool:
+def is_ready(address: str) -> bool:
     try:
-        return httpx.get(f"http://{listen}/readyz", timeout=5).status_code == 200
+        return httpx.get(f"{address}/readyz", timeout=5, verify=False).status_code == 200
     except httpx.TransportError:
         return False
 
@@ -132,6 +136,18 @@ def running(name: str, address: str, folder: Path) -> Iterator[Scenario]:
 def test_in_chromium(name: str, web: tuple[str, Process], folder: Path) -> None:
     with running(name, web[0], folder) as scenario:
         scenario.ends_well()
+
+
+def test_the_button_for_the_room_is_there_where_the_device_can_show_it(
+    web: tuple[str, Process], stack: Stack, folder: Path
+) -> None:
+    """Over HTTPS also on Android, whose viewer fetches the mesh itself."""
+    certificate, key = Authority.make(folder / "ca").issue("page", "localhost")
+    tls = {"SELFIE3D_WEB_TLS_CERT": str(certificate), "SELFIE3D_WEB_TLS_KEY": str(key)}
+    with page_of(folder, stack.addresses[0], **tls) as (secure, _):
+        for address in (web[0], secure):
+            with running("ar", address, folder) as scenario:
+                scenario.ends_well()
 
 
 @contextmanager

@@ -33,7 +33,7 @@ def test_the_stages_are_those_of_the_api() -> None:
 @pytest.mark.parametrize("format", Format)
 @pytest.mark.parametrize("extent", Extent)
 def test_options_survive_the_wire(extent: Extent, format: Format, detail: Detail) -> None:
-    textured = format in (Format.OBJ, Format.GLB)
+    textured = format in (Format.OBJ, Format.GLB, Format.USDZ)
     options = Options(format, detail, all_faces=True, scene=True, textured=textured, printable=not textured)
     options = replace(options, extent=extent, delight=textured)
     assert options_of(options_message(options)) == options

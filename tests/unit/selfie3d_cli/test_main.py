@@ -159,7 +159,7 @@ def test_unknown_arguments_end_with_2(arguments: list[str]) -> None:
         ),
         (
             [*RECONSTRUCT, "-o", "out.xyz"],
-            "argument -o/--output: 'out.xyz': a mesh ends in .glb, .obj, .ply, .stl or .zip, "
+            "argument -o/--output: 'out.xyz': a mesh ends in .glb, .obj, .ply, .stl, .usdz or .zip, "
             "the name of a folder in a slash",
         ),
         (

@@ -6,6 +6,7 @@ from selfie3d.address import UNIX
 from selfie3d_jobs import ConfigError
 from selfie3d_jobs.env import from_environment, settings_of
 from selfie3d_service import ServiceConfig
+from selfie3d_service.webhook_secret import new_secret
 
 TLS = {"SELFIE3D_TLS_CERT": "c.pem", "SELFIE3D_TLS_KEY": "k.pem"}
 
@@ -35,6 +36,8 @@ def test_anything_else_needs_tls_or_to_be_named(host: str) -> None:
         {"SELFIE3D_TLS_CERT": "c.pem"},
         {"SELFIE3D_TLS_CLIENT_CA": "ca.pem"},
         {"SELFIE3D_LISTEN": "nowhere"},
+        {"SELFIE3D_WEBHOOK_SECRET": "short"},
+        {"SELFIE3D_WEBHOOK_SECRET": new_secret(), "SELFIE3D_TOKENS": "tokens.toml"},
         {"SELFIE3D_LOG_FORMAT": "xml"},
         {"SELFIE3D_REDIS_URL": "http://localhost"},
     ],

@@ -6,9 +6,12 @@ from selfie3d_service.metrics import Metrics
 
 SIZES = {"queued:interactive": 3, "queued:bulk": 1, "running": 2, "kept": 9, "bytes": 1000, "used": 1, "limit": 0}
 PAUSED = {"paused:interactive": 0, "paused:bulk": 1}
+SIZES |= {"webhooks": 2, "webhook_age": 61_500}
 COUNTERS = {
     "ended:FAILED:NO_FACE": 4.0,
     "requeued:lost": 1.0,
+    "webhooks:delivered": 7.0,
+    "webhooks:given_up": 1.0,
     "queue:le:0.01": 2.0,
     "queue:sum": 0.012,
     "attempts": 6.0,
@@ -35,6 +38,10 @@ def test_the_deployment_and_the_process_are_shown() -> None:
     assert shown["selfie3d_jobs_ended_total", ("NO_FACE", "FAILED")] == 4
     assert shown["selfie3d_redeliveries_total", ("lost",)] == 1
     assert shown["selfie3d_attempts_total", ()] == 6
+    assert shown["selfie3d_webhooks_total", ("delivered",)] == 7
+    assert shown["selfie3d_webhooks_total", ("given_up",)] == 1
+    assert shown["selfie3d_webhooks_waiting", ()] == 2
+    assert shown["selfie3d_webhook_oldest_seconds", ()] == 61.5
     assert shown["selfie3d_queue_seconds_bucket", ("0.01",)] == 2
     assert shown["selfie3d_queue_seconds_sum", ()] == 0.012
     assert (shown["selfie3d_workers_alive", ("true",)], shown["selfie3d_workers_alive", ("false",)]) == (3, 1)

@@ -5,6 +5,7 @@ import pytest
 from selfie3d_jobs import ConfigError
 from selfie3d_service import tokens
 from selfie3d_service.tokens import Scope, TokenFile, new_token
+from selfie3d_service.webhook_secret import new_secret
 
 
 @pytest.fixture
@@ -39,6 +40,27 @@ def test_a_changed_file_is_read_again_and_a_broken_one_changes_nothing(file: Pat
     replace(file, new_entry)
     assert opened.find(new)
     assert opened.find(old) is None
+
+
+def test_a_caller_has_the_webhook_secrets_of_all_its_tokens_each_once(file: Path) -> None:
+    first, second = new_secret(), new_secret()
+    entries = [new_token("anna", ["read"], webhook_secret=secret)[1] for secret in (first, second, first, "")]
+    file.write_text("\n".join([*entries, new_token("bob", ["read"])[1]]))
+    opened = TokenFile(file)
+    assert opened.webhook_secrets("anna") == (first, second)
+    assert opened.webhook_secrets("bob") == opened.webhook_secrets("nobody") == ()
+    assert first not in repr(opened._entries)
+
+
+BAD_SECRETS = ["whsec_", "whsec_c2hvcnQ=", "whsec_%%%", "bm8gcHJlZml4LCBidXQgMzIgYnl0ZXMgbG9uZyE=", "whsec_ä"]
+
+
+@pytest.mark.parametrize("secret", BAD_SECRETS)
+def test_a_bad_webhook_secret_is_refused_and_not_shown(file: Path, secret: str) -> None:
+    file.write_text(new_token("anna", ["read"], webhook_secret=secret)[1])
+    with pytest.raises(ConfigError, match="24 to 64 bytes") as refused:
+        TokenFile(file)
+    assert secret.removeprefix("whsec_") in ("", "%%%", "ä") or secret not in str(refused.value)
 
 
 def replace(file: Path, text: str) -> None:

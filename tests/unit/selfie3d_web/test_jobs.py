@@ -24,6 +24,7 @@ TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 async def test_a_raw_photo_arrives_byte_by_byte_with_its_options(web: httpx.AsyncClient, service: Running) -> None:
     query = "format=glb&detail=full&all_faces&scene=1&priority=bulk&timeout=12.5"
+    query += "&webhook_url=https%3A%2F%2Fhooks.example.com%2Fx%3Fa%3Db"
     answer = await web.post(f"/v1/jobs?{query}", content=PHOTO, headers={"Idempotency-Key": "key-1"})
     job = answer.json()
     assert (answer.status_code, answer.headers["location"]) == (202, f"/v1/jobs/{job['id']}")
@@ -36,6 +37,7 @@ async def test_a_raw_photo_arrives_byte_by_byte_with_its_options(web: httpx.Asyn
         pb.PRIORITY_BULK,
         12500,
     )
+    assert settings.webhook_url == "https://hooks.example.com/x?a=b"
 
 
 async def test_a_form_is_the_same_as_the_raw_photo(web: httpx.AsyncClient, service: Running) -> None:

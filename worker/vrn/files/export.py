@@ -1,4 +1,4 @@
-"""Mesh files: PLY, OBJ, GLB and STL."""
+"""Mesh files: PLY, OBJ, GLB, STL and USDZ."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ from trimesh.visual.texture import TextureVisuals
 from selfie3d.types import Format, Mesh, MeshFile, Options
 from vrn.files.gltf import glb
 from vrn.files.jpeg import jpeg
+from vrn.files.usdz import usdz
 
 MEDIA_TYPES = {
     Format.PLY: "model/ply",
     Format.OBJ: "model/obj",
     Format.GLB: "model/gltf-binary",
     Format.STL: "model/stl",
+    Format.USDZ: "model/vnd.usdz+zip",
 }
 ZIP_MEDIA_TYPE = "application/zip"
 OBJ_DIGITS = 5  # after the point; mm
@@ -118,4 +120,5 @@ WRITERS: dict[Format, Callable[[Sequence[Mesh]], bytes]] = {
     Format.OBJ: _obj,
     Format.GLB: glb,
     Format.STL: _stl,
+    Format.USDZ: usdz,
 }

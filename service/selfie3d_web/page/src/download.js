@@ -7,6 +7,7 @@ const FILES = [
   { name: "PLY", text: "points, colours, source", options: { format: "ply" } },
   { name: "OBJ", text: "colours by vertex", options: { format: "obj" } },
   { name: "OBJ + texture", text: "a ZIP", options: { format: "obj", textured: true } },
+  { name: "USDZ", text: "AR on iPhone, iPad", options: { format: "usdz" } },
   { name: "STL", text: "a solid for printing", options: { format: "stl" } },
 ];
 const OWN = FILES[0]; // what the viewer has

@@ -1,5 +1,6 @@
 // From a photo to a head on the screen.
 import * as api from "./api.js";
+import { offerAr, setUpAr } from "./ar.js";
 import { setUpCamera } from "./camera.js";
 import { $, make, only } from "./dom.js";
 import { offerFiles, setUpDownload } from "./download.js";
@@ -45,6 +46,7 @@ function setUp() {
   setUpToken();
   setUpPhone();
   setUpDownload(makeFile);
+  setUpAr(makeFile, () => `/v1/jobs/${now.job.id}/faces/${now.job.faces[now.face].index}/mesh`);
   $("steps").replaceChildren(...Object.entries(STAGES).map(([stage, text]) => make("li", { id: `step-${stage}` }, text)));
   addEventListener("popstate", route);
   route();
@@ -190,6 +192,7 @@ function showDone() {
   $("faces").replaceChildren(...(several ? now.job.faces.map(faceChoice) : []));
   $("kept").textContent = keptText(now.job.expire_time);
   offerFiles(Boolean(now.photo));
+  offerAr(Boolean(now.photo));
   $("overlay").disabled = !now.photo;
   $("overlay-note").textContent = now.photo
     ? "Lays your photo over the head."
