@@ -1,4 +1,4 @@
-"""What became of one photo: the object that `--json` prints, the same whoever reconstructed it."""
+"""What became of a photo, or of several of one person: the object that `--json` prints, whoever reconstructed it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from selfie3d import Face, JobState
+from selfie3d import Face, JobState, PhotoView
 
 
 class PhotoFailedError(Exception):
@@ -30,6 +30,8 @@ class Outcome:
     photo : as it was given, or found in the folder that was given
     faces : by descending size
     meshes : where the mesh file of each is
+    photos : all that gave the one head, with --one-person; `photo` is the first of them
+    views : what each of them gave
     """
 
     photo: str
@@ -37,6 +39,8 @@ class Outcome:
     meshes: tuple[Path, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
     failure: PhotoFailedError | None = None
+    photos: tuple[str, ...] = ()
+    views: tuple[PhotoView, ...] = ()
 
     @property
     def files(self) -> list[str]:
@@ -54,4 +58,10 @@ class Outcome:
                 {"mesh": str(mesh), **face.as_json()} for face, mesh in zip(self.faces, self.meshes, strict=True)
             ],
             "seconds": self.seconds,
+            **self._together(),
         }
+
+    def _together(self) -> dict[str, Any]:
+        if not self.photos:
+            return {}
+        return {"photos": list(self.photos), "views": [view.as_json() for view in self.views]}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selfie3d.types import Extent, Face, Mesh, MeshFile, Options, Result, Stage
-from selfie3d.types.photo import PhotoSource, photo_bytes
-from selfie3d_photo import Limits, decode
+from selfie3d.types.options import OptionError, check_one_person
+from selfie3d.types.photo import PhotoSource, photos_bytes
+from selfie3d_photo import Limits, PhotoError, decode
 from vrn.avatar.head_surface import HeadSurface
 from vrn.avatar.whole_head import WholeHead
 from vrn.crop import resample
@@ -24,6 +25,7 @@ from vrn.finder.face import AlignedFace, Finder
 from vrn.meshing.face_surface import FaceSurface
 from vrn.meshing.field import Field
 from vrn.meshing.scene import placed
+from vrn.one_person import Portraits
 from vrn.render.preview import draw_preview
 
 SHARES = {  # of the time of a job with one face, for the progress
@@ -35,7 +37,8 @@ SHARES = {  # of the time of a job with one face, for the progress
     Stage.COLOUR: 0.11,
     Stage.ENCODE: 0.05,
 }
-ONCE = (Stage.DECODE, Stage.DETECT, Stage.ALIGN)
+ONCE = (Stage.DECODE, Stage.DETECT, Stage.ALIGN)  # for all faces of a photo
+EACH_PHOTO = (Stage.DECODE, Stage.DETECT, Stage.ALIGN, Stage.NETWORK)  # of one person
 MOST_DETECTIONS = 64  # of a photo, the largest; each costs an alignment
 SURE = 0.7  # of the best score: a face that scores less is not taken for the photo's subject, however large
 
@@ -108,23 +111,30 @@ class Reconstructor:
 
     def reconstruct(
         self,
-        photo: PhotoSource,
+        photo: PhotoSource | Sequence[PhotoSource],
         options: Options | None = None,
         on_stage: OnStage | None = None,
+        *,
+        one_person: bool = False,
         **wanted: Any,
     ) -> Result:
-        """The mesh of the largest face, or of every face.
+        """The mesh of the largest face, or of every face; or one head of several photos.
 
-        photo : JPEG, PNG, WebP, HEIC or AVIF: its bytes, its path, or a file opened in binary mode
+        photo : JPEG, PNG, WebP, HEIC or AVIF: its bytes, its path, or a file opened in binary mode; a list of them
+            with one_person
         options : what the mesh should be; or the same as keywords, e.g. ``format="glb", all_faces=True``
         on_stage : called before each stage; what it raises stops the job and passes through
+        one_person : the photos are of one person; `Result.views` says what each of them gave
 
         Raises selfie3d_photo.PhotoError, NoFaceError, FieldError, and OptionError for options that contradict. With
         all faces, one whose volume holds no face is left out as long as another is left.
         """
         options = replace(options or Options(), **wanted)
         clock = _Clock(on_stage)
-        image = clock.run(Stage.DECODE, lambda: decode(photo_bytes(photo), self._limits).rgb)
+        photos = photos_bytes(photo, one_person=one_person)
+        if one_person:
+            return self._one_person(photos, options, clock)
+        image = clock.run(Stage.DECODE, lambda: decode(photos[0], self._limits).rgb)
         detections = clock.run(Stage.DETECT, lambda: self._finder.detect(image))
         if not detections:
             raise NoFaceError
@@ -133,7 +143,7 @@ class Reconstructor:
             raise NoFaceError
         if not options.all_faces:
             found = [_main_face(found, image)]
-        clock.faces = len(found)
+        clock.split(len(found), set(SHARES) - set(ONCE))
         made = self._each(image, found, options, clock)
         if options.scene:
             made = _in_scene(made, options, clock)
@@ -142,7 +152,44 @@ class Reconstructor:
             for index, (face, mesh, file) in enumerate(made)
             if file is not None
         ]
-        return Result(tuple(faces), {str(stage): seconds for stage, seconds in clock.seconds.items()})
+        return Result(tuple(faces), clock.by_stage())
+
+    def main_face(self, image: NDArray[np.uint8]) -> AlignedFace | None:
+        """The photo's subject, if there is one. image : (H, W, 3) uint8 - RGB, photo frame."""
+        found = self._finder.align(image, self._finder.detect(image)[:MOST_DETECTIONS])
+        return _main_face(found, image) if found else None
+
+    def _one_person(self, photos: Sequence[bytes], options: Options, clock: _Clock) -> Result:
+        check_one_person(options)
+        if self._heads is None:
+            raise OptionError("one_person", "one_person needs the bundled weights: the others know the face only.")
+        portraits = Portraits(options)
+        clock.split(len(photos), EACH_PHOTO)
+        for number, photo in enumerate(photos, 1):
+            try:
+                self._add_portrait(photo, portraits, self._heads, clock)
+            except PhotoError as error:
+                raise PhotoError(error.reason, f"Photo {number} of {len(photos)}: {error}") from error
+        fused = clock.run(Stage.SURFACE, portraits.fused)
+        surface = clock.run(Stage.SURFACE, lambda: fused.surface(options))
+        reference = photos[fused.reference.index]
+        mesh = clock.run(Stage.COLOUR, lambda: fused.mesh(surface, decode(reference, self._limits).rgb, options))
+        file = clock.run(Stage.ENCODE, lambda: encode(mesh, options))
+        face = fused.reference.face
+        made = Face.of_mesh(0, face.box_px, face.score, mesh, file, partial(draw_preview, mesh))
+        return Result((made,), clock.by_stage(), views=fused.views)
+
+    def _add_portrait(self, photo: bytes, portraits: Portraits, heads: Heads, clock: _Clock) -> None:
+        """One photo of one person. A photo without a face is no error as long as another one has one."""
+        image = clock.run(Stage.DECODE, lambda: decode(photo, self._limits).rgb)
+        boxes = clock.run(Stage.DETECT, lambda: self._finder.detect(image)[:MOST_DETECTIONS])
+        found = clock.run(Stage.ALIGN, lambda: self._finder.align(image, boxes) if boxes else [])
+        if not found:
+            portraits.add_faceless()
+            return
+        face = _main_face(found, image)
+        head = clock.run(Stage.NETWORK, lambda: heads.head(image, face))
+        clock.run(Stage.NETWORK, lambda: portraits.add(image, face, head))
 
     def _each(
         self, image: NDArray[np.uint8], found: Sequence[AlignedFace], options: Options, clock: _Clock
@@ -186,15 +233,26 @@ class _Clock:
 
     def __init__(self, on_stage: OnStage | None) -> None:
         self.seconds = dict.fromkeys(SHARES, 0.0)
-        self.faces = 1
+        self._parts = dict.fromkeys(SHARES, 1)
         self._on_stage = on_stage
+        self._stage: Stage | None = None
         self._done = 0.0
 
+    def split(self, parts: int, stages: Iterable[Stage]) -> None:
+        """These stages come so many times, for each face or for each photo."""
+        self._parts.update(dict.fromkeys(stages, parts))
+
     def run(self, stage: Stage, work: Callable[[], T]) -> T:
-        if self._on_stage:
+        if self._on_stage and stage is not self._stage:
             self._on_stage(stage, min(self._done, 1.0))
         start = time.perf_counter()
         result = work()
         self.seconds[stage] += time.perf_counter() - start
-        self._done += SHARES[stage] / (1 if stage in ONCE else self.faces)
+        if stage is not self._stage:
+            self._done += SHARES[stage] / self._parts[stage]
+        self._stage = stage
         return result
+
+    def by_stage(self) -> dict[str, float]:
+        """{stage: seconds} so far."""
+        return {str(stage): seconds for stage, seconds in self.seconds.items()}

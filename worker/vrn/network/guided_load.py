@@ -48,7 +48,10 @@ class GuidedNetwork:
         image : (height, width, 3) uint8 RGB, photo frame
         landmarks_px : (68, 3) float, photo frame; points_px : (160, 3) float, the dense aligner's, if there is one
         """
-        pose = self._fit(landmarks_px, points_px)
+        return self.head_from(image, self._fit(landmarks_px, points_px))
+
+    def head_from(self, image: NDArray[np.uint8], pose: HeadPose) -> WholeHead:
+        """The head of a face to which one head has been fitted, photo frame."""
         crop = Crop.of_matrix(head_crops(pose)[0])
         guide, vertices = self._guide(pose, crop)
         maps = torch.from_numpy(guide_pictures(self.model, vertices))[None].to(self._device)
@@ -57,14 +60,14 @@ class GuidedNetwork:
             answer = self._module(picture.contiguous(memory_format=torch.channels_last), maps, guide.code())
             corrected = guide.corrected(answer.corrections)
             moved = displaced(corrected.vertices(self._neutral, self._shapes), answer.displacement)
-        return WholeHead(moved[0].double().cpu().numpy(), self.model, self._neck(corrected), crop)
+        return self._whole(moved[0].double().cpu().numpy(), corrected, crop)
 
     def guide(self, landmarks_px: NDArray[np.floating], points_px: NDArray[np.floating] | None = None) -> WholeHead:
         """The guide alone, as `head` would start from it."""
         pose = self._fit(landmarks_px, points_px)
         crop = Crop.of_matrix(head_crops(pose)[0])
         guide, vertices = self._guide(pose, crop)
-        return WholeHead(vertices, self.model, self._neck(guide), crop)
+        return self._whole(vertices, guide, crop)
 
     def _fit(self, landmarks_px: NDArray[np.floating], points_px: NDArray[np.floating] | None) -> HeadPose:
         if points_px is None:
@@ -80,14 +83,15 @@ class GuidedNetwork:
         vertices = transform(matrix, self.model.vertices(pose.coefficients[0]))
         return Guide(tensors[0], tensors[1], tensors[2], coefficients), vertices
 
-    def _neck(self, guide: Guide) -> Floats:
-        """The plane through the neck, (4,), head crop frame."""
-        scale, rotation, translation, coefficients = (
-            value[0].double().cpu().numpy()
-            for value in (guide.scale, guide.rotation, guide.translation, guide.coefficients)
+    def _whole(self, vertices: Floats, guide: Guide, crop: Crop) -> WholeHead:
+        pose = HeadPose(
+            *(
+                value.double().cpu().numpy()
+                for value in (guide.scale, guide.rotation, guide.translation, guide.coefficients)
+            )
         )
-        pose = HeadPose(np.array([scale]), rotation[None], translation[None], coefficients[None])
-        return np.asarray(self.model.neck_plane(coefficients) @ np.linalg.inv(pose.matrices()[0]))
+        plane = self.model.neck_plane(pose.coefficients[0]) @ np.linalg.inv(pose.matrices()[0])
+        return WholeHead(vertices, self.model, np.asarray(plane), crop, pose)
 
 
 def guide_pictures(model: HeadModel, vertices: Floats) -> Singles:
