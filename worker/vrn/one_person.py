@@ -14,7 +14,7 @@ from vrn.avatar.agreement import left_out
 from vrn.avatar.blend import FusedSurface
 from vrn.avatar.fusion import FusedHead, fuse
 from vrn.avatar.head_surface import COLUMNS
-from vrn.avatar.snapshot import Snapshot
+from vrn.avatar.photo_head import PhotoHead
 from vrn.avatar.whole_head import WholeHead
 from vrn.errors import NoFaceError
 from vrn.finder.face import AlignedFace
@@ -30,14 +30,14 @@ class Portraits:
     """
 
     options: Options
-    _snapshots: list[Snapshot] = field(default_factory=list)
+    _snapshots: list[PhotoHead] = field(default_factory=list)
     _count: int = 0
 
     def add(self, image: Image, face: AlignedFace, whole: WholeHead) -> None:
         """The next photo, (H, W, 3) uint8, and the head that it shows."""
         spacing = CROP_SIZE / COLUMNS[self.options.detail]
         delight = self.options.delight
-        self._snapshots.append(Snapshot.of(self._count, image, face, whole, spacing, delight=delight))
+        self._snapshots.append(PhotoHead.of(self._count, image, face, whole, spacing, delight=delight))
         self._count += 1
 
     def add_faceless(self) -> None:
@@ -74,11 +74,11 @@ class Fused:
     """
 
     head: FusedHead
-    snapshots: tuple[Snapshot, ...]
+    snapshots: tuple[PhotoHead, ...]
     views: tuple[PhotoView, ...]
 
     @property
-    def reference(self) -> Snapshot:
+    def reference(self) -> PhotoHead:
         """The photo over which the mesh is laid."""
         return self.head.reference
 

@@ -169,7 +169,7 @@ class Reconstructor:
             try:
                 self._add_portrait(photo, portraits, self._heads, clock)
             except PhotoError as error:
-                raise PhotoError(error.reason, f"Photo {number} of {len(photos)}: {error}") from error
+                raise PhotoError(error.reason, f"Photo {number}: {error}") from error
         fused = clock.run(Stage.SURFACE, portraits.fused)
         surface = clock.run(Stage.SURFACE, lambda: fused.surface(options))
         reference = photos[fused.reference.index]

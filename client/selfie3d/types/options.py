@@ -46,7 +46,10 @@ class OptionError(ValueError):
     Attributes
     ----------
     field : its name in `Options` or `JobOptions`
+    reason : as the service says it
     """
+
+    reason = "OPTION_CONFLICT"
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)

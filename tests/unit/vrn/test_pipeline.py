@@ -355,7 +355,7 @@ def test_photos_that_all_show_nobody_are_no_head(together: Reconstructor) -> Non
 
 
 def test_a_damaged_photo_among_several_is_named(together: Reconstructor, person: list[Portrait]) -> None:
-    with pytest.raises(PhotoError, match=r"^Photo 2 of 2: ") as error:
+    with pytest.raises(PhotoError, match=r"^Photo 2: ") as error:
         together.reconstruct([png(person[0].photo), b"no photo"], PREVIEW, one_person=True)
     assert error.value.reason == "PHOTO_UNSUPPORTED"
 

@@ -33,7 +33,7 @@ from selfie3d_training.raster import EMPTY, rasterise
 from selfie3d_training.turn import photo_matrix, turn, vertex_texture
 from vrn.avatar.agreement import identity_mm
 from vrn.avatar.model import HeadModel
-from vrn.avatar.snapshot import Snapshot
+from vrn.avatar.photo_head import PhotoHead
 from vrn.errors import VrnError
 from vrn.meshing.normals import vertex_normals
 from vrn.network.heads import HeadNetwork
@@ -196,9 +196,9 @@ def persons(
     return np.array(same), np.array(others)
 
 
-def _snapshot(reconstructor: Reconstructor, heads: HeadNetwork, view: SampleSource) -> Snapshot | None:
+def _snapshot(reconstructor: Reconstructor, heads: HeadNetwork, view: SampleSource) -> PhotoHead | None:
     face = reconstructor.main_face(view.image)
-    return None if face is None else Snapshot.of(0, view.image, face, heads.head(view.image, face), 2.0)
+    return None if face is None else PhotoHead.of(0, view.image, face, heads.head(view.image, face), 2.0)
 
 
 def _lit(head: Head, vertices: NDArray[np.float32], image: Image8, matrix: Floats, light: Light) -> Image8:

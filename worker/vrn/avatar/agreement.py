@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from selfie3d.types.photo_view import LeftOut
 from vrn.avatar.model import HeadModel, load_model
-from vrn.avatar.snapshot import Snapshot, face_vertices
+from vrn.avatar.photo_head import PhotoHead, face_vertices
 
 Floats = NDArray[np.float64]
 
@@ -28,7 +28,7 @@ CM_TO_MM = 10.0
 DARKEST = 4.0  # sRGB, added before logarithms are taken
 
 
-def left_out(snapshots: Sequence[Snapshot]) -> dict[int, LeftOut]:
+def left_out(snapshots: Sequence[PhotoHead]) -> dict[int, LeftOut]:
     """{index: why} of the photos to leave out."""
     kept, out = list(snapshots), dict[int, LeftOut]()
     for reason, worst in (
@@ -42,13 +42,13 @@ def left_out(snapshots: Sequence[Snapshot]) -> dict[int, LeftOut]:
     return out
 
 
-def _blurred(kept: Sequence[Snapshot]) -> Snapshot | None:
+def _blurred(kept: Sequence[PhotoHead]) -> PhotoHead | None:
     best = max(each.sharpness for each in kept)
     worst = min(kept, key=lambda each: each.sharpness)
     return worst if worst.sharpness < BLURRED * best else None
 
 
-def _strange(kept: Sequence[Snapshot]) -> Snapshot | None:
+def _strange(kept: Sequence[PhotoHead]) -> PhotoHead | None:
     """The photo whose shape is furthest from that of all others; of two the one that is trusted less."""
     distances = [identity_mm(each, [other for other in kept if other is not each]) for each in kept]
     if max(distances) <= STRANGE_MM:
@@ -56,7 +56,7 @@ def _strange(kept: Sequence[Snapshot]) -> Snapshot | None:
     return min(kept, key=lambda each: each.trust) if len(kept) == 2 else kept[int(np.argmax(distances))]
 
 
-def identity_mm(one: Snapshot, others: Sequence[Snapshot]) -> float:
+def identity_mm(one: PhotoHead, others: Sequence[PhotoHead]) -> float:
     """mm, root mean square between the shape of a face and the mean shape of others, by the identity fits."""
     mean = np.average([each.identity for each in others], axis=0, weights=[each.trust + 1e-9 for each in others])
     difference = one.identity - mean
@@ -86,7 +86,7 @@ def metric(model: HeadModel) -> Floats:
     return np.asarray(flat @ flat.T / len(at))
 
 
-def _covered(kept: Sequence[Snapshot]) -> Snapshot | None:
+def _covered(kept: Sequence[PhotoHead]) -> PhotoHead | None:
     if len(kept) < 3:
         return None
     shares = [covered_share(each, [other for other in kept if other is not each]) for each in kept]
@@ -94,7 +94,7 @@ def _covered(kept: Sequence[Snapshot]) -> Snapshot | None:
     return kept[worst] if shares[worst] > COVERED else None
 
 
-def covered_share(one: Snapshot, others: Sequence[Snapshot]) -> float:
+def covered_share(one: PhotoHead, others: Sequence[PhotoHead]) -> float:
     """Share of the face, where the photo and another show it, whose colour is unlike that of every other photo."""
     at = face_vertices(one.model)
     evened = even_exposure([one, *others])
@@ -105,12 +105,12 @@ def covered_share(one: Snapshot, others: Sequence[Snapshot]) -> float:
     return float((away[both] > OTHER_COLOUR).mean()) if both.sum() >= FEWEST else 0.0
 
 
-def even_exposure(snapshots: Sequence[Snapshot]) -> list[NDArray[np.float32]]:
+def even_exposure(snapshots: Sequence[PhotoHead]) -> list[NDArray[np.float32]]:
     """The photos' colours (v, 3) with the difference in exposure to the first one taken out."""
     return [each.colours * gain for each, gain in zip(snapshots, exposure_gains(snapshots), strict=True)]
 
 
-def exposure_gains(snapshots: Sequence[Snapshot]) -> NDArray[np.float32]:
+def exposure_gains(snapshots: Sequence[PhotoHead]) -> NDArray[np.float32]:
     """(n, 3) - what to multiply the channels of each photo by, so that they agree with the first where they overlap.
 
     Least squares over all pairs of photos of the logarithms of the median ratio on the skin that both show.

@@ -11,8 +11,8 @@ from vrn.avatar.agreement import exposure_gains
 from vrn.avatar.head_colour import finished, look_into_mouth, mirrored, shown
 from vrn.avatar.head_surface import HeadSurface
 from vrn.avatar.neighbours import Neighbours, model_normals
+from vrn.avatar.photo_head import PhotoHead
 from vrn.avatar.places import Places
-from vrn.avatar.snapshot import Snapshot
 from vrn.avatar.whole_head import WholeHead
 from vrn.meshing.colour import LIGHT_CELL_PX, Paint, PhotoSampler
 from vrn.meshing.diffusion import diffuse
@@ -32,7 +32,7 @@ class FusedSurface(HeadSurface):
     snapshots : of the head; the first is the reference, in whose frame the surface lies
     """
 
-    snapshots: tuple[Snapshot, ...] = ()
+    snapshots: tuple[PhotoHead, ...] = ()
 
     def painted(self, photo: NDArray[np.uint8]) -> Paint:
         """See `FaceSurface`; photo : the reference's."""
@@ -59,16 +59,16 @@ class _Canvas:
         count = len(surface.vertices)
         self.colours, self.seen = np.zeros((count, 3), np.float32), np.zeros(count, np.float32)
         self._weight = np.zeros(count, np.float32)
-        self._shown: list[tuple[Snapshot, Places]] = []
+        self._shown: list[tuple[PhotoHead, Places]] = []
 
-    def begin(self, snapshot: Snapshot) -> Singles:
+    def begin(self, snapshot: PhotoHead) -> Singles:
         """The reference, which alone shows the inside of the mouth as it is; how well it shows each point, (n,)."""
         colours, seen = shown(snapshot.sampler, snapshot.view, self._places, self._places.points, self._places.normals)
         look_into_mouth(snapshot.sampler, snapshot.view, self._places, colours, seen)
         self._blend(snapshot, self._places, colours, seen)
         return seen
 
-    def add(self, snapshot: Snapshot) -> None:
+    def add(self, snapshot: PhotoHead) -> None:
         """Another photo, with the difference in light to what is there taken out."""
         points, normals = moved_to(self._surface.whole, snapshot.whole, self._surface.near, self._places)
         places = replace(self._places, points=points, normals=normals)
@@ -93,7 +93,7 @@ class _Canvas:
             weight = np.maximum(weight, by)
         return weight, colours
 
-    def _blend(self, snapshot: Snapshot, places: Places, colours: Singles, seen: Singles) -> None:
+    def _blend(self, snapshot: PhotoHead, places: Places, colours: Singles, seen: Singles) -> None:
         detail = np.float32(max(_detail(snapshot) / self._finest, 1 / FINER))
         weight = (seen * detail) ** BEST
         self._weight = self._weight + weight
@@ -102,7 +102,7 @@ class _Canvas:
         self._shown.append((snapshot, places))
 
 
-def _detail(snapshot: Snapshot) -> float:
+def _detail(snapshot: PhotoHead) -> float:
     """How fine a photo shows the head; more pixels than the head crop has are no gain."""
     return snapshot.sharpness * min(1 / snapshot.whole.crop.scale, 1.0) + 1e-6
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from selfie3d.types.frames import upright
 from vrn.avatar.fit import HeadPose
 from vrn.avatar.model import HeadModel
-from vrn.avatar.snapshot import Snapshot, expression_of, face_vertices
+from vrn.avatar.photo_head import PhotoHead, expression_of, face_vertices
 from vrn.avatar.whole_head import WholeHead
 
 Floats = NDArray[np.float64]
@@ -39,11 +39,11 @@ class FusedHead:
     """
 
     whole: WholeHead
-    reference: Snapshot
+    reference: PhotoHead
     shares: Floats
 
 
-def fuse(snapshots: Sequence[Snapshot]) -> FusedHead:
+def fuse(snapshots: Sequence[PhotoHead]) -> FusedHead:
     """snapshots : of one person, at least one."""
     reference = max(snapshots, key=lambda each: each.trust)
     weights = weights_of(snapshots)
@@ -55,7 +55,7 @@ def fuse(snapshots: Sequence[Snapshot]) -> FusedHead:
     return FusedHead(_posed(neutral, identity, reference), reference, shares)
 
 
-def weights_of(snapshots: Sequence[Snapshot]) -> Floats:
+def weights_of(snapshots: Sequence[PhotoHead]) -> Floats:
     """(n, v) - of each photo at each vertex, together 1."""
     trust = np.array([each.trust for each in snapshots])
     trust = np.maximum(trust / max(trust.max(), 1e-12), 1e-6)
@@ -65,7 +65,7 @@ def weights_of(snapshots: Sequence[Snapshot]) -> Floats:
 
 
 def fused_neutral(
-    model: HeadModel, snapshots: Sequence[Snapshot], reference: Snapshot, weights: Floats
+    model: HeadModel, snapshots: Sequence[PhotoHead], reference: PhotoHead, weights: Floats
 ) -> NDArray[np.float64]:
     """(v, 3) cm, head frame - the weighted mean of the photos' neutral heads, registered onto one another."""
     skin = face_vertices(model)
@@ -93,7 +93,7 @@ def similarity(points: Floats, onto: Floats) -> tuple[float, Floats, Floats]:
     return scale, rotation, onto_centre - scale * rotation @ centre
 
 
-def _posed(neutral: Floats, identity: Floats, reference: Snapshot) -> WholeHead:
+def _posed(neutral: Floats, identity: Floats, reference: PhotoHead) -> WholeHead:
     """The fused head with the reference's expression, laid over the reference's own head."""
     model, fitted, whole = reference.model, reference.fitted, reference.whole
     shown = neutral + expression_of(model, fitted)

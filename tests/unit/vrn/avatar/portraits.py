@@ -11,8 +11,8 @@ from selfie3d.types.frames import Crop, transform, upright
 from vrn.avatar.fit import HeadPose, rotations
 from vrn.avatar.guide import head_crops
 from vrn.avatar.model import load_model
+from vrn.avatar.photo_head import PhotoHead
 from vrn.avatar.raster import crossings, foremost
-from vrn.avatar.snapshot import Snapshot
 from vrn.avatar.whole_head import WholeHead
 from vrn.finder.face import AlignedFace
 
@@ -32,8 +32,8 @@ class Portrait:
     face: AlignedFace
     whole: WholeHead
 
-    def snapshot(self, index: int = 0) -> Snapshot:
-        return Snapshot.of(index, self.photo, self.face, self.whole, SPACING)
+    def snapshot(self, index: int = 0) -> PhotoHead:
+        return PhotoHead.of(index, self.photo, self.face, self.whole, SPACING)
 
 
 def portrait(

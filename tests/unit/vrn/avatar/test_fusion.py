@@ -13,7 +13,7 @@ from tests.unit.vrn.avatar.portraits import blurred, mottled, portrait
 from vrn.avatar.agreement import STRANGE_MM, exposure_gains, identity_mm, left_out
 from vrn.avatar.fusion import UNSEEN, fuse, registered, weights_of
 from vrn.avatar.model import load_model
-from vrn.avatar.snapshot import Snapshot, face_vertices
+from vrn.avatar.photo_head import PhotoHead, face_vertices
 
 Floats = NDArray[np.float64]
 
@@ -22,7 +22,7 @@ PERSON = np.array([0.8, -1.1, 0.6, 0.9, -0.5])
 SMILE, JAW = np.eye(45)[20] * 0.6, np.eye(45)[5] * 0.5
 
 
-def sides(identity: Floats = PERSON) -> list[Snapshot]:
+def sides(identity: Floats = PERSON) -> list[PhotoHead]:
     """Three photos of one person, each with an expression of its own."""
     faces = [portrait(yaw, identity, face) for yaw, face in zip(SIDES, (0 * SMILE, SMILE, JAW), strict=True)]
     return [face.snapshot(index) for index, face in enumerate(faces)]
@@ -118,7 +118,7 @@ def test_the_distance_between_people_is_that_of_their_faces() -> None:
     assert 0.9 * least < identity_mm(one, [other]) < most
 
 
-def covered(index: int) -> Snapshot:
+def covered(index: int) -> PhotoHead:
     """The person with a blue mask over mouth and nose."""
     model, colours = load_model(), mottled()
     colours[(model.neutral[:, 1] < 0.0) & (model.neutral[:, 2] > 4)] = (40, 60, 200)

@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file selfie3d/v1/reconstruction.proto.
  */
 export const file_selfie3d_v1_reconstruction: GenFile = /*@__PURE__*/
-  fileDesc("CiBzZWxmaWUzZC92MS9yZWNvbnN0cnVjdGlvbi5wcm90bxILc2VsZmllM2QudjEi1AEKB09wdGlvbnMSJwoGZm9ybWF0GAEgASgOMhcuc2VsZmllM2QudjEuTWVzaEZvcm1hdBIjCgZkZXRhaWwYAiABKA4yEy5zZWxmaWUzZC52MS5EZXRhaWwSEQoJYWxsX2ZhY2VzGAMgASgIEg0KBXNjZW5lGAQgASgIEhAKCHRleHR1cmVkGAUgASgIEhEKCXByaW50YWJsZRgGIAEoCBIjCgZleHRlbnQYByABKA4yEy5zZWxmaWUzZC52MS5FeHRlbnQSDwoHZGVsaWdodBgIIAEoCCKdAQoLSm9iU2V0dGluZ3MSEgoKcmVxdWVzdF9pZBgBIAEoCRIlCgdvcHRpb25zGAIgASgLMhQuc2VsZmllM2QudjEuT3B0aW9ucxInCghwcmlvcml0eRgDIAEoDjIVLnNlbGZpZTNkLnYxLlByaW9yaXR5EioKB3RpbWVvdXQYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24i4gQKA0pvYhIKCgJpZBgBIAEoCRIkCgVzdGF0ZRgCIAEoDjIVLnNlbGZpZTNkLnYxLkpvYlN0YXRlEioKCHNldHRpbmdzGAMgASgLMhguc2VsZmllM2QudjEuSm9iU2V0dGluZ3MSFAoMcGhvdG9fc2hhMjU2GAQgASgJEi8KC2NyZWF0ZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpzdGFydF90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZGVhZGxpbmUYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2V4cGlyZV90aW1lGAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdhdHRlbXB0GAogASgNEiEKBXN0YWdlGAsgASgOMhIuc2VsZmllM2QudjEuU3RhZ2USEgoKbGFzdF9ldmVudBgMIAEoBBIkCgVlcnJvchgNIAEoCzIVLnNlbGZpZTNkLnYxLkpvYkVycm9yEiAKBWZhY2VzGA4gAygLMhEuc2VsZmllM2QudjEuRmFjZRIrCgtzdGFnZV90aW1lcxgPIAMoCzIWLnNlbGZpZTNkLnYxLlN0YWdlVGltZRIWCg5xdWV1ZV9wb3NpdGlvbhgQIAEoDRIOCgZjYWxsZXIYESABKAkSFAoMcXVldWVfcGF1c2VkGCggASgIIjkKCEpvYkVycm9yEgwKBGNvZGUYASABKAUSDgoGcmVhc29uGAIgASgJEg8KB21lc3NhZ2UYAyABKAkiPwoJU3RhZ2VUaW1lEiEKBXN0YWdlGAEgASgOMhIuc2VsZmllM2QudjEuU3RhZ2USDwoHc2Vjb25kcxgCIAEoASKeAgoERmFjZRINCgVpbmRleBgBIAEoDRIdCgNib3gYAiABKAsyEC5zZWxmaWUzZC52MS5Cb3gSDQoFc2NvcmUYAyABKAESFQoNbWVzaF90b19waG90bxgEIAMoARIjCgRwb3NlGAUgASgLMhUuc2VsZmllM2QudjEuSGVhZFBvc2USKAoJbGFuZG1hcmtzGAYgAygLMhUuc2VsZmllM2QudjEuTGFuZG1hcmsSEAoIdmVydGljZXMYByABKA0SEQoJdHJpYW5nbGVzGAggASgNEiMKBGZpbGUYCSABKAsyFS5zZWxmaWUzZC52MS5NZXNoRmlsZRIpCgdwcmV2aWV3GAogASgLMhguc2VsZmllM2QudjEuUHJldmlld0ZpbGUiOgoDQm94EgkKAXgYASABKAESCQoBeRgCIAEoARINCgV3aWR0aBgDIAEoARIOCgZoZWlnaHQYBCABKAEiNAoISGVhZFBvc2USCwoDeWF3GAEgASgBEg0KBXBpdGNoGAIgASgBEgwKBHJvbGwYAyABKAEiOwoITGFuZG1hcmsSCQoBeBgBIAEoARIJCgF5GAIgASgBEgkKAXoYAyABKAESDgoGdmVydGV4GAQgASgNIn4KCE1lc2hGaWxlEicKBmZvcm1hdBgBIAEoDjIXLnNlbGZpZTNkLnYxLk1lc2hGb3JtYXQSEgoKbWVkaWFfdHlwZRgCIAEoCRIRCglleHRlbnNpb24YAyABKAkSEgoKc2l6ZV9ieXRlcxgEIAEoBBIOCgZzaGEyNTYYBSABKAkiZAoLUHJldmlld0ZpbGUSEgoKbWVkaWFfdHlwZRgBIAEoCRINCgV3aWR0aBgCIAEoDRIOCgZoZWlnaHQYAyABKA0SEgoKc2l6ZV9ieXRlcxgEIAEoBBIOCgZzaGEyNTYYBSABKAkisAEKCEpvYkV2ZW50Eg4KBm51bWJlchgBIAEoBBIoCgR0aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIkCgVzdGF0ZRgDIAEoDjIVLnNlbGZpZTNkLnYxLkpvYlN0YXRlEiEKBXN0YWdlGAQgASgOMhIuc2VsZmllM2QudjEuU3RhZ2USDwoHYXR0ZW1wdBgFIAEoDRIQCghwcm9ncmVzcxgGIAEoASJNChBDcmVhdGVKb2JSZXF1ZXN0EioKCHNldHRpbmdzGAEgASgLMhguc2VsZmllM2QudjEuSm9iU2V0dGluZ3MSDQoFcGhvdG8YAiABKAwiMgoRQ3JlYXRlSm9iUmVzcG9uc2USHQoDam9iGAEgASgLMhAuc2VsZmllM2QudjEuSm9iIlkKEFVwbG9hZEpvYlJlcXVlc3QSLAoIc2V0dGluZ3MYASABKAsyGC5zZWxmaWUzZC52MS5Kb2JTZXR0aW5nc0gAEg8KBWNodW5rGAIgASgMSABCBgoEcGFydCIyChFVcGxvYWRKb2JSZXNwb25zZRIdCgNqb2IYASABKAsyEC5zZWxmaWUzZC52MS5Kb2IiHwoNR2V0Sm9iUmVxdWVzdBIOCgZqb2JfaWQYASABKAkiLwoOR2V0Sm9iUmVzcG9uc2USHQoDam9iGAEgASgLMhAuc2VsZmllM2QudjEuSm9iIjYKD1dhdGNoSm9iUmVxdWVzdBIOCgZqb2JfaWQYASABKAkSEwoLYWZ0ZXJfZXZlbnQYAiABKAQiVwoQV2F0Y2hKb2JSZXNwb25zZRIkCgVldmVudBgBIAEoCzIVLnNlbGZpZTNkLnYxLkpvYkV2ZW50Eh0KA2pvYhgCIAEoCzIQLnNlbGZpZTNkLnYxLkpvYiJJChNEb3dubG9hZE1lc2hSZXF1ZXN0Eg4KBmpvYl9pZBgBIAEoCRISCgpmYWNlX2luZGV4GAIgASgNEg4KBm9mZnNldBgDIAEoBCI9ChREb3dubG9hZE1lc2hSZXNwb25zZRIlCgVjaHVuaxgBIAEoCzIWLnNlbGZpZTNkLnYxLk1lc2hDaHVuayJiCglNZXNoQ2h1bmsSEgoKZmFjZV9pbmRleBgBIAEoDRIOCgZvZmZzZXQYAiABKAQSDAoEZGF0YRgDIAEoDBIjCgRmaWxlGAQgASgLMhUuc2VsZmllM2QudjEuTWVzaEZpbGUiNwoRR2V0UHJldmlld1JlcXVlc3QSDgoGam9iX2lkGAEgASgJEhIKCmZhY2VfaW5kZXgYAiABKA0iSgoSR2V0UHJldmlld1Jlc3BvbnNlEiYKBGZpbGUYASABKAsyGC5zZWxmaWUzZC52MS5QcmV2aWV3RmlsZRIMCgRkYXRhGAIgASgMIk8KElJlY29uc3RydWN0UmVxdWVzdBIqCghzZXR0aW5ncxgBIAEoCzIYLnNlbGZpZTNkLnYxLkpvYlNldHRpbmdzEg0KBXBob3RvGAIgASgMIo8BChNSZWNvbnN0cnVjdFJlc3BvbnNlEh8KA2pvYhgBIAEoCzIQLnNlbGZpZTNkLnYxLkpvYkgAEiYKBWV2ZW50GAIgASgLMhUuc2VsZmllM2QudjEuSm9iRXZlbnRIABInCgVjaHVuaxgDIAEoCzIWLnNlbGZpZTNkLnYxLk1lc2hDaHVua0gAQgYKBHBhcnQiIgoQQ2FuY2VsSm9iUmVxdWVzdBIOCgZqb2JfaWQYASABKAkiMgoRQ2FuY2VsSm9iUmVzcG9uc2USHQoDam9iGAEgASgLMhAuc2VsZmllM2QudjEuSm9iIiIKEERlbGV0ZUpvYlJlcXVlc3QSDgoGam9iX2lkGAEgASgJIhMKEURlbGV0ZUpvYlJlc3BvbnNlIl8KD0xpc3RKb2JzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKA0SEgoKcGFnZV90b2tlbhgCIAEoCRIlCgZzdGF0ZXMYAyADKA4yFS5zZWxmaWUzZC52MS5Kb2JTdGF0ZSJLChBMaXN0Sm9ic1Jlc3BvbnNlEh4KBGpvYnMYASADKAsyEC5zZWxmaWUzZC52MS5Kb2ISFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJKrEBCghKb2JTdGF0ZRIZChVKT0JfU1RBVEVfVU5TUEVDSUZJRUQQABIUChBKT0JfU1RBVEVfUVVFVUVEEAESFQoRSk9CX1NUQVRFX1JVTk5JTkcQAhIXChNKT0JfU1RBVEVfU1VDQ0VFREVEEAMSFAoQSk9CX1NUQVRFX0ZBSUxFRBAEEhcKE0pPQl9TVEFURV9DQU5DRUxMRUQQBRIVChFKT0JfU1RBVEVfRVhQSVJFRBAGKq4BCgVTdGFnZRIVChFTVEFHRV9VTlNQRUNJRklFRBAAEhAKDFNUQUdFX0RFQ09ERRABEhAKDFNUQUdFX0RFVEVDVBACEg8KC1NUQUdFX0FMSUdOEAMSEQoNU1RBR0VfTkVUV09SSxAEEhEKDVNUQUdFX1NVUkZBQ0UQBRIQCgxTVEFHRV9DT0xPVVIQBhIQCgxTVEFHRV9FTkNPREUQBxIPCgtTVEFHRV9TVE9SRRAIKn0KCk1lc2hGb3JtYXQSGwoXTUVTSF9GT1JNQVRfVU5TUEVDSUZJRUQQABITCg9NRVNIX0ZPUk1BVF9QTFkQARITCg9NRVNIX0ZPUk1BVF9PQkoQAhITCg9NRVNIX0ZPUk1BVF9HTEIQAxITCg9NRVNIX0ZPUk1BVF9TVEwQBCpaCgZEZXRhaWwSFgoSREVUQUlMX1VOU1BFQ0lGSUVEEAASEgoOREVUQUlMX1BSRVZJRVcQARITCg9ERVRBSUxfU1RBTkRBUkQQAhIPCgtERVRBSUxfRlVMTBADKkIKBkV4dGVudBIWChJFWFRFTlRfVU5TUEVDSUZJRUQQABIPCgtFWFRFTlRfSEVBRBABEg8KC0VYVEVOVF9GQUNFEAIqUQoIUHJpb3JpdHkSGAoUUFJJT1JJVFlfVU5TUEVDSUZJRUQQABIYChRQUklPUklUWV9JTlRFUkFDVElWRRABEhEKDVBSSU9SSVRZX0JVTEsQAjKaBgoVUmVjb25zdHJ1Y3Rpb25TZXJ2aWNlEkoKCUNyZWF0ZUpvYhIdLnNlbGZpZTNkLnYxLkNyZWF0ZUpvYlJlcXVlc3QaHi5zZWxmaWUzZC52MS5DcmVhdGVKb2JSZXNwb25zZRJMCglVcGxvYWRKb2ISHS5zZWxmaWUzZC52MS5VcGxvYWRKb2JSZXF1ZXN0Gh4uc2VsZmllM2QudjEuVXBsb2FkSm9iUmVzcG9uc2UoARJBCgZHZXRKb2ISGi5zZWxmaWUzZC52MS5HZXRKb2JSZXF1ZXN0Ghsuc2VsZmllM2QudjEuR2V0Sm9iUmVzcG9uc2USSQoIV2F0Y2hKb2ISHC5zZWxmaWUzZC52MS5XYXRjaEpvYlJlcXVlc3QaHS5zZWxmaWUzZC52MS5XYXRjaEpvYlJlc3BvbnNlMAESVQoMRG93bmxvYWRNZXNoEiAuc2VsZmllM2QudjEuRG93bmxvYWRNZXNoUmVxdWVzdBohLnNlbGZpZTNkLnYxLkRvd25sb2FkTWVzaFJlc3BvbnNlMAESTQoKR2V0UHJldmlldxIeLnNlbGZpZTNkLnYxLkdldFByZXZpZXdSZXF1ZXN0Gh8uc2VsZmllM2QudjEuR2V0UHJldmlld1Jlc3BvbnNlElIKC1JlY29uc3RydWN0Eh8uc2VsZmllM2QudjEuUmVjb25zdHJ1Y3RSZXF1ZXN0GiAuc2VsZmllM2QudjEuUmVjb25zdHJ1Y3RSZXNwb25zZTABEkoKCUNhbmNlbEpvYhIdLnNlbGZpZTNkLnYxLkNhbmNlbEpvYlJlcXVlc3QaHi5zZWxmaWUzZC52MS5DYW5jZWxKb2JSZXNwb25zZRJKCglEZWxldGVKb2ISHS5zZWxmaWUzZC52MS5EZWxldGVKb2JSZXF1ZXN0Gh4uc2VsZmllM2QudjEuRGVsZXRlSm9iUmVzcG9uc2USRwoITGlzdEpvYnMSHC5zZWxmaWUzZC52MS5MaXN0Sm9ic1JlcXVlc3QaHS5zZWxmaWUzZC52MS5MaXN0Sm9ic1Jlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("CiBzZWxmaWUzZC92MS9yZWNvbnN0cnVjdGlvbi5wcm90bxILc2VsZmllM2QudjEi1AEKB09wdGlvbnMSJwoGZm9ybWF0GAEgASgOMhcuc2VsZmllM2QudjEuTWVzaEZvcm1hdBIjCgZkZXRhaWwYAiABKA4yEy5zZWxmaWUzZC52MS5EZXRhaWwSEQoJYWxsX2ZhY2VzGAMgASgIEg0KBXNjZW5lGAQgASgIEhAKCHRleHR1cmVkGAUgASgIEhEKCXByaW50YWJsZRgGIAEoCBIjCgZleHRlbnQYByABKA4yEy5zZWxmaWUzZC52MS5FeHRlbnQSDwoHZGVsaWdodBgIIAEoCCKxAQoLSm9iU2V0dGluZ3MSEgoKcmVxdWVzdF9pZBgBIAEoCRIlCgdvcHRpb25zGAIgASgLMhQuc2VsZmllM2QudjEuT3B0aW9ucxInCghwcmlvcml0eRgDIAEoDjIVLnNlbGZpZTNkLnYxLlByaW9yaXR5EioKB3RpbWVvdXQYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEgoKb25lX3BlcnNvbhgGIAEoCCKgBQoDSm9iEgoKAmlkGAEgASgJEiQKBXN0YXRlGAIgASgOMhUuc2VsZmllM2QudjEuSm9iU3RhdGUSKgoIc2V0dGluZ3MYAyABKAsyGC5zZWxmaWUzZC52MS5Kb2JTZXR0aW5ncxIUCgxwaG90b19zaGEyNTYYBCABKAkSLwoLY3JlYXRlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnN0YXJ0X3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghkZWFkbGluZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLZXhwaXJlX3RpbWUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB2F0dGVtcHQYCiABKA0SIQoFc3RhZ2UYCyABKA4yEi5zZWxmaWUzZC52MS5TdGFnZRISCgpsYXN0X2V2ZW50GAwgASgEEiQKBWVycm9yGA0gASgLMhUuc2VsZmllM2QudjEuSm9iRXJyb3ISIAoFZmFjZXMYDiADKAsyES5zZWxmaWUzZC52MS5GYWNlEisKC3N0YWdlX3RpbWVzGA8gAygLMhYuc2VsZmllM2QudjEuU3RhZ2VUaW1lEhYKDnF1ZXVlX3Bvc2l0aW9uGBAgASgNEg4KBmNhbGxlchgRIAEoCRIUCgxxdWV1ZV9wYXVzZWQYKCABKAgSJQoFdmlld3MYEiADKAsyFi5zZWxmaWUzZC52MS5QaG90b1ZpZXcSFQoNcGhvdG9fc2hhMjU2cxgTIAMoCSI5CghKb2JFcnJvchIMCgRjb2RlGAEgASgFEg4KBnJlYXNvbhgCIAEoCRIPCgdtZXNzYWdlGAMgASgJIj8KCVN0YWdlVGltZRIhCgVzdGFnZRgBIAEoDjISLnNlbGZpZTNkLnYxLlN0YWdlEg8KB3NlY29uZHMYAiABKAEingIKBEZhY2USDQoFaW5kZXgYASABKA0SHQoDYm94GAIgASgLMhAuc2VsZmllM2QudjEuQm94Eg0KBXNjb3JlGAMgASgBEhUKDW1lc2hfdG9fcGhvdG8YBCADKAESIwoEcG9zZRgFIAEoCzIVLnNlbGZpZTNkLnYxLkhlYWRQb3NlEigKCWxhbmRtYXJrcxgGIAMoCzIVLnNlbGZpZTNkLnYxLkxhbmRtYXJrEhAKCHZlcnRpY2VzGAcgASgNEhEKCXRyaWFuZ2xlcxgIIAEoDRIjCgRmaWxlGAkgASgLMhUuc2VsZmllM2QudjEuTWVzaEZpbGUSKQoHcHJldmlldxgKIAEoCzIYLnNlbGZpZTNkLnYxLlByZXZpZXdGaWxlImEKCVBob3RvVmlldxINCgVpbmRleBgBIAEoDRIOCgZ3ZWlnaHQYAiABKAESIwoEcG9zZRgDIAEoCzIVLnNlbGZpZTNkLnYxLkhlYWRQb3NlEhAKCGxlZnRfb3V0GAQgASgJIjoKA0JveBIJCgF4GAEgASgBEgkKAXkYAiABKAESDQoFd2lkdGgYAyABKAESDgoGaGVpZ2h0GAQgASgBIjQKCEhlYWRQb3NlEgsKA3lhdxgBIAEoARINCgVwaXRjaBgCIAEoARIMCgRyb2xsGAMgASgBIjsKCExhbmRtYXJrEgkKAXgYASABKAESCQoBeRgCIAEoARIJCgF6GAMgASgBEg4KBnZlcnRleBgEIAEoDSJ+CghNZXNoRmlsZRInCgZmb3JtYXQYASABKA4yFy5zZWxmaWUzZC52MS5NZXNoRm9ybWF0EhIKCm1lZGlhX3R5cGUYAiABKAkSEQoJZXh0ZW5zaW9uGAMgASgJEhIKCnNpemVfYnl0ZXMYBCABKAQSDgoGc2hhMjU2GAUgASgJImQKC1ByZXZpZXdGaWxlEhIKCm1lZGlhX3R5cGUYASABKAkSDQoFd2lkdGgYAiABKA0SDgoGaGVpZ2h0GAMgASgNEhIKCnNpemVfYnl0ZXMYBCABKAQSDgoGc2hhMjU2GAUgASgJIrABCghKb2JFdmVudBIOCgZudW1iZXIYASABKAQSKAoEdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJAoFc3RhdGUYAyABKA4yFS5zZWxmaWUzZC52MS5Kb2JTdGF0ZRIhCgVzdGFnZRgEIAEoDjISLnNlbGZpZTNkLnYxLlN0YWdlEg8KB2F0dGVtcHQYBSABKA0SEAoIcHJvZ3Jlc3MYBiABKAEiYgoQQ3JlYXRlSm9iUmVxdWVzdBIqCghzZXR0aW5ncxgBIAEoCzIYLnNlbGZpZTNkLnYxLkpvYlNldHRpbmdzEg0KBXBob3RvGAIgASgMEhMKC21vcmVfcGhvdG9zGAMgAygMIjIKEUNyZWF0ZUpvYlJlc3BvbnNlEh0KA2pvYhgBIAEoCzIQLnNlbGZpZTNkLnYxLkpvYiJvChBVcGxvYWRKb2JSZXF1ZXN0EiwKCHNldHRpbmdzGAEgASgLMhguc2VsZmllM2QudjEuSm9iU2V0dGluZ3NIABIPCgVjaHVuaxgCIAEoDEgAEhQKCm5leHRfcGhvdG8YAyABKAhIAEIGCgRwYXJ0IjIKEVVwbG9hZEpvYlJlc3BvbnNlEh0KA2pvYhgBIAEoCzIQLnNlbGZpZTNkLnYxLkpvYiIfCg1HZXRKb2JSZXF1ZXN0Eg4KBmpvYl9pZBgBIAEoCSIvCg5HZXRKb2JSZXNwb25zZRIdCgNqb2IYASABKAsyEC5zZWxmaWUzZC52MS5Kb2IiNgoPV2F0Y2hKb2JSZXF1ZXN0Eg4KBmpvYl9pZBgBIAEoCRITCgthZnRlcl9ldmVudBgCIAEoBCJXChBXYXRjaEpvYlJlc3BvbnNlEiQKBWV2ZW50GAEgASgLMhUuc2VsZmllM2QudjEuSm9iRXZlbnQSHQoDam9iGAIgASgLMhAuc2VsZmllM2QudjEuSm9iIkkKE0Rvd25sb2FkTWVzaFJlcXVlc3QSDgoGam9iX2lkGAEgASgJEhIKCmZhY2VfaW5kZXgYAiABKA0SDgoGb2Zmc2V0GAMgASgEIj0KFERvd25sb2FkTWVzaFJlc3BvbnNlEiUKBWNodW5rGAEgASgLMhYuc2VsZmllM2QudjEuTWVzaENodW5rImIKCU1lc2hDaHVuaxISCgpmYWNlX2luZGV4GAEgASgNEg4KBm9mZnNldBgCIAEoBBIMCgRkYXRhGAMgASgMEiMKBGZpbGUYBCABKAsyFS5zZWxmaWUzZC52MS5NZXNoRmlsZSI3ChFHZXRQcmV2aWV3UmVxdWVzdBIOCgZqb2JfaWQYASABKAkSEgoKZmFjZV9pbmRleBgCIAEoDSJKChJHZXRQcmV2aWV3UmVzcG9uc2USJgoEZmlsZRgBIAEoCzIYLnNlbGZpZTNkLnYxLlByZXZpZXdGaWxlEgwKBGRhdGEYAiABKAwiZAoSUmVjb25zdHJ1Y3RSZXF1ZXN0EioKCHNldHRpbmdzGAEgASgLMhguc2VsZmllM2QudjEuSm9iU2V0dGluZ3MSDQoFcGhvdG8YAiABKAwSEwoLbW9yZV9waG90b3MYAyADKAwijwEKE1JlY29uc3RydWN0UmVzcG9uc2USHwoDam9iGAEgASgLMhAuc2VsZmllM2QudjEuSm9iSAASJgoFZXZlbnQYAiABKAsyFS5zZWxmaWUzZC52MS5Kb2JFdmVudEgAEicKBWNodW5rGAMgASgLMhYuc2VsZmllM2QudjEuTWVzaENodW5rSABCBgoEcGFydCIiChBDYW5jZWxKb2JSZXF1ZXN0Eg4KBmpvYl9pZBgBIAEoCSIyChFDYW5jZWxKb2JSZXNwb25zZRIdCgNqb2IYASABKAsyEC5zZWxmaWUzZC52MS5Kb2IiIgoQRGVsZXRlSm9iUmVxdWVzdBIOCgZqb2JfaWQYASABKAkiEwoRRGVsZXRlSm9iUmVzcG9uc2UiXwoPTGlzdEpvYnNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoDRISCgpwYWdlX3Rva2VuGAIgASgJEiUKBnN0YXRlcxgDIAMoDjIVLnNlbGZpZTNkLnYxLkpvYlN0YXRlIksKEExpc3RKb2JzUmVzcG9uc2USHgoEam9icxgBIAMoCzIQLnNlbGZpZTNkLnYxLkpvYhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkqsQEKCEpvYlN0YXRlEhkKFUpPQl9TVEFURV9VTlNQRUNJRklFRBAAEhQKEEpPQl9TVEFURV9RVUVVRUQQARIVChFKT0JfU1RBVEVfUlVOTklORxACEhcKE0pPQl9TVEFURV9TVUNDRUVERUQQAxIUChBKT0JfU1RBVEVfRkFJTEVEEAQSFwoTSk9CX1NUQVRFX0NBTkNFTExFRBAFEhUKEUpPQl9TVEFURV9FWFBJUkVEEAYqrgEKBVN0YWdlEhUKEVNUQUdFX1VOU1BFQ0lGSUVEEAASEAoMU1RBR0VfREVDT0RFEAESEAoMU1RBR0VfREVURUNUEAISDwoLU1RBR0VfQUxJR04QAxIRCg1TVEFHRV9ORVRXT1JLEAQSEQoNU1RBR0VfU1VSRkFDRRAFEhAKDFNUQUdFX0NPTE9VUhAGEhAKDFNUQUdFX0VOQ09ERRAHEg8KC1NUQUdFX1NUT1JFEAgqfQoKTWVzaEZvcm1hdBIbChdNRVNIX0ZPUk1BVF9VTlNQRUNJRklFRBAAEhMKD01FU0hfRk9STUFUX1BMWRABEhMKD01FU0hfRk9STUFUX09CShACEhMKD01FU0hfRk9STUFUX0dMQhADEhMKD01FU0hfRk9STUFUX1NUTBAEKloKBkRldGFpbBIWChJERVRBSUxfVU5TUEVDSUZJRUQQABISCg5ERVRBSUxfUFJFVklFVxABEhMKD0RFVEFJTF9TVEFOREFSRBACEg8KC0RFVEFJTF9GVUxMEAMqQgoGRXh0ZW50EhYKEkVYVEVOVF9VTlNQRUNJRklFRBAAEg8KC0VYVEVOVF9IRUFEEAESDwoLRVhURU5UX0ZBQ0UQAipRCghQcmlvcml0eRIYChRQUklPUklUWV9VTlNQRUNJRklFRBAAEhgKFFBSSU9SSVRZX0lOVEVSQUNUSVZFEAESEQoNUFJJT1JJVFlfQlVMSxACMpoGChVSZWNvbnN0cnVjdGlvblNlcnZpY2USSgoJQ3JlYXRlSm9iEh0uc2VsZmllM2QudjEuQ3JlYXRlSm9iUmVxdWVzdBoeLnNlbGZpZTNkLnYxLkNyZWF0ZUpvYlJlc3BvbnNlEkwKCVVwbG9hZEpvYhIdLnNlbGZpZTNkLnYxLlVwbG9hZEpvYlJlcXVlc3QaHi5zZWxmaWUzZC52MS5VcGxvYWRKb2JSZXNwb25zZSgBEkEKBkdldEpvYhIaLnNlbGZpZTNkLnYxLkdldEpvYlJlcXVlc3QaGy5zZWxmaWUzZC52MS5HZXRKb2JSZXNwb25zZRJJCghXYXRjaEpvYhIcLnNlbGZpZTNkLnYxLldhdGNoSm9iUmVxdWVzdBodLnNlbGZpZTNkLnYxLldhdGNoSm9iUmVzcG9uc2UwARJVCgxEb3dubG9hZE1lc2gSIC5zZWxmaWUzZC52MS5Eb3dubG9hZE1lc2hSZXF1ZXN0GiEuc2VsZmllM2QudjEuRG93bmxvYWRNZXNoUmVzcG9uc2UwARJNCgpHZXRQcmV2aWV3Eh4uc2VsZmllM2QudjEuR2V0UHJldmlld1JlcXVlc3QaHy5zZWxmaWUzZC52MS5HZXRQcmV2aWV3UmVzcG9uc2USUgoLUmVjb25zdHJ1Y3QSHy5zZWxmaWUzZC52MS5SZWNvbnN0cnVjdFJlcXVlc3QaIC5zZWxmaWUzZC52MS5SZWNvbnN0cnVjdFJlc3BvbnNlMAESSgoJQ2FuY2VsSm9iEh0uc2VsZmllM2QudjEuQ2FuY2VsSm9iUmVxdWVzdBoeLnNlbGZpZTNkLnYxLkNhbmNlbEpvYlJlc3BvbnNlEkoKCURlbGV0ZUpvYhIdLnNlbGZpZTNkLnYxLkRlbGV0ZUpvYlJlcXVlc3QaHi5zZWxmaWUzZC52MS5EZWxldGVKb2JSZXNwb25zZRJHCghMaXN0Sm9icxIcLnNlbGZpZTNkLnYxLkxpc3RKb2JzUmVxdWVzdBodLnNlbGZpZTNkLnYxLkxpc3RKb2JzUmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * What the mesh should be.
@@ -114,6 +114,14 @@ export type JobSettings = Message<"selfie3d.v1.JobSettings"> & {
    * @generated from field: google.protobuf.Duration timeout = 4;
    */
   timeout?: Duration | undefined;
+
+  /**
+   * The photos, up to 16, are of one person and together give one head. Not with all_faces, printable, STL or the face's
+   * extent.
+   *
+   * @generated from field: bool one_person = 6;
+   */
+  onePerson: boolean;
 };
 
 /**
@@ -238,6 +246,20 @@ export type Job = Message<"selfie3d.v1.Job"> & {
    * @generated from field: bool queue_paused = 40;
    */
   queuePaused: boolean;
+
+  /**
+   * Set when SUCCEEDED with one_person: what each photo gave, in the order of the photos.
+   *
+   * @generated from field: repeated selfie3d.v1.PhotoView views = 18;
+   */
+  views: PhotoView[];
+
+  /**
+   * With one_person: hex SHA-256 of each photo's bytes; photo_sha256 is the first one's.
+   *
+   * @generated from field: repeated string photo_sha256s = 19;
+   */
+  photoSha256s: string[];
 };
 
 /**
@@ -377,6 +399,48 @@ export const FaceSchema: GenMessage<Face> = /*@__PURE__*/
   messageDesc(file_selfie3d_v1_reconstruction, 5);
 
 /**
+ * What one of several photos of one person gave to the head.
+ *
+ * @generated from message selfie3d.v1.PhotoView
+ */
+export type PhotoView = Message<"selfie3d.v1.PhotoView"> & {
+  /**
+   * Of the photo, from 0.
+   *
+   * @generated from field: uint32 index = 1;
+   */
+  index: number;
+
+  /**
+   * Its share of the head; the weights of all photos add up to 1.
+   *
+   * @generated from field: double weight = 2;
+   */
+  weight: number;
+
+  /**
+   * Of the head in the photo; unset when no face was found.
+   *
+   * @generated from field: selfie3d.v1.HeadPose pose = 3;
+   */
+  pose?: HeadPose | undefined;
+
+  /**
+   * Why it was not used: NO_FACE, BLURRED, COVERED or DIFFERENT_PERSON. Empty when it was.
+   *
+   * @generated from field: string left_out = 4;
+   */
+  leftOut: string;
+};
+
+/**
+ * Describes the message selfie3d.v1.PhotoView.
+ * Use `create(PhotoViewSchema)` to create a new message.
+ */
+export const PhotoViewSchema: GenMessage<PhotoView> = /*@__PURE__*/
+  messageDesc(file_selfie3d_v1_reconstruction, 6);
+
+/**
  * Photo px after EXIF orientation, x right, y down.
  *
  * @generated from message selfie3d.v1.Box
@@ -408,7 +472,7 @@ export type Box = Message<"selfie3d.v1.Box"> & {
  * Use `create(BoxSchema)` to create a new message.
  */
 export const BoxSchema: GenMessage<Box> = /*@__PURE__*/
-  messageDesc(file_selfie3d_v1_reconstruction, 6);
+  messageDesc(file_selfie3d_v1_reconstruction, 7);
 
 /**
  * Degrees. Yaw: positive when the nose points to the right of the photo. Pitch: up. Roll: clockwise in the photo.
@@ -437,7 +501,7 @@ export type HeadPose = Message<"selfie3d.v1.HeadPose"> & {
  * Use `create(HeadPoseSchema)` to create a new message.
  */
 export const HeadPoseSchema: GenMessage<HeadPose> = /*@__PURE__*/
-  messageDesc(file_selfie3d_v1_reconstruction, 7);
+  messageDesc(file_selfie3d_v1_reconstruction, 8);
 
 /**
  * Mesh frame, estimated millimetres.
@@ -473,7 +537,7 @@ export type Landmark = Message<"selfie3d.v1.Landmark"> & {
  * Use `create(LandmarkSchema)` to create a new message.
  */
 export const LandmarkSchema: GenMessage<Landmark> = /*@__PURE__*/
-  messageDesc(file_selfie3d_v1_reconstruction, 8);
+  messageDesc(file_selfie3d_v1_reconstruction, 9);
 
 /**
  * @generated from message selfie3d.v1.MeshFile
@@ -514,7 +578,7 @@ export type MeshFile = Message<"selfie3d.v1.MeshFile"> & {
  * Use `create(MeshFileSchema)` to create a new message.
  */
 export const MeshFileSchema: GenMessage<MeshFile> = /*@__PURE__*/
-  messageDesc(file_selfie3d_v1_reconstruction, 9);
+  messageDesc(file_selfie3d_v1_reconstruction, 10);
 
 /**
  * A picture of a head, turned a little towards the side that the photo shows.
@@ -557,7 +621,7 @@ export type PreviewFile = Message<"selfie3d.v1.PreviewFile"> & {
  * Use `create(PreviewFileSchema)` to create a new message.
  */
 export const PreviewFileSchema: GenMessage<PreviewFile> = /*@__PURE__*/
-  messageDesc(file_selfie3d_v1_reconstruction, 10);
+  messageDesc(file_selfie3d_v1_reconstruction, 11);
 
 /**
  * @generated from message selfie3d.v1.JobEvent
@@ -605,7 +669,7 @@ export type JobEvent = Message<"selfie3d.v1.JobEvent"> & {
  * Use `create(JobEventSchema)` to create a new message.
  */
 export const JobEventSchema: GenMessage<JobEvent> = /*@__PURE__*/
-  messageDesc(file_selfie3d_v1_reconstruction, 11);
+  messageDesc(file_selfie3d_v1_reconstruction, 12);
 
 /**
  * @generated from message selfie3d.v1.CreateJobRequest
@@ -622,6 +686,13 @@ export type CreateJobRequest = Message<"selfie3d.v1.CreateJobRequest"> & {
    * @generated from field: bytes photo = 2;
    */
   photo: Uint8Array;
+
+  /**
+   * With one_person: the other photos, up to 15. The whole message has at most 21 MiB; UploadJob takes more.
+   *
+   * @generated from field: repeated bytes more_photos = 3;
+   */
+  morePhotos: Uint8Array[];
 };
 
 /**
@@ -629,7 +700,7 @@ export type CreateJobRequest = Message<"selfie3d.v1.CreateJobRequest"> & {
  * Use `create(CreateJobRequestSchema)` to create a new message.
  */
 export const CreateJobRequestSchema: GenMessage<CreateJobRequest> = /*@__PURE__*/
-  messageDesc(file_selfie3d_v1_reconstruction, 12);
+  messageDesc(file_selfie3d_v1_reconstruction, 13);
 
 /**
  * @generated from message selfie3d.v1.CreateJobResponse
@@ -646,7 +717,7 @@ export type CreateJobResponse = Message<"selfie3d.v1.CreateJobResponse"> & {
  * Use `create(CreateJobResponseSchema)` to create a new message.
  */
 export const CreateJobResponseSchema: GenMessage<CreateJobResponse> = /*@__PURE__*/
-  messageDesc(file_selfie3d_v1_reconstruction, 13);
+  messageDesc(file_selfie3d_v1_reconstruction, 14);
 
 /**
  * @generated from message selfie3d.v1.UploadJobRequest
@@ -671,6 +742,14 @@ export type UploadJobRequest = Message<"selfie3d.v1.UploadJobRequest"> & {
      */
     value: Uint8Array;
     case: "chunk";
+  } | {
+    /**
+     * With one_person, always true: the photo is complete, and the chunks of the next one follow.
+     *
+     * @generated from field: bool next_photo = 3;
+     */
+    value: boolean;
+    case: "nextPhoto";
   } | { case: undefined; value?: undefined };
 };
 
@@ -679,7 +758,7 @@ export type UploadJobRequest = Message<"selfie3d.v1.UploadJobRequest"> & {
  * Use `create(UploadJobRequestSchema)` to create a new message.
  */
 export const UploadJobRequestSchema: GenMessage<UploadJobRequest> = /*@__PURE__*/
-  messageDesc(file_selfie3d_v1_reconstruction, 14);
+  messageDesc(file_selfie3d_v1_reconstruction, 15);
 
 /**
  * @generated from message selfie3d.v1.UploadJobResponse
@@ -696,7 +775,7 @@ export type UploadJobResponse = Message<"selfie3d.v1.UploadJobResponse"> & {
  * Use `create(UploadJobResponseSchema)` to create a new message.
  */
 export const UploadJobResponseSchema: GenMessage<UploadJobResponse> = /*@__PURE__*/
-  messageDesc(file_selfie3d_v1_reconstruction, 15);
+  messageDesc(file_selfie3d_v1_reconstruction, 16);
 
 /**
  * @generated from message selfie3d.v1.GetJobRequest
@@ -713,7 +792,7 @@ export type GetJobRequest = Message<"selfie3d.v1.GetJobRequest"> & {
  * Use `create(GetJobRequestSchema)` to create a new message.
  */
 export const GetJobRequestSchema: GenMessage<GetJobRequest> = /*@__PURE__*/
-  messageDesc(file_selfie3d_v1_reconstruction, 16);
+  messageDesc(file_selfie3d_v1_reconstruction, 17);
 
 /**
  * @generated from message selfie3d.v1.GetJobResponse
@@ -730,7 +809,7 @@ export type GetJobResponse = Message<"selfie3d.v1.GetJobResponse"> & {
  * Use `create(GetJobResponseSchema)` to create a new message.
  */
 export const GetJobResponseSchema: GenMessage<GetJobResponse> = /*@__PURE__*/
-  messageDesc(file_selfie3d_v1_reconstruction, 17);
+  messageDesc(file_selfie3d_v1_reconstruction, 18);
 
 /**
  * @generated from message selfie3d.v1.WatchJobRequest
@@ -754,7 +833,7 @@ export type WatchJobRequest = Message<"selfie3d.v1.WatchJobRequest"> & {
  * Use `create(WatchJobRequestSchema)` to create a new message.
  */
 export const WatchJobRequestSchema: GenMessage<WatchJobRequest> = /*@__PURE__*/
-  messageDesc(file_selfie3d_v1_reconstruction, 18);
+  messageDesc(file_selfie3d_v1_reconstruction, 19);
 
 /**
  * @generated from message selfie3d.v1.WatchJobResponse
@@ -778,7 +857,7 @@ export type WatchJobResponse = Message<"selfie3d.v1.WatchJobResponse"> & {
  * Use `create(WatchJobResponseSchema)` to create a new message.
  */
 export const WatchJobResponseSchema: GenMessage<WatchJobResponse> = /*@__PURE__*/
-  messageDesc(file_selfie3d_v1_reconstruction, 19);
+  messageDesc(file_selfie3d_v1_reconstruction, 20);
 
 /**
  * @generated from message selfie3d.v1.DownloadMeshRequest
@@ -807,7 +886,7 @@ export type DownloadMeshRequest = Message<"selfie3d.v1.DownloadMeshRequest"> & {
  * Use `create(DownloadMeshRequestSchema)` to create a new message.
  */
 export const DownloadMeshRequestSchema: GenMessage<DownloadMeshRequest> = /*@__PURE__*/
-  messageDesc(file_selfie3d_v1_reconstruction, 20);
+  messageDesc(file_selfie3d_v1_reconstruction, 21);
 
 /**
  * @generated from message selfie3d.v1.DownloadMeshResponse
@@ -824,7 +903,7 @@ export type DownloadMeshResponse = Message<"selfie3d.v1.DownloadMeshResponse"> &
  * Use `create(DownloadMeshResponseSchema)` to create a new message.
  */
 export const DownloadMeshResponseSchema: GenMessage<DownloadMeshResponse> = /*@__PURE__*/
-  messageDesc(file_selfie3d_v1_reconstruction, 21);
+  messageDesc(file_selfie3d_v1_reconstruction, 22);
 
 /**
  * A piece of a mesh file of at most 256 KiB.
@@ -860,7 +939,7 @@ export type MeshChunk = Message<"selfie3d.v1.MeshChunk"> & {
  * Use `create(MeshChunkSchema)` to create a new message.
  */
 export const MeshChunkSchema: GenMessage<MeshChunk> = /*@__PURE__*/
-  messageDesc(file_selfie3d_v1_reconstruction, 22);
+  messageDesc(file_selfie3d_v1_reconstruction, 23);
 
 /**
  * @generated from message selfie3d.v1.GetPreviewRequest
@@ -882,7 +961,7 @@ export type GetPreviewRequest = Message<"selfie3d.v1.GetPreviewRequest"> & {
  * Use `create(GetPreviewRequestSchema)` to create a new message.
  */
 export const GetPreviewRequestSchema: GenMessage<GetPreviewRequest> = /*@__PURE__*/
-  messageDesc(file_selfie3d_v1_reconstruction, 23);
+  messageDesc(file_selfie3d_v1_reconstruction, 24);
 
 /**
  * @generated from message selfie3d.v1.GetPreviewResponse
@@ -906,7 +985,7 @@ export type GetPreviewResponse = Message<"selfie3d.v1.GetPreviewResponse"> & {
  * Use `create(GetPreviewResponseSchema)` to create a new message.
  */
 export const GetPreviewResponseSchema: GenMessage<GetPreviewResponse> = /*@__PURE__*/
-  messageDesc(file_selfie3d_v1_reconstruction, 24);
+  messageDesc(file_selfie3d_v1_reconstruction, 25);
 
 /**
  * @generated from message selfie3d.v1.ReconstructRequest
@@ -921,6 +1000,13 @@ export type ReconstructRequest = Message<"selfie3d.v1.ReconstructRequest"> & {
    * @generated from field: bytes photo = 2;
    */
   photo: Uint8Array;
+
+  /**
+   * As in CreateJobRequest.
+   *
+   * @generated from field: repeated bytes more_photos = 3;
+   */
+  morePhotos: Uint8Array[];
 };
 
 /**
@@ -928,7 +1014,7 @@ export type ReconstructRequest = Message<"selfie3d.v1.ReconstructRequest"> & {
  * Use `create(ReconstructRequestSchema)` to create a new message.
  */
 export const ReconstructRequestSchema: GenMessage<ReconstructRequest> = /*@__PURE__*/
-  messageDesc(file_selfie3d_v1_reconstruction, 25);
+  messageDesc(file_selfie3d_v1_reconstruction, 26);
 
 /**
  * @generated from message selfie3d.v1.ReconstructResponse
@@ -965,7 +1051,7 @@ export type ReconstructResponse = Message<"selfie3d.v1.ReconstructResponse"> & {
  * Use `create(ReconstructResponseSchema)` to create a new message.
  */
 export const ReconstructResponseSchema: GenMessage<ReconstructResponse> = /*@__PURE__*/
-  messageDesc(file_selfie3d_v1_reconstruction, 26);
+  messageDesc(file_selfie3d_v1_reconstruction, 27);
 
 /**
  * @generated from message selfie3d.v1.CancelJobRequest
@@ -982,7 +1068,7 @@ export type CancelJobRequest = Message<"selfie3d.v1.CancelJobRequest"> & {
  * Use `create(CancelJobRequestSchema)` to create a new message.
  */
 export const CancelJobRequestSchema: GenMessage<CancelJobRequest> = /*@__PURE__*/
-  messageDesc(file_selfie3d_v1_reconstruction, 27);
+  messageDesc(file_selfie3d_v1_reconstruction, 28);
 
 /**
  * @generated from message selfie3d.v1.CancelJobResponse
@@ -999,7 +1085,7 @@ export type CancelJobResponse = Message<"selfie3d.v1.CancelJobResponse"> & {
  * Use `create(CancelJobResponseSchema)` to create a new message.
  */
 export const CancelJobResponseSchema: GenMessage<CancelJobResponse> = /*@__PURE__*/
-  messageDesc(file_selfie3d_v1_reconstruction, 28);
+  messageDesc(file_selfie3d_v1_reconstruction, 29);
 
 /**
  * @generated from message selfie3d.v1.DeleteJobRequest
@@ -1016,7 +1102,7 @@ export type DeleteJobRequest = Message<"selfie3d.v1.DeleteJobRequest"> & {
  * Use `create(DeleteJobRequestSchema)` to create a new message.
  */
 export const DeleteJobRequestSchema: GenMessage<DeleteJobRequest> = /*@__PURE__*/
-  messageDesc(file_selfie3d_v1_reconstruction, 29);
+  messageDesc(file_selfie3d_v1_reconstruction, 30);
 
 /**
  * @generated from message selfie3d.v1.DeleteJobResponse
@@ -1029,7 +1115,7 @@ export type DeleteJobResponse = Message<"selfie3d.v1.DeleteJobResponse"> & {
  * Use `create(DeleteJobResponseSchema)` to create a new message.
  */
 export const DeleteJobResponseSchema: GenMessage<DeleteJobResponse> = /*@__PURE__*/
-  messageDesc(file_selfie3d_v1_reconstruction, 30);
+  messageDesc(file_selfie3d_v1_reconstruction, 31);
 
 /**
  * @generated from message selfie3d.v1.ListJobsRequest
@@ -1060,7 +1146,7 @@ export type ListJobsRequest = Message<"selfie3d.v1.ListJobsRequest"> & {
  * Use `create(ListJobsRequestSchema)` to create a new message.
  */
 export const ListJobsRequestSchema: GenMessage<ListJobsRequest> = /*@__PURE__*/
-  messageDesc(file_selfie3d_v1_reconstruction, 31);
+  messageDesc(file_selfie3d_v1_reconstruction, 32);
 
 /**
  * @generated from message selfie3d.v1.ListJobsResponse
@@ -1084,7 +1170,7 @@ export type ListJobsResponse = Message<"selfie3d.v1.ListJobsResponse"> & {
  * Use `create(ListJobsResponseSchema)` to create a new message.
  */
 export const ListJobsResponseSchema: GenMessage<ListJobsResponse> = /*@__PURE__*/
-  messageDesc(file_selfie3d_v1_reconstruction, 32);
+  messageDesc(file_selfie3d_v1_reconstruction, 33);
 
 /**
  * @generated from enum selfie3d.v1.JobState
@@ -1346,7 +1432,8 @@ export const PrioritySchema: GenEnum<Priority> = /*@__PURE__*/
  */
 export const ReconstructionService: GenService<{
   /**
-   * Accepts a photo of up to 20 MiB and queues a job. Idempotent by request_id.
+   * Accepts a photo of up to 20 MiB, or several of one person that are no more together, and queues a job. Idempotent by
+   * request_id.
    *
    * @generated from rpc selfie3d.v1.ReconstructionService.CreateJob
    */
@@ -1356,7 +1443,7 @@ export const ReconstructionService: GenService<{
     output: typeof CreateJobResponseSchema;
   },
   /**
-   * The same with the photo in chunks: first the settings, then the bytes.
+   * The same with the photo in chunks: first the settings, then the bytes. Several photos may have 60 MiB together.
    *
    * @generated from rpc selfie3d.v1.ReconstructionService.UploadJob
    */

@@ -34,7 +34,7 @@ FINE_PX, COARSE_PX = 1.2, 5.0  # head crop px: details finer than the first agai
 
 
 @dataclass(frozen=True)
-class Snapshot:
+class PhotoHead:
     """A photo's head. Of the photo only the part that lends its colours is kept: sixteen whole ones take gigabytes.
 
     Attributes
