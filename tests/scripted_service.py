@@ -80,6 +80,7 @@ class Script:
     jobs: dict[str, pb.Job] = field(default_factory=dict)  # by request_id
     photos: dict[str, bytes] = field(default_factory=dict)  # by job id; of several the first
     more_photos: dict[str, list[bytes]] = field(default_factory=dict)  # the others
+    old: bool = False  # knows nothing of several photos
     outcome: pb.Job = field(default_factory=pb.Job)  # merged into a job when it ends
     damage: Callable[[bytes], bytes] = bytes
     hold: threading.Event = field(default_factory=threading.Event)  # cleared: watches stay open
@@ -150,6 +151,8 @@ class ScriptedService(stubs.ReconstructionServiceServicer):
 
     def _create(self, settings: pb.JobSettings, photo: bytes, *more: bytes) -> pb.Job:
         made = pb.Job(id=f"job-{len(self.script.jobs)}", state=pb.JOB_STATE_QUEUED, settings=settings)
+        if self.script.old:
+            made.settings.ClearField("one_person")
         job = self.script.jobs.setdefault(settings.request_id, made)
         self.script.photos[job.id], self.script.more_photos[job.id] = photo, list(more)
         return job

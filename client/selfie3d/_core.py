@@ -145,9 +145,13 @@ class Core:
             uploaded = yield from self._call(
                 "UploadJob", lambda: upload_messages(settings, photos), pb.UploadJobResponse, deadline
             )
-            return status_of(uploaded.job)
+            return status_of(uploaded.job)  # an older service refuses the second photo
         request = pb.CreateJobRequest(settings=settings, photo=photos[0], more_photos=photos[1:])
         created = yield from self._call("CreateJob", lambda: request, pb.CreateJobResponse, deadline)
+        if settings.one_person and not created.job.settings.one_person:
+            cancel = pb.CancelJobRequest(job_id=created.job.id)
+            yield from self._call("CancelJob", lambda: cancel, pb.CancelJobResponse, deadline)
+            raise ServiceError("The service is older than heads of several photos, and saw the first photo alone.")
         return status_of(created.job)
 
     def _result(self, job_id: str, deadline: Deadline) -> Effects[Result]:

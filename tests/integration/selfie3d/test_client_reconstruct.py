@@ -19,6 +19,7 @@ from selfie3d import (
     NoFace,
     PhotoView,
     Pose,
+    ServiceError,
 )
 from selfie3d.v1 import reconstruction_pb2 as pb
 from tests.integration.selfie3d.conftest import ask, collect
@@ -264,3 +265,11 @@ async def test_a_single_photo_says_nothing_of_one_person(client: Any, script: Sc
     assert not request.settings.one_person
     assert list(request.more_photos) == []
     assert result.views == ()
+
+
+async def test_an_older_service_does_not_make_the_head_of_one_photo_of_several(client: Any, script: Script) -> None:
+    script.old = True
+    with pytest.raises(ServiceError, match="first photo alone"):
+        await ask(client.reconstruct(PERSON, one_person=True))
+    [request] = script.requests("CancelJob")
+    assert [job.state for job in script.jobs.values() if job.id == request.job_id] == [pb.JOB_STATE_CANCELLED]

@@ -17,7 +17,7 @@ from selfie3d_training.guided.dense import DenseSamples
 from selfie3d_training.guided.dense_errors import ERRORS, DenseErrors
 from selfie3d_training.guided.evaluate import cases_of, evaluate, methods_of, table
 from selfie3d_training.guided.evaluate_colour import colour_cases, evaluate_colours
-from selfie3d_training.guided.evaluate_snapshots import compare, frontal_ids, persons, rendered_heads
+from selfie3d_training.guided.evaluate_snapshots import alarms, compare, frontal_ids, persons, rendered_heads
 from selfie3d_training.guided.evaluate_snapshots import table as snapshot_table
 from selfie3d_training.guided.loss import vertex_areas
 from selfie3d_training.guided.model_file import export_model
@@ -130,6 +130,7 @@ def _evaluate_snapshots(options: argparse.Namespace) -> None:
     print(snapshot_table(compare(reconstructor, model, rendered_heads(photos, head, model, ids))), end="")
     heads = load_heads()
     if heads is not None:
+        print(alarms(reconstructor, heads, rendered_heads(photos, head, model, ids)))
         same, others = persons(reconstructor, heads, rendered_heads(photos, head, model, ids), OFFSETS)
         for limit in np.arange(1.0, 3.6, 0.25):
             shares = f"{(same > limit).mean():.2%} of the same person, {(others > limit).mean():.2%} of others"

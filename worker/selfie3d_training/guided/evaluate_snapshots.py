@@ -9,18 +9,19 @@ hidden    dB, the colours at vertices that the frontal view hides and a view fro
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw
 from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
 from tqdm import tqdm
 
-from selfie3d.types import Mesh
+from selfie3d.types import LeftOut, Mesh
 from selfie3d.types.frames import transform, upright
 from selfie3d_training.dataset import SampleSource
 from selfie3d_training.guided.evaluate import HeadScore, Truth
@@ -31,7 +32,7 @@ from selfie3d_training.metrics import Surface
 from selfie3d_training.photos import Photos
 from selfie3d_training.raster import EMPTY, rasterise
 from selfie3d_training.turn import photo_matrix, turn, vertex_texture
-from vrn.avatar.agreement import identity_mm
+from vrn.avatar.agreement import identity_mm, left_out
 from vrn.avatar.model import HeadModel
 from vrn.avatar.photo_head import PhotoHead
 from vrn.errors import VrnError
@@ -41,6 +42,8 @@ from vrn.pipeline import Reconstructor
 
 YAWS = (0.0, -40.0, 40.0)  # degrees of the views; the first is the frontal one
 NEAR_FRONTAL = 12.0  # degrees, of the photos that are turned
+BLUR_PX = 3.0  # of spoilt views, whose faces are 90 px
+SPACING_PX = 2.0  # head crop px between the points whose colours are compared
 FIGURES = ("surface", "normals", "front", "head")  # of a HeadScore
 SHADE, EXPOSURE = 0.25, 0.12  # spread of the logarithm of brightness: by the normal, and of each channel
 
@@ -196,9 +199,55 @@ def persons(
     return np.array(same), np.array(others)
 
 
-def _snapshot(reconstructor: Reconstructor, heads: HeadNetwork, view: SampleSource) -> PhotoHead | None:
+@dataclass(frozen=True)
+class Alarms:
+    """How often a photo is left out, shares of the views.
+
+    false : {reason: share} of views that all show the person well
+    blurred, covered : of views that were blurred by BLUR_PX, or of whose face all under the eyes was painted over
+    """
+
+    false: dict[str, float]
+    blurred: float
+    covered: float
+
+
+def alarms(reconstructor: Reconstructor, heads: HeadNetwork, cases: Iterable[RenderedHead]) -> Alarms:
+    """One view of every head is spoilt in turn; the other two stay as they are."""
+    views, false, blurred, covered = 0, Counter[str](), 0, 0
+    for case in cases:
+        good = [_snapshot(reconstructor, heads, view, n) for n, view in enumerate(case.views)]
+        if any(each is None for each in good):
+            continue
+        clear = [each for each in good if each is not None]
+        views += len(clear)
+        false.update(str(reason) for reason in left_out(clear).values())
+        for n, view in enumerate(case.views):
+            for spoilt, expected in ((_blurred(view), LeftOut.BLURRED), (_masked(view, n), LeftOut.COVERED)):
+                one = _snapshot(reconstructor, heads, spoilt, n)
+                found = one is None or left_out([*clear[:n], one, *clear[n + 1 :]]).get(n) == expected
+                blurred += found and expected is LeftOut.BLURRED
+                covered += found and expected is LeftOut.COVERED
+    total = max(views, 1)
+    return Alarms({reason: count / total for reason, count in false.items()}, blurred / total, covered / total)
+
+
+def _blurred(view: SampleSource) -> SampleSource:
+    return replace(view, image=np.asarray(gaussian_filter(view.image, (BLUR_PX, BLUR_PX, 0)), np.uint8))
+
+
+def _masked(view: SampleSource, seed: int) -> SampleSource:
+    """A mask of one colour from the nose's bridge to the chin, from cheek to cheek."""
+    outline = np.concatenate([view.landmarks[2:15, :2], view.landmarks[28:29, :2]])
+    colour = np.random.default_rng((view.photo, seed)).integers(0, 256, 3)
+    image = Image.fromarray(view.image)
+    ImageDraw.Draw(image).polygon([tuple(point) for point in outline.tolist()], fill=tuple(colour.tolist()))
+    return replace(view, image=np.asarray(image))
+
+
+def _snapshot(reconstructor: Reconstructor, heads: HeadNetwork, view: SampleSource, index: int = 0) -> PhotoHead | None:
     face = reconstructor.main_face(view.image)
-    return None if face is None else PhotoHead.of(0, view.image, face, heads.head(view.image, face), 2.0)
+    return None if face is None else PhotoHead.of(index, view.image, face, heads.head(view.image, face), SPACING_PX)
 
 
 def _lit(head: Head, vertices: NDArray[np.float32], image: Image8, matrix: Floats, light: Light) -> Image8:
