@@ -138,8 +138,8 @@ class _Job:
         except CommandError:
             raise
         except Exception as error:
-            failure = PhotoFailedError("INTERNAL", f"{type(error).__name__}: {error}")
-            outcome = Outcome(name, failure=failure, photos=self._names(photos))
+            unexpected = PhotoFailedError("INTERNAL", f"{type(error).__name__}: {error}")
+            outcome = Outcome(name, failure=unexpected, photos=self._names(photos))
         view.finish(task, outcome)
         return outcome
 

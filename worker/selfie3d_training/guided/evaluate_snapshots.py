@@ -100,7 +100,7 @@ def rendered_heads(photos: Photos, head: Head, model: HeadModel, ids: Iterable[i
         for yaw in YAWS:
             view = turn(head, image, vertices, matrix, yaw - yaw_degrees(matrix), 0.0, photo)
             lights.append(Light.drawn(rng))
-            lit = _lit(head, vertices, view.image, view.matrix, lights[-1])
+            lit = lit_view(head, vertices, view.image, view.matrix, lights[-1])
             views.append(SampleSource(lit, photo, view.matrix, view.landmarks))
         cm = vertices.astype(np.float64)
         seen = [shown(model, cm, view) for view in views]
@@ -250,7 +250,7 @@ def _snapshot(reconstructor: Reconstructor, heads: HeadNetwork, view: SampleSour
     return None if face is None else PhotoHead.of(index, view.image, face, heads.head(view.image, face), SPACING_PX)
 
 
-def _lit(head: Head, vertices: NDArray[np.float32], image: Image8, matrix: Floats, light: Light) -> Image8:
+def lit_view(head: Head, vertices: NDArray[np.float32], image: Image8, matrix: Floats, light: Light) -> Image8:
     """The view in a light: the head by its normals, the background by the exposure alone."""
     place = transform(matrix, vertices)
     _, triangle, _ = rasterise(place, head.triangles, *image.shape[:2])

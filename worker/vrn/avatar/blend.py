@@ -117,7 +117,7 @@ def moved_to(fused: WholeHead, other: WholeHead, near: Neighbours, places: Place
     off = (places.points - near.mean(here)) @ turn.T * grown
     normals = near.mean(model_normals(other))
     normals = normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), np.float32(1e-6))
-    return near.mean(there) + off, normals
+    return np.asarray(near.mean(there) + off, np.float32), np.asarray(normals, np.float32)
 
 
 def _turn(here: Singles, there: Singles) -> tuple[Singles, np.float32]:

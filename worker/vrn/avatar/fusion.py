@@ -34,7 +34,7 @@ class FusedHead:
     Attributes
     ----------
     whole : in the head crop of the reference, with its expression
-    reference : the photo that is trusted most; the mesh is laid over it
+    reference : the photo with the largest share; the mesh is laid over it
     shares : (n,) - of each photo in the head, together 1
     """
 
@@ -45,9 +45,9 @@ class FusedHead:
 
 def fuse(snapshots: Sequence[PhotoHead]) -> FusedHead:
     """snapshots : of one person, at least one."""
-    reference = max(snapshots, key=lambda each: each.trust)
     weights = weights_of(snapshots)
     shares = weights.mean(1)
+    reference = snapshots[int(np.argmax(shares))]
     if len(snapshots) == 1:
         return FusedHead(reference.whole, reference, shares)
     neutral = fused_neutral(reference.model, snapshots, reference, weights)

@@ -66,7 +66,7 @@ def test_each_side_has_the_colour_of_the_photo_that_shows_it() -> None:
 
 def test_photos_of_other_exposures_leave_no_seam() -> None:
     colours = np.broadcast_to(np.array([170.0, 130.0, 105.0]), (len(load_model().neutral), 3)).copy()
-    gains = (np.array([0.7, 0.75, 0.8]), 1.0, np.array([1.2, 1.15, 1.1]))
+    gains = np.array([[0.7, 0.75, 0.8], [1.0, 1.0, 1.0], [1.2, 1.15, 1.1]])
     faces = [portrait(yaw, colours=colours, gain=gain) for yaw, gain in zip((-45.0, 0.0, 45.0), gains, strict=True)]
     mesh, reference = mesh_of(faces)
     found, _ = colours_at(mesh, reference, [*CHEEKS, np.array([0.0, -1.0, 12.0]), np.array([0.0, -6.5, 10.0])])
