@@ -56,7 +56,7 @@ def check_photo_number(settings: pb.JobSettings, count: int) -> None:
     """Raises CallError for more photos than the settings allow."""
     if count > 1 and not settings.one_person:
         text = "Several photos need one_person: together they give one head."
-        raise CallError(Reason.OPTION_CONFLICT, text, field="settings.one_person")
+        raise CallError(Reason.OPTION_CONFLICT, text, field="more_photos")
     if count > MOST_PHOTOS:
         text = f"One person has at most {MOST_PHOTOS} photos in a job."
         raise CallError(Reason.OPTION_CONFLICT, text, field="more_photos")

@@ -602,7 +602,7 @@ async def test_photos_of_one_person_are_one_job_by_every_method(api: Any, store:
 @pytest.mark.parametrize(
     ("photos", "settings", "reason", "field"),
     [
-        (PERSON, {"one_person": False}, "OPTION_CONFLICT", "settings.one_person"),
+        (PERSON, {"one_person": False}, "OPTION_CONFLICT", "more_photos"),
         (PERSON[:1] * 17, {}, "OPTION_CONFLICT", "more_photos"),
         (PERSON, {"options": {"all_faces": True}}, "OPTION_CONFLICT", "settings.options.all_faces"),
         (PERSON, {"options": {"printable": True}}, "OPTION_CONFLICT", "settings.options.printable"),
