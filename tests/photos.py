@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pillow_heif
-from PIL import Image
+from PIL import Image, ImageOps
 from skimage import data as pictures
 
 pillow_heif.register_heif_opener()
@@ -40,6 +40,11 @@ def as_heic_of_10_bits(rgb: Any, **options: Any) -> bytes:
     picture = pillow_heif.from_bytes("RGB;16", (rgb.shape[1], rgb.shape[0]), wide.tobytes())
     picture.save(buffer, chroma=444, **options)
     return buffer.getvalue()
+
+
+def mirrored_astronaut() -> bytes:
+    """JPEG of the astronaut, mirrored."""
+    return encode(ImageOps.mirror(Image.fromarray(pictures.astronaut())), quality=92)
 
 
 def coffee() -> bytes:

@@ -78,7 +78,9 @@ class Script:
     calls: list[tuple[str, Any]] = field(default_factory=list)
     metadata: list[dict[str, str]] = field(default_factory=list)
     jobs: dict[str, pb.Job] = field(default_factory=dict)  # by request_id
-    photos: dict[str, bytes] = field(default_factory=dict)  # by job id
+    photos: dict[str, bytes] = field(default_factory=dict)  # by job id; of several the first
+    more_photos: dict[str, list[bytes]] = field(default_factory=dict)  # the others
+    old: bool = False  # knows nothing of several photos
     outcome: pb.Job = field(default_factory=pb.Job)  # merged into a job when it ends
     damage: Callable[[bytes], bytes] = bytes
     hold: threading.Event = field(default_factory=threading.Event)  # cleared: watches stay open
@@ -147,10 +149,12 @@ class ScriptedService(stubs.ReconstructionServiceServicer):
                 context.abort(grpc.StatusCode.UNAVAILABLE, "Socket closed")
             yield message
 
-    def _create(self, settings: pb.JobSettings, photo: bytes) -> pb.Job:
+    def _create(self, settings: pb.JobSettings, photo: bytes, *more: bytes) -> pb.Job:
         made = pb.Job(id=f"job-{len(self.script.jobs)}", state=pb.JOB_STATE_QUEUED, settings=settings)
+        if self.script.old:
+            made.settings.ClearField("one_person")
         job = self.script.jobs.setdefault(settings.request_id, made)
-        self.script.photos[job.id] = photo
+        self.script.photos[job.id], self.script.more_photos[job.id] = photo, list(more)
         return job
 
     def _job(self, job_id: str, context: grpc.ServicerContext) -> pb.Job:
@@ -162,7 +166,7 @@ class ScriptedService(stubs.ReconstructionServiceServicer):
 
     def CreateJob(self, request: pb.CreateJobRequest, context: grpc.ServicerContext) -> pb.CreateJobResponse:  # noqa: N802
         self._begin("CreateJob", request, context)
-        return pb.CreateJobResponse(job=self._create(request.settings, request.photo))
+        return pb.CreateJobResponse(job=self._create(request.settings, request.photo, *request.more_photos))
 
     def UploadJob(  # noqa: N802
         self, request_iterator: Iterator[pb.UploadJobRequest], context: grpc.ServicerContext
@@ -171,11 +175,15 @@ class ScriptedService(stubs.ReconstructionServiceServicer):
         given_up = threading.Event()
         context.add_callback(given_up.set)
         self._begin("UploadJob", settings, context)
-        photo = b"".join(message.chunk for message in request_iterator)
+        photos = [b""]
+        for message in request_iterator:
+            if message.next_photo:
+                photos.append(b"")
+            photos[-1] += message.chunk
         # the messages of a call that was given up may end as if they were complete; a moment later it is known
         if given_up.wait(GIVEN_UP_SECONDS):
             return pb.UploadJobResponse()
-        return pb.UploadJobResponse(job=self._create(settings, photo))
+        return pb.UploadJobResponse(job=self._create(settings, *photos))
 
     def GetJob(self, request: pb.GetJobRequest, context: grpc.ServicerContext) -> pb.GetJobResponse:  # noqa: N802
         self._begin("GetJob", request, context)

@@ -14,7 +14,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from enum import Enum
 from pathlib import Path
@@ -91,6 +91,33 @@ class Tiny:
         file = encode(vertices, triangles)
         box = pb.Box(width=rgb.shape[1], height=rgb.shape[0])
         return Output([describe(file, options, box, len(vertices), len(triangles))], [file])
+
+    def together(self, photos: Sequence[bytes], options: pb.Options, on_stage: Callable[[str, float], None]) -> Output:
+        """One face for several photos: that of the first one that shows somebody, the others left out."""
+        outputs: list[Output | None] = []
+        for number, photo in enumerate(photos):
+
+            def on_stage_of(stage: str, progress: float, before: int = number) -> None:
+                on_stage(stage, (before + progress) / len(photos))
+
+            try:
+                outputs.append(self(photo, options, on_stage_of))
+            except NobodyThere:
+                outputs.append(None)
+        made = [output for output in outputs if output]
+        if not made:
+            raise NobodyThere
+        first = next(n for n, output in enumerate(outputs) if output)
+        views = [
+            pb.PhotoView(
+                index=n,
+                weight=float(n == first),
+                pose=pb.HeadPose(yaw=n) if output else None,
+                left_out="" if n == first else "COVERED" if output else "NO_FACE",
+            )
+            for n, output in enumerate(outputs)
+        ]
+        return replace(made[0], views=views)
 
     def _note(self, photo: bytes) -> None:
         if self._folder:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from selfie3d import Options, Result
-from selfie3d_cli.errors import CommandError, ExtraMissingError
+from selfie3d import OptionError, Options, Result
+from selfie3d_cli.errors import CommandError, ExtraMissingError, UsageError
 from selfie3d_cli.outcome import PhotoFailedError
 from selfie3d_cli.settings import from_environment
 
@@ -32,14 +32,17 @@ class LocalBackend:
         self._options = options
         self._recorder = recorder
 
-    def reconstruct(self, photo: bytes, on_progress: Callable[[str, float], None]) -> Result:
-        """Raises PhotoFailedError."""
+    def reconstruct(self, photo: bytes | list[bytes], on_progress: Callable[[str, float], None]) -> Result:
+        """See `Backend`. Raises PhotoFailedError, UsageError."""
         from selfie3d_photo import PhotoError
         from vrn import VrnError
 
         self._recorder.fields.clear()
         try:
-            return self._reconstructor.reconstruct(photo, self._options, on_progress)
+            together = isinstance(photo, list)
+            return self._reconstructor.reconstruct(photo, self._options, on_progress, one_person=together)
+        except OptionError as error:
+            raise UsageError(str(error)) from error
         except (VrnError, PhotoError) as error:
             raise PhotoFailedError(str(error.reason), str(error)) from error
 

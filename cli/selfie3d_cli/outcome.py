@@ -1,4 +1,4 @@
-"""What became of one photo: the object that `--json` prints, the same whoever reconstructed it."""
+"""What became of a photo, or of several of one person: the object that `--json` prints, whoever reconstructed it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from selfie3d import Face, JobState
+from selfie3d import Face, JobState, PhotoView
 
 
 class PhotoFailedError(Exception):
@@ -31,6 +31,8 @@ class Outcome:
     faces : by descending size
     meshes : where the mesh file of each is
     engine : what ran the network here, onnx or torch; None where a service made it
+    photos : all that gave the one head, with --one-person; `photo` is the first of them
+    views : what each of them gave
     """
 
     photo: str
@@ -39,6 +41,8 @@ class Outcome:
     seconds: dict[str, float] = field(default_factory=dict)
     engine: str | None = None
     failure: PhotoFailedError | None = None
+    photos: tuple[str, ...] = ()
+    views: tuple[PhotoView, ...] = ()
 
     @property
     def files(self) -> list[str]:
@@ -57,4 +61,10 @@ class Outcome:
             ],
             "seconds": self.seconds,
             "engine": self.engine,
+            **self._together(),
         }
+
+    def _together(self) -> dict[str, Any]:
+        if not self.photos:
+            return {}
+        return {"photos": list(self.photos), "views": [view.as_json() for view in self.views]}

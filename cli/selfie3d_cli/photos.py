@@ -46,14 +46,17 @@ class OutputPaths:
     output : the file or folder that was asked for; None: the current folder
     suffixes : an output that ends in one of these, and is no folder, is a file
     photos : all that are given
+    together : they give one mesh, which is called after the first of them
     """
 
-    def __init__(self, output: Path | None, suffixes: set[str], photos: list[PhotoFile]) -> None:
+    def __init__(
+        self, output: Path | None, suffixes: set[str], photos: list[PhotoFile], *, together: bool = False
+    ) -> None:
         self._output = output or Path()
         self._photos = {photo.path.resolve() for photo in photos}
         self._taken: dict[Path, Path] = {}
         self.is_file = self._output.suffix.lower() in suffixes and not self._output.is_dir()
-        if self.is_file and len(photos) > 1:
+        if self.is_file and len(photos) > 1 and not together:
             raise UsageError(f"{output} is one file, and there are {len(photos)} photos: give a folder.")
 
     def path(self, photo: PhotoFile, index: int, extension: str) -> Path:

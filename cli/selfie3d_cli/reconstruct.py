@@ -1,4 +1,4 @@
-"""`selfie3d reconstruct`: photos and folders to meshes, by a service or in this process."""
+"""`selfie3d reconstruct`: photos and folders to meshes, or to one head, by a service or in this process."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from typing import IO, Any, Protocol, cast
 
 from selfie3d import Detail, Extent, Face, Format, JobOptions, OptionError, Options, Priority, Result
 from selfie3d.types.mesh_file import write_atomically
+from selfie3d.types.options import check_one_person
+from selfie3d.types.photo import MOST_PHOTOS, check_photo_count
 from selfie3d_cli.arguments import output, seconds, server
 from selfie3d_cli.errors import CommandError, ExtraMissingError, UsageError
 from selfie3d_cli.local import LocalBackend, open_local
@@ -38,8 +40,8 @@ class Backend(Protocol):
     at_once: int
     engine: str | None
 
-    def reconstruct(self, photo: bytes, on_progress: Callable[[str, float], None]) -> Result:
-        """Raises PhotoFailedError."""
+    def reconstruct(self, photo: bytes | list[bytes], on_progress: Callable[[str, float], None]) -> Result:
+        """A photo, or all photos of one person. Raises PhotoFailedError."""
         ...
 
     def abandon(self) -> None:
@@ -69,6 +71,11 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--extent", choices=[*Extent], help="the whole head or the face only; default: head")
     parser.add_argument("--all-faces", action="store_true", help="every face, not the largest only")
     parser.add_argument("--scene", action="store_true", help="with --all-faces: one file with all faces in place")
+    parser.add_argument(
+        "--one-person",
+        action="store_true",
+        help=f"all photos, up to {MOST_PHOTOS}, are of one person: one head of them",
+    )
     parser.add_argument("--textured", action="store_true", help="a texture instead of vertex colours (obj, glb, usdz)")
     parser.add_argument("--delight", action="store_true", help="take the photo's light out of the colours")
     parser.add_argument("--printable", action="store_true", help="a solid with a flat base")
@@ -96,10 +103,11 @@ def run(args: argparse.Namespace) -> int:
     """Reconstruct every photo; 1 when one has failed."""
     photos = find_photos(args.photos)
     job = _Job(args, photos)
-    view = ProgressView(len(photos), quiet=args.json)
+    groups = [photos] if args.one_person else [[photo] for photo in photos]
+    view = ProgressView(len(groups), quiet=args.json)
     try:
         with _stdout_for_json(args.json) as lines, closing(_open(args)) as backend, view:
-            for outcome in _each(photos, backend, lambda photo: job.run(photo, backend, view), view.interrupt):
+            for outcome in _each(groups, backend, lambda group: job.run(group, backend, view), view.interrupt):
                 if lines is not None:
                     print(json.dumps(outcome.as_json()), file=lines, flush=True)
     except KeyboardInterrupt:
@@ -110,40 +118,55 @@ def run(args: argparse.Namespace) -> int:
 
 
 class _Job:
-    """What is to be done with each photo, and where its files go. Raises UsageError."""
+    """What is to be done with each photo, or with all photos of one person, and where files go. Raises UsageError."""
 
     def __init__(self, args: argparse.Namespace, photos: list[PhotoFile]) -> None:
         _check(args)
-        self._meshes = OutputPaths(args.output, MESH_SUFFIXES, photos)
-        self._previews = OutputPaths(args.preview, {".png"}, photos) if args.preview else None
+        self._together = args.one_person
+        if self._together:
+            _check_together(args, photos)
+        self._meshes = OutputPaths(args.output, MESH_SUFFIXES, photos, together=self._together)
+        self._previews = OutputPaths(args.preview, {".png"}, photos, together=self._together) if args.preview else None
         self._volumes = OutputPaths(args.volume, VOLUME_SUFFIXES, photos) if args.volume else None
         self._volume_suffix = args.volume.suffix if args.volume else ""
 
-    def run(self, photo: PhotoFile, backend: Backend, view: ProgressView) -> Outcome:
-        """Reconstruct one photo; whatever goes wrong with it is its own outcome."""
-        task = view.start(str(photo.path))
+    def run(self, photos: list[PhotoFile], backend: Backend, view: ProgressView) -> Outcome:
+        """Reconstruct one photo, or the photos of one person; whatever goes wrong with it is its own outcome."""
+        name = str(photos[0].path)
+        task = view.start(name)
         try:
-            outcome = self._reconstruct(photo, backend, lambda stage, done: view.advance(task, stage, done))
+            outcome = self._reconstruct(photos, backend, lambda stage, done: view.advance(task, stage, done))
         except PhotoFailedError as failure:
-            outcome = Outcome(str(photo.path), failure=failure)
+            outcome = Outcome(name, failure=failure, photos=self._names(photos))
         except CommandError:
             raise
         except Exception as error:
-            outcome = Outcome(str(photo.path), failure=PhotoFailedError("INTERNAL", f"{type(error).__name__}: {error}"))
+            unexpected = PhotoFailedError("INTERNAL", f"{type(error).__name__}: {error}")
+            outcome = Outcome(name, failure=unexpected, photos=self._names(photos))
         view.finish(task, outcome)
         return outcome
 
-    def _reconstruct(self, photo: PhotoFile, backend: Backend, advance: Callable[[str, float], None]) -> Outcome:
+    def _reconstruct(self, photos: list[PhotoFile], backend: Backend, advance: Callable[[str, float], None]) -> Outcome:
+        data = [self._read(photo) for photo in photos]
+        made = backend.reconstruct(data if self._together else data[0], advance)
         try:
-            data = photo.path.read_bytes()
-        except OSError as error:
-            raise PhotoFailedError("PHOTO_UNREADABLE", f"cannot be read: {error.strerror}.") from error
-        made = backend.reconstruct(data, advance)
-        try:
-            meshes = tuple(self._write(photo, face, made, backend) for face in made.faces)
+            meshes = tuple(self._write(photos[0], face, made, backend) for face in made.faces)
         except OSError as error:
             raise PhotoFailedError("OUTPUT_UNWRITABLE", f"{error.filename}: {error.strerror}.") from error
-        return Outcome(str(photo.path), made.faces, meshes, made.seconds, backend.engine)
+        name = str(photos[0].path)
+        return Outcome(
+            name, made.faces, meshes, made.seconds, backend.engine, photos=self._names(photos), views=made.views
+        )
+
+    def _read(self, photo: PhotoFile) -> bytes:
+        try:
+            return photo.path.read_bytes()
+        except OSError as error:
+            which = f"{photo.path} " if self._together else ""
+            raise PhotoFailedError("PHOTO_UNREADABLE", f"{which}cannot be read: {error.strerror}.") from error
+
+    def _names(self, photos: list[PhotoFile]) -> tuple[str, ...]:
+        return tuple(str(photo.path) for photo in photos) if self._together else ()
 
     def _write(self, photo: PhotoFile, face: Face, made: Result, backend: Backend) -> Path:
         """Write what belongs to one face; its mesh's path. The faces of a scene have one file."""
@@ -172,7 +195,10 @@ def _open(args: argparse.Namespace) -> Backend:
     if args.local:
         return open_local(args, options)
     several = len(args.photos) > 1 or args.photos[0].is_dir()
+    several = several and not args.one_person
     wishes = cast(JobOptions, vars(options) | {"priority": Priority.BULK if several else Priority.INTERACTIVE})
+    if args.one_person:
+        wishes["one_person"] = True
     return open_remote(args, wishes)
 
 
@@ -190,8 +216,7 @@ def _options(args: argparse.Namespace) -> Options:
             delight=args.delight,
         )
     except OptionError as error:
-        words = re.sub(r"(?<= )(format|all_faces)", lambda word: f"--{word[0].replace('_', '-')}", str(error))
-        raise UsageError(f"--{words}") from error
+        raise UsageError(f"--{_as_flags(str(error))}") from error
 
 
 def _extent(args: argparse.Namespace) -> Extent:
@@ -222,16 +247,35 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError(f"--volume {args.volume} must end in .raw or .npy.")
 
 
+def _check_together(args: argparse.Namespace, photos: list[PhotoFile]) -> None:
+    """Raises UsageError for what does not go together with --one-person."""
+    if args.volume:
+        raise UsageError("--volume writes the volume of one photo's face: it does not go together with --one-person.")
+    try:
+        check_photo_count(len(photos))
+        check_one_person(_options(args))
+    except OptionError as error:
+        raise UsageError(f"--{_as_flags(str(error))}") from error
+
+
+def _as_flags(words: str) -> str:
+    """A sentence of an OptionError with the names of options as they are typed."""
+    return re.sub(r"(?<= )(format|all_faces|one_person)", lambda word: f"--{word[0]}", words).replace("_", "-")
+
+
 def _each(
-    photos: list[PhotoFile], backend: Backend, work: Callable[[PhotoFile], Outcome], interrupt: Callable[[], None]
+    groups: list[list[PhotoFile]],
+    backend: Backend,
+    work: Callable[[list[PhotoFile]], Outcome],
+    interrupt: Callable[[], None],
 ) -> Iterator[Outcome]:
-    """The outcomes in the photos' order; the backend says how many at once.
+    """The outcomes in the order of the groups; the backend says how many at once.
 
     interrupt : called when there will be no more, before what runs is given up
     """
     threads = ThreadPoolExecutor(backend.at_once)
     try:
-        yield from map(work, photos) if backend.at_once == 1 else threads.map(work, photos)
+        yield from map(work, groups) if backend.at_once == 1 else threads.map(work, groups)
     except BaseException:
         interrupt()
         threads.shutdown(wait=False, cancel_futures=True)

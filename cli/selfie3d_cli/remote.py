@@ -27,8 +27,8 @@ class RemoteBackend:
         self._options = options
         self._running: set[Job] = set()
 
-    def reconstruct(self, photo: bytes, on_progress: Callable[[str, float], None]) -> Result:
-        """Raises PhotoFailedError."""
+    def reconstruct(self, photo: bytes | list[bytes], on_progress: Callable[[str, float], None]) -> Result:
+        """See `Backend`. Raises PhotoFailedError."""
         try:
             return self._follow(photo, on_progress)
         except Selfie3dError as error:
@@ -51,7 +51,7 @@ class RemoteBackend:
         meant = isinstance(error, JobEnded | InvalidArgument) or self._address in str(error)
         return str(error) if meant else f"{self._address}: {error}"
 
-    def _follow(self, photo: bytes, on_progress: Callable[[str, float], None]) -> Result:
+    def _follow(self, photo: bytes | list[bytes], on_progress: Callable[[str, float], None]) -> Result:
         on_progress("sending", 0.0)
         job = self._client.submit(photo, **self._options)
         self._running.add(job)

@@ -49,10 +49,12 @@ if TYPE_CHECKING:
         JobOptions,
         JobState,
         JobStatus,
+        LeftOut,
         Mesh,
         MeshFile,
         OptionError,
         Options,
+        PhotoView,
         Pose,
         Preview,
         Priority,
@@ -74,8 +76,8 @@ _MODULES = {
         "Violation"
     ),
     "selfie3d.types": (
-        "Detail Event Extent Face Format JobOptions JobState JobStatus Mesh MeshFile OptionError Options Pose "
-        "Preview Priority Result Stage"
+        "Detail Event Extent Face Format JobOptions JobState JobStatus LeftOut Mesh MeshFile OptionError Options "
+        "PhotoView Pose Preview Priority Result Stage"
     ),
     "selfie3d.types.errors": "MissingExtra",
     "vrn": "Reconstructor",
@@ -107,6 +109,7 @@ __all__ = [
     "JobPhotoRejected",
     "JobState",
     "JobStatus",
+    "LeftOut",
     "Mesh",
     "MeshFile",
     "MeshUnreadable",
@@ -117,6 +120,7 @@ __all__ = [
     "Options",
     "PermissionDenied",
     "PhotoRejected",
+    "PhotoView",
     "Pose",
     "Preview",
     "Priority",

@@ -10,10 +10,10 @@ import grpc
 
 from selfie3d._base import BaseClient, JobHandle
 from selfie3d._connection import Connection
+from selfie3d._core import Photos
 from selfie3d._effects import Driver, Effects, drive_async
 from selfie3d.types.job_status import Event, JobState, JobStatus
 from selfie3d.types.options import JobOptions
-from selfie3d.types.photo import PhotoSource, photo_bytes
 from selfie3d.types.preview import Preview
 from selfie3d.types.result import Result
 
@@ -37,7 +37,7 @@ class AsyncClient(BaseClient):
 
     async def reconstruct(
         self,
-        photo: PhotoSource,
+        photo: Photos,
         *,
         timeout: float | None = None,
         on_event: Callable[[Event], None] | None = None,
@@ -45,16 +45,15 @@ class AsyncClient(BaseClient):
     ) -> Result:
         """Photo in, meshes out: submits, follows and downloads, and survives cuts on the way.
 
+        photo : its bytes, its path or an open file; with one_person a list of them, which gives one head
         on_event : called with each event of the job
         """
-        effects = self._core.reconstruct(photo_bytes(photo), options, timeout)
+        effects = self._core.reconstruct(photo, options, timeout)
         return await self._drive(effects, on_event)
 
-    async def submit(
-        self, photo: PhotoSource, *, timeout: float | None = None, **options: Unpack[JobOptions]
-    ) -> AsyncJob:
-        """Queue a photo. Safe to repeat with the same request_id."""
-        status = await self._drive(self._core.submit(photo_bytes(photo), options, timeout))
+    async def submit(self, photo: Photos, *, timeout: float | None = None, **options: Unpack[JobOptions]) -> AsyncJob:
+        """Queue a photo, or with one_person a list of them. Safe to repeat with the same request_id."""
+        status = await self._drive(self._core.submit(photo, options, timeout))
         return AsyncJob(self, status.id, status)
 
     def job(self, job_id: str) -> AsyncJob:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TypeVar, cast
 
@@ -39,12 +39,14 @@ from selfie3d.errors import (
     Violation,
 )
 from selfie3d.types import Face, JobOptions, JobState, JobStatus, OptionError, Preview, Result
+from selfie3d.types.photo import PhotoSource, photos_bytes
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d.wire import JOB_ONLY, preview_of, settings_message, state_name, status_of
 
 log = logging.getLogger(__name__)
 
 M = TypeVar("M", bound=Message)
+Photos = PhotoSource | Sequence[PhotoSource]  # several are of one person
 LOST = "JOB_NOT_FOUND"  # the reason of a job that the service does not know
 PAGE_SIZE = 100  # jobs a page; each carries its faces' landmarks, about 3 kB a face
 
@@ -59,9 +61,9 @@ class Core:
         self._retry = retry
         self._timeout = timeout
 
-    def submit(self, photo: bytes, options: JobOptions, timeout: float | None) -> Effects[JobStatus]:
+    def submit(self, photo: Photos, options: JobOptions, timeout: float | None) -> Effects[JobStatus]:
         """Create a job; the same one however often the connection breaks."""
-        return (yield from self._submit(photo, options, self._deadline(timeout)))
+        return (yield from self._submit(_bytes_of(photo, options), options, self._deadline(timeout)))
 
     def status(self, job_id: str, timeout: float | None) -> Effects[JobStatus]:
         """The job as it is now."""
@@ -119,32 +121,37 @@ class Core:
         """Wait for the job and download its meshes; emits its events."""
         return (yield from self._result(job_id, self._deadline(timeout)))
 
-    def reconstruct(self, photo: bytes, options: JobOptions, timeout: float | None) -> Effects[Result]:
+    def reconstruct(self, photo: Photos, options: JobOptions, timeout: float | None) -> Effects[Result]:
         """Submit, watch and download, each resumed by itself after a cut; emits the job's events.
 
         When the service has lost the job, as after a loss of its store, the photo is sent once more.
         """
         deadline = self._deadline(timeout)
         options = {**options, "request_id": options.get("request_id") or uuid.uuid4().hex}
-        job = yield from self._submit(photo, options, deadline)
+        photos = _bytes_of(photo, options)
+        job = yield from self._submit(photos, options, deadline)
         try:
             return (yield from self._result(job.id, deadline))
         except NotFound as error:
             if error.reason != LOST:
                 raise
             log.warning("The service has lost job %s; its photo is sent once more.", job.id)
-        job = yield from self._submit(photo, options, deadline)
+        job = yield from self._submit(photos, options, deadline)
         return (yield from self._result(job.id, deadline))
 
-    def _submit(self, photo: bytes, options: JobOptions, deadline: Deadline) -> Effects[JobStatus]:
+    def _submit(self, photos: list[bytes], options: JobOptions, deadline: Deadline) -> Effects[JobStatus]:
         settings = _settings(options)
-        if len(photo) > STREAMED_PHOTO:
+        if sum(map(len, photos)) > STREAMED_PHOTO:
             uploaded = yield from self._call(
-                "UploadJob", lambda: upload_messages(settings, photo), pb.UploadJobResponse, deadline
+                "UploadJob", lambda: upload_messages(settings, photos), pb.UploadJobResponse, deadline
             )
-            return status_of(uploaded.job)
-        request = pb.CreateJobRequest(settings=settings, photo=photo)
+            return status_of(uploaded.job)  # an older service refuses the second photo
+        request = pb.CreateJobRequest(settings=settings, photo=photos[0], more_photos=photos[1:])
         created = yield from self._call("CreateJob", lambda: request, pb.CreateJobResponse, deadline)
+        if settings.one_person and not created.job.settings.one_person:
+            cancel = pb.CancelJobRequest(job_id=created.job.id)
+            yield from self._call("CancelJob", lambda: cancel, pb.CancelJobResponse, deadline)
+            raise ServiceError("The service is older than heads of several photos, and saw the first photo alone.")
         return status_of(created.job)
 
     def _result(self, job_id: str, deadline: Deadline) -> Effects[Result]:
@@ -160,7 +167,7 @@ class Core:
                 faces.append(face.downloaded(face.file.downloaded(data)))
             if face.has_preview:
                 faces[-1] = replace(faces[-1], _preview=(yield from self._preview(job_id, face.index, deadline)))
-        return Result(tuple(faces), job.seconds, job)
+        return Result(tuple(faces), job.seconds, job, job.views)
 
     def _preview(self, job_id: str, face_index: int, deadline: Deadline) -> Effects[Preview]:
         request = pb.GetPreviewRequest(job_id=job_id, face_index=face_index)
@@ -246,9 +253,20 @@ def _settings(options: JobOptions) -> pb.JobSettings:
     try:
         return settings_message(options.get("request_id") or uuid.uuid4().hex, options)
     except OptionError as error:
-        path = f"settings.{error.field}" if error.field in JOB_ONLY else f"settings.options.{error.field}"
-        violation = Violation(path, str(error))
-        raise InvalidArgument(str(error), reason="INVALID_OPTION", violations=(violation,)) from None
+        raise _invalid(error) from None
+
+
+def _bytes_of(photo: Photos, options: JobOptions) -> list[bytes]:
+    """The photo's bytes, or those of all photos of one person. Raises InvalidArgument, and as `photo_bytes`."""
+    try:
+        return photos_bytes(photo, one_person=options.get("one_person", False))
+    except OptionError as error:
+        raise _invalid(error) from None
+
+
+def _invalid(error: OptionError) -> InvalidArgument:
+    path = f"settings.{error.field}" if error.field in JOB_ONLY else f"settings.options.{error.field}"
+    return InvalidArgument(str(error), reason="INVALID_OPTION", violations=(Violation(path, str(error)),))
 
 
 def _state(word: JobState | str) -> JobState:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol, TypeVar
 
 from google.protobuf.message import Message
@@ -100,8 +100,11 @@ class Download:
         return bytes(self._data)
 
 
-def upload_messages(settings: pb.JobSettings, photo: bytes) -> Iterator[pb.UploadJobRequest]:
-    """The messages of UploadJob: the settings, then the photo in order."""
+def upload_messages(settings: pb.JobSettings, photos: Sequence[bytes]) -> Iterator[pb.UploadJobRequest]:
+    """The messages of UploadJob: the settings, then the photos in order."""
     yield pb.UploadJobRequest(settings=settings)
-    for start in range(0, len(photo), UPLOAD_CHUNK):
-        yield pb.UploadJobRequest(chunk=photo[start : start + UPLOAD_CHUNK])
+    for number, photo in enumerate(photos):
+        if number:
+            yield pb.UploadJobRequest(next_photo=True)
+        for start in range(0, len(photo), UPLOAD_CHUNK):
+            yield pb.UploadJobRequest(chunk=photo[start : start + UPLOAD_CHUNK])

@@ -24,20 +24,28 @@ from selfie3d.types import (
     JobOptions,
     JobState,
     JobStatus,
+    LeftOut,
     MeshFile,
     Options,
+    PhotoView,
     Pose,
     Preview,
     Priority,
     Stage,
 )
-from selfie3d.types.options import choice
+from selfie3d.types.options import check_one_person, choice
 from selfie3d.v1 import reconstruction_pb2 as pb
 
 if TYPE_CHECKING:
     from google.protobuf.internal.enum_type_wrapper import _EnumTypeWrapper as EnumTypeWrapper
 
-JOB_ONLY = ("priority", "job_timeout", "request_id", "webhook_url")  # fields of JobOptions that are none of Options
+JOB_ONLY = (
+    "priority",
+    "job_timeout",
+    "request_id",
+    "webhook_url",
+    "one_person",
+)  # fields of JobOptions that are none of Options
 
 
 def state_name(state: JobState) -> str:
@@ -91,12 +99,16 @@ def settings_message(request_id: str, options: JobOptions) -> pb.JobSettings:
     if timeout is not None:
         duration.FromNanoseconds(round(timeout * 1e9))
     priority = choice(Priority, "priority", options.get("priority", Priority.INTERACTIVE))
+    of_mesh, one_person = Options.of(**wanted), options.get("one_person", False)
+    if one_person:
+        check_one_person(of_mesh)
     return pb.JobSettings(
         request_id=request_id,
-        options=options_message(Options.of(**wanted)),
+        options=options_message(of_mesh),
         priority=f"PRIORITY_{priority.name}",
         timeout=duration if timeout is not None else None,
         webhook_url=options.get("webhook_url", ""),
+        one_person=one_person,
     )
 
 
@@ -154,6 +166,32 @@ def faces_of(messages: Iterable[pb.Face]) -> tuple[Face, ...]:
     return tuple(faces)
 
 
+def view_messages(views: Iterable[PhotoView]) -> list[pb.PhotoView]:
+    """What each of several photos gave."""
+    return [
+        pb.PhotoView(
+            index=view.index,
+            weight=view.weight,
+            pose=_pose_message(view.pose) if view.pose else None,
+            left_out=view.left_out,
+        )
+        for view in views
+    ]
+
+
+def views_of(messages: Iterable[pb.PhotoView]) -> tuple[PhotoView, ...]:
+    """What each of several photos gave; a reason of a newer service stays the word that it is."""
+    return tuple(
+        PhotoView(
+            view.index,
+            view.weight,
+            _pose_of(view.pose) if view.HasField("pose") else None,
+            LeftOut(view.left_out) if view.left_out in [*LeftOut] else view.left_out,
+        )
+        for view in messages
+    )
+
+
 def event_of(message: pb.JobEvent) -> Event:
     """The event of a job."""
     return Event(
@@ -185,6 +223,7 @@ def status_of(message: pb.Job) -> JobStatus:
         seconds={_word(pb.Stage, time.stage): time.seconds for time in message.stage_times},
         queue_position=message.queue_position,
         queue_paused=message.queue_paused,
+        views=views_of(message.views),
     )
     error = ended_error(status, message.error.code, message.error.reason, message.error.message)
     return replace(status, error=error) if error else status
@@ -198,7 +237,7 @@ def _face_message(face: Face, file: pb.MeshFile | None) -> pb.Face:
         box=pb.Box(x=x, y=y, width=width, height=height),
         score=face.score,
         mesh_to_photo=face.mesh_to_photo.ravel().tolist(),
-        pose=pb.HeadPose(yaw=face.pose.yaw, pitch=face.pose.pitch, roll=face.pose.roll),
+        pose=_pose_message(face.pose),
         landmarks=[pb.Landmark(x=px, y=py, z=pz, vertex=vertex) for (px, py, pz), vertex in points],
         vertices=face.vertices,
         triangles=face.triangles,
@@ -214,7 +253,7 @@ def _face_of(message: pb.Face) -> Face:
         box=(message.box.x, message.box.y, message.box.width, message.box.height),
         score=message.score,
         mesh_to_photo=matrix.reshape(4, 4) if matrix.size == 16 else np.eye(4),
-        pose=Pose(message.pose.yaw, message.pose.pitch, message.pose.roll),
+        pose=_pose_of(message.pose),
         landmarks=np.array([(p.x, p.y, p.z) for p in message.landmarks], np.float32).reshape(-1, 3),
         landmark_vertices=np.array([p.vertex for p in message.landmarks], np.int32),
         vertices=message.vertices,
@@ -222,6 +261,14 @@ def _face_of(message: pb.Face) -> Face:
         file=file_of(message.file),
         _preview=preview_of(message.preview) if message.HasField("preview") else None,
     )
+
+
+def _pose_message(pose: Pose) -> pb.HeadPose:
+    return pb.HeadPose(yaw=pose.yaw, pitch=pose.pitch, roll=pose.roll)
+
+
+def _pose_of(message: pb.HeadPose) -> Pose:
+    return Pose(message.yaw, message.pitch, message.roll)
 
 
 def state_of(value: int) -> JobState:

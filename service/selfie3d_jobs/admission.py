@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,27 +53,36 @@ class AdmissionLimits:
 
 @dataclass(frozen=True)
 class NewJob:
-    """A checked request, ready to be admitted. webhook_lane : of `webhooks.lane_of`; empty: no webhook is wanted."""
+    """A checked request, ready to be admitted.
+
+    photo_sizes : bytes of each photo; photo_sha256s : of each photo
+    webhook_lane : of `webhooks.lane_of`; empty: no webhook is wanted
+    """
 
     id: str
     owner: str
     settings: pb.JobSettings
     priority: Priority
-    photo_bytes: int
-    photo_sha256: str
+    photo_sizes: tuple[int, ...]
+    photo_sha256s: tuple[str, ...]
     timeout_seconds: float
     retention_seconds: float
     traceparent: str
     webhook_lane: str = ""
 
     @property
+    def photo_bytes(self) -> int:
+        """Of all photos together."""
+        return sum(self.photo_sizes)
+
+    @property
     def fingerprint(self) -> str:
-        """Equal for equal photo and settings, as they were sent."""
+        """Equal for equal photos and settings, as they were sent."""
         return self._hash(self.settings)
 
     @property
     def wish(self) -> str:
-        """Equal for equal photo and wishes, a default left out or spelled out: what a request id stands for."""
+        """Equal for equal photos and wishes, a default left out or spelled out: what a request id stands for."""
         timeout = Duration()
         timeout.FromMilliseconds(milliseconds(self.timeout_seconds))
         whole = pb.JobSettings(
@@ -81,11 +91,12 @@ class NewJob:
             priority=f"PRIORITY_{self.priority.name}",
             timeout=timeout,
             webhook_url=self.settings.webhook_url,
+            one_person=self.settings.one_person,
         )
         return self._hash(whole)
 
     def _hash(self, settings: pb.JobSettings) -> str:
-        payload = settings.SerializeToString(deterministic=True) + self.photo_sha256.encode()
+        payload = settings.SerializeToString(deterministic=True) + "".join(self.photo_sha256s).encode()
         return hashlib.sha256(payload).hexdigest()
 
 
@@ -99,8 +110,11 @@ def admit(job: NewJob, limits: AdmissionLimits) -> Command[Record | None]:
     return script("admit", _earlier, **_request(job, limits))
 
 
-def create(job: NewJob, photo: bytes, limits: AdmissionLimits) -> Command[tuple[Record, bool]]:
-    """Store the photo and record its job: (record, is it new). Raises Refused, RequestReused."""
+def create(job: NewJob, photos: Sequence[bytes], limits: AdmissionLimits) -> Command[tuple[Record, bool]]:
+    """Store the photos, one behind the other, and record their job: (record, is it new).
+
+    Raises Refused, RequestReused.
+    """
     settings = job.settings.SerializeToString(deterministic=True)
 
     def parse(reply: list[Any]) -> tuple[Record, bool]:
@@ -111,15 +125,23 @@ def create(job: NewJob, photo: bytes, limits: AdmissionLimits) -> Command[tuple[
     return script(
         "create",
         parse,
-        blobs=(settings, photo),
+        blobs=(settings, photos[0] if len(photos) == 1 else b"".join(photos)),
         bulky=True,
         id=job.id,
         timeout=milliseconds(job.timeout_seconds),
         retention=milliseconds(job.retention_seconds),
-        photo_sha256=job.photo_sha256,
+        photo_sha256=job.photo_sha256s[0],
+        **_of_one_person(job),
         traceparent=job.traceparent,
         **_request(job, limits),
     )
+
+
+def _of_one_person(job: NewJob) -> dict[str, str]:
+    """What is recorded of several photos beside their sum."""
+    if not job.settings.one_person:
+        return {"photo_sha256s": "", "photo_sizes": ""}
+    return {"photo_sha256s": " ".join(job.photo_sha256s), "photo_sizes": " ".join(map(str, job.photo_sizes))}
 
 
 def _request(job: NewJob, limits: AdmissionLimits) -> dict[str, Any]:

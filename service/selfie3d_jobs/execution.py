@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from selfie3d.types import JobState, Stage
 from selfie3d.v1 import reconstruction_pb2 as pb
@@ -17,12 +18,14 @@ from selfie3d_jobs.record import JobError, Record
 
 @dataclass(frozen=True)
 class ExecutionResult:
-    """What an attempt hands in: faces with their files' metadata, the files in the same order, seconds by stage."""
+    """What an attempt hands in: faces with their files' metadata, the files in the same order, seconds by stage; and
+    what each of several photos of one person gave."""
 
     faces: Sequence[pb.Face]
     files: Sequence[bytes]
     seconds: Mapping[str, float]
     previews: Sequence[bytes] = ()
+    views: Sequence[pb.PhotoView] = ()
 
 
 def claim(job_id: str, worker: str, token: str, lease_seconds: float) -> Command[Record | None]:
@@ -42,6 +45,18 @@ def photo(job_id: str) -> Command[bytes]:
     return plain("GET", parse, keys.photo(job_id))
 
 
+def photos(job: Record) -> Command[list[bytes]]:
+    """The bytes of each photo of one person. Raises JobLost when they are gone: the job ended meanwhile."""
+    stored = photo(job.id)
+    ends = list(accumulate(job.photo_sizes))
+
+    def parse(reply: bytes | None) -> list[bytes]:
+        together = stored.parse(reply)
+        return [together[end - size : end] for size, end in zip(job.photo_sizes, ends, strict=True)]
+
+    return plain("GET", parse, keys.photo(job.id))
+
+
 def advance(job: Record, stage: Stage, progress: float, lease_seconds: float) -> Command[None]:
     """Begin a stage with so much done, 0 to 1. Raises JobLost when the job ended or went to another worker."""
     lease = milliseconds(lease_seconds)
@@ -55,7 +70,7 @@ def renew(job: Record, lease_seconds: float) -> Command[bool]:
 
 def succeed(job: Record, result: ExecutionResult) -> Command[None]:
     """Store the meshes and their pictures and end the job, in one step. Raises JobLost."""
-    outcome = pb.Job(faces=result.faces, stage_times=_stage_times(result.seconds))
+    outcome = pb.Job(faces=result.faces, stage_times=_stage_times(result.seconds), views=result.views)
     return _complete(job, JobState.SUCCEEDED, None, result.seconds, outcome, result.files, result.previews)
 
 

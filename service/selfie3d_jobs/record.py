@@ -41,11 +41,13 @@ class Record:
     stage: Stage | None
     last_event: int
     error: JobError | None
-    outcome: pb.Job  # faces and stage_times only
+    outcome: pb.Job  # faces, stage_times and views only
     files: int  # mesh files stored
     traceparent: str
     queue_position: int = 0  # while QUEUED, from 1, an estimate
     queue_paused: bool = False  # while QUEUED
+    photo_sha256s: tuple[str, ...] = ()  # of all photos of one person
+    photo_sizes: tuple[int, ...] = ()  # bytes of each of them; they are stored one behind the other
 
     @classmethod
     def of(cls, reply: Sequence[bytes]) -> Record:
@@ -73,6 +75,8 @@ class Record:
             traceparent=fields["traceparent"].decode(),
             queue_position=int(fields.get("queue_position", b"0")),
             queue_paused=fields.get("queue_paused") == b"1",
+            photo_sha256s=tuple(fields.get("photo_sha256s", b"").decode().split()),
+            photo_sizes=tuple(map(int, fields.get("photo_sizes", b"").split())),
         )
 
 

@@ -50,7 +50,7 @@ class ServiceConfig:
     max_uploads: int = setting(
         "SELFIE3D_MAX_UPLOADS",
         16,
-        "photos on their way at once, 20 MiB each at most; half of them for one caller",
+        "uploads at once, 20 MiB each at most, 60 MiB with several photos of one person; half of them for one caller",
         within=(1, 10_000),
     )
     max_streams: int = setting(

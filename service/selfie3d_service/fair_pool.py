@@ -8,6 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+D = TypeVar("D")
 T = TypeVar("T")
 
 
@@ -24,7 +25,7 @@ class FairPool:
         self._running: Counter[str] = Counter()
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}  # by caller, in the order of their turns
 
-    async def run(self, caller: str, work: Callable[[bytes], T], data: bytes) -> T:
+    async def run(self, caller: str, work: Callable[[D], T], data: D) -> T:
         """`work(data)`, when it is the caller's turn. Raises what the work raises."""
         loop = asyncio.get_running_loop()
         turn = loop.create_future()

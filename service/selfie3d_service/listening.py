@@ -12,7 +12,7 @@ from selfie3d.address import split_address
 from selfie3d.pem import PemError, read_authorities, read_pair
 from selfie3d_jobs import ConfigError
 from selfie3d_service.config import ServiceConfig
-from selfie3d_service.servicer import PHOTO_LIMITS
+from selfie3d_service.upload import PHOTO_LIMITS
 
 REASONS = {
     errno.EADDRINUSE: "another server listens there",

@@ -16,8 +16,7 @@ from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d.v1 import reconstruction_pb2_grpc as rpc
 from selfie3d_jobs import AsyncStore, Reason, Record, admission, queries
 from selfie3d_jobs.webhooks import lane_of
-from selfie3d_photo import Limits as PhotoLimits
-from selfie3d_photo import PhotoError, PhotoReason, inspect
+from selfie3d_photo import inspect
 from selfie3d_service import validation, wire
 from selfie3d_service.broadcaster import EventBroadcaster
 from selfie3d_service.config import ServiceConfig
@@ -25,14 +24,13 @@ from selfie3d_service.errors import CallError
 from selfie3d_service.fair_pool import FairPool
 from selfie3d_service.publisher import Publisher
 from selfie3d_service.request_context import RequestContext
+from selfie3d_service.upload import PHOTO_LIMITS, Upload, check_sizes, naming_photo
 from selfie3d_service.webhooks import Signer
 
 log = logging.getLogger(__name__)
 
 CHUNK_BYTES = 256 * 1024  # of a download
-MAX_PART_BYTES = 1024 * 1024  # of an upload
-HASHERS = 2  # photos hashed at once; checking one costs less than handing it to a thread
-PHOTO_LIMITS = PhotoLimits()
+HASHERS = 2  # requests whose photos are hashed at once; checking one costs less than handing it to a thread
 
 
 class ReconstructionServicer(rpc.ReconstructionServiceServicer):
@@ -54,15 +52,16 @@ class ReconstructionServicer(rpc.ReconstructionServiceServicer):
         self._hashers = FairPool(HASHERS, "hasher")
 
     async def CreateJob(self, request: pb.CreateJobRequest, context: RequestContext) -> pb.CreateJobResponse:
-        """A photo in one message."""
-        return pb.CreateJobResponse(job=wire.job(await self._create(request.settings, request.photo, context)))
+        """A photo, or several of one person, in one message."""
+        photos = [request.photo, *request.more_photos]
+        return pb.CreateJobResponse(job=wire.job(await self._create(request.settings, photos, context)))
 
     async def UploadJob(
         self, messages: AsyncIterator[pb.UploadJobRequest], context: RequestContext
     ) -> pb.UploadJobResponse:
-        """A photo in parts."""
-        settings, photo = await self._receive(messages, context)
-        return pb.UploadJobResponse(job=wire.job(await self._create(settings, photo, context)))
+        """A photo, or several of one person, in parts."""
+        settings, photos = await self._receive(messages, context)
+        return pb.UploadJobResponse(job=wire.job(await self._create(settings, photos, context)))
 
     async def GetJob(self, request: pb.GetJobRequest, context: RequestContext) -> pb.GetJobResponse:
         """The job as it is now."""
@@ -101,7 +100,7 @@ class ReconstructionServicer(rpc.ReconstructionServiceServicer):
         self, request: pb.ReconstructRequest, context: RequestContext
     ) -> AsyncIterator[pb.ReconstructResponse]:
         """Create, watch and download in one call."""
-        record = await self._create(request.settings, request.photo, context)
+        record = await self._create(request.settings, [request.photo, *request.more_photos], context)
         request.Clear()  # the photo need not stay in memory for as long as the job runs
         yield pb.ReconstructResponse(job=wire.job(record))
         async for event, ended in self._broadcaster.follow(record.id, 0):
@@ -139,18 +138,19 @@ class ReconstructionServicer(rpc.ReconstructionServiceServicer):
     async def _get(self, job_id: str, context: RequestContext) -> Record:
         return await self._store.run(queries.get(validation.check_job_id(job_id), context.reach))
 
-    async def _create(self, settings: pb.JobSettings, photo: bytes, context: RequestContext) -> Record:
+    async def _create(self, settings: pb.JobSettings, photos: list[bytes], context: RequestContext) -> Record:
         lane = self._check(settings, context)
         timeout = validation.timeout_seconds(settings, self._config)
-        _check_size(len(photo))
-        sha256 = await self._hashers.run(context.sender, _sha256, photo)
+        validation.check_photo_number(settings, len(photos))
+        sizes = tuple(map(len, photos))
+        check_sizes(sizes)
         job = admission.NewJob(
             id=admission.new_id(),
             owner=context.caller.name,
             settings=settings,
             priority=validation.priority(settings),
-            photo_bytes=len(photo),
-            photo_sha256=sha256,
+            photo_sizes=sizes,
+            photo_sha256s=await self._hashers.run(context.sender, _sha256s, photos),
             timeout_seconds=timeout,
             retention_seconds=self._config.retention_seconds,
             traceparent=context.traceparent,
@@ -159,13 +159,15 @@ class ReconstructionServicer(rpc.ReconstructionServiceServicer):
         limits = self._limits(context)
         record = await self._store.run(admission.admit(job, limits))
         if record is None:
-            inspect(photo, PHOTO_LIMITS)
-            record = await self._accept(job, photo, limits)
+            for number, photo in enumerate(photos):
+                with naming_photo(number, len(photos)):
+                    inspect(photo, PHOTO_LIMITS)
+            record = await self._accept(job, photos, limits)
         context.upload.release()
         return record
 
-    async def _accept(self, job: admission.NewJob, photo: bytes, limits: admission.AdmissionLimits) -> Record:
-        record, is_new = await self._store.run(admission.create(job, photo, limits))
+    async def _accept(self, job: admission.NewJob, photos: list[bytes], limits: admission.AdmissionLimits) -> Record:
+        record, is_new = await self._store.run(admission.create(job, photos, limits))
         if is_new:
             if not record.queue_paused:
                 self._publisher.send_job(record)
@@ -189,24 +191,22 @@ class ReconstructionServicer(rpc.ReconstructionServiceServicer):
 
     async def _receive(
         self, messages: AsyncIterator[pb.UploadJobRequest], context: RequestContext
-    ) -> tuple[pb.JobSettings, bytes]:
-        settings: pb.JobSettings | None = None
-        photo = bytearray()
+    ) -> tuple[pb.JobSettings, list[bytes]]:
+        upload: Upload | None = None
         async for message in _each_within(messages, self._config.upload_seconds):
             part = message.WhichOneof("part")
-            if (part == "settings") != (settings is None):
+            if (part == "settings") != (upload is None):
                 raise CallError(Reason.UPLOAD_INVALID, "First the settings, once, then the chunks.", field="part")
-            if part == "settings":
-                settings = message.settings
-                self._check(settings, context)
-                continue
-            if len(message.chunk) > MAX_PART_BYTES:
-                raise CallError(Reason.UPLOAD_INVALID, "A chunk has at most 1 MiB.", field="chunk")
-            photo += message.chunk
-            _check_size(len(photo), so_far=True)
-        if settings is None:
+            if upload is None:
+                self._check(message.settings, context)
+                upload = Upload(message.settings)
+            elif part == "next_photo":
+                upload.begin_next()
+            else:
+                upload.add(message.chunk)
+        if upload is None:
             raise CallError(Reason.UPLOAD_INVALID, "No message came.", field="part")
-        return settings, bytes(photo)
+        return upload.settings, upload.photos
 
     async def _chunks(self, record: Record, face: int, offset: int) -> AsyncIterator[pb.MeshChunk]:
         file = _file(record, face)
@@ -221,15 +221,8 @@ class ReconstructionServicer(rpc.ReconstructionServiceServicer):
             offset += len(data)
 
 
-def _check_size(size: int, *, so_far: bool = False) -> None:
-    if size == 0 and not so_far:
-        raise PhotoError(PhotoReason.EMPTY, Reason.PHOTO_EMPTY.text)
-    if size > PHOTO_LIMITS.max_bytes:
-        raise PhotoError(PhotoReason.TOO_LARGE, Reason.PHOTO_TOO_LARGE.text)
-
-
-def _sha256(photo: bytes) -> str:
-    return hashlib.sha256(photo).hexdigest()
+def _sha256s(photos: list[bytes]) -> tuple[str, ...]:
+    return tuple(hashlib.sha256(photo).hexdigest() for photo in photos)
 
 
 def _file(record: Record, face: int) -> pb.MeshFile:

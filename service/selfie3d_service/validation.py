@@ -7,6 +7,8 @@ import binascii
 import re
 
 from selfie3d.types import JobState, OptionError, Priority
+from selfie3d.types.options import check_one_person
+from selfie3d.types.photo import MOST_PHOTOS
 from selfie3d.v1 import admin_pb2
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d.wire import options_of, state_of
@@ -44,7 +46,9 @@ def check_settings(settings: pb.JobSettings) -> None:
     _known(pb.Extent, options.extent, "settings.options.extent")
     _known(pb.Priority, settings.priority, "settings.priority")
     try:
-        options_of(options)
+        of_mesh = options_of(options)
+        if settings.one_person:
+            check_one_person(of_mesh)
     except OptionError as error:
         raise CallError(Reason.OPTION_CONFLICT, str(error), field=f"settings.options.{error.field}") from error
 
@@ -57,6 +61,16 @@ def receiver(settings: pb.JobSettings, listed: frozenset[str]) -> Receiver | Non
         return receiver_of(settings.webhook_url, listed)
     except ReceiverRefused as error:
         raise CallError(Reason.WEBHOOK_URL_INVALID, str(error), field="settings.webhook_url") from error
+
+
+def check_photo_number(settings: pb.JobSettings, count: int) -> None:
+    """Raises CallError for more photos than the settings allow."""
+    if count > 1 and not settings.one_person:
+        text = "Several photos need one_person: together they give one head."
+        raise CallError(Reason.OPTION_CONFLICT, text, field="more_photos")
+    if count > MOST_PHOTOS:
+        text = f"One person has at most {MOST_PHOTOS} photos in a job."
+        raise CallError(Reason.OPTION_CONFLICT, text, field="more_photos")
 
 
 def timeout_seconds(settings: pb.JobSettings, config: ServiceConfig) -> float:

@@ -23,6 +23,7 @@ def job(record: Record) -> pb.Job:
         state=state_name(record.state),
         settings=record.settings,
         photo_sha256=record.photo_sha256,
+        photo_sha256s=record.photo_sha256s,
         create_time=_time(record.create_time),
         start_time=_time(record.start_time),
         end_time=_time(record.end_time),

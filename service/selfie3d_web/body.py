@@ -1,4 +1,4 @@
-"""The body of an upload, piece by piece: a photo as it is, or a multipart form with fields and then one photo."""
+"""The body of an upload, piece by piece: a photo as it is, or a multipart form with fields and then the photos."""
 
 from __future__ import annotations
 
@@ -14,25 +14,28 @@ from selfie3d_jobs import Reason
 from selfie3d_web.problem import Problem
 
 MAX_PHOTO_BYTES = 20 * 1024 * 1024
-MAX_OVERHEAD = 64 * 1024  # of a form, around the photo
+MAX_PHOTOS_BYTES = 3 * MAX_PHOTO_BYTES  # of all photos of one person, in a form
+MAX_OVERHEAD = 64 * 1024  # of a form, around the photos
 MAX_FIELDS = 16
 MAX_FIELD_BYTES = 1024
 MULTIPART = "multipart/form-data"
 DAMAGED = "The form is damaged or cut short."
-PHOTO = "photo"  # name of the form's file
+PHOTO = "photo"  # name of the form's files
+Piece = bytes | None  # of photos; None: the next one begins
 
 
 class Body:
     """One request's body, read once, with bounds on its size and on how long each piece may take.
 
     seconds : wait for the next piece
+    most : bytes of its photos
     """
 
-    def __init__(self, request: Request, seconds: float) -> None:
+    def __init__(self, request: Request, seconds: float, most: int = MAX_PHOTO_BYTES) -> None:
         """Raises Problem for a body that says itself that it is too long, or has no length one could read."""
         self._stream = aiter(request.stream())
         self._seconds = seconds
-        self._left = MAX_PHOTO_BYTES + MAX_OVERHEAD
+        self._left = most + MAX_OVERHEAD
         declared = request.headers.get("content-length", "0")
         if not declared.isdigit():
             raise Problem(400, "Content-Length must be a number.")
@@ -72,7 +75,7 @@ def is_form(content_type: str) -> bool:
 
 
 class Form:
-    """A multipart form whose photo comes last: `fields` is whole when `photo` begins."""
+    """A multipart form whose photos come last: `fields` is whole when the first one begins."""
 
     def __init__(self, content_type: str, body: Body) -> None:
         """Raises Problem when the type names no boundary."""
@@ -81,7 +84,7 @@ class Form:
             raise _malformed("A form's Content-Type must name its boundary.")
         self.fields: list[tuple[str, str]] = []
         self._pieces = body.pieces()
-        self._photo: list[bytes] = []
+        self._photo: list[Piece] = []
         self._has_photo = self._in_photo = self._ended = False
         self._name, self._value, self._header = b"", bytearray(), (bytearray(), bytearray())
         self._parser = self._make_parser(boundary)
@@ -92,8 +95,8 @@ class Form:
             if not await self._read():
                 raise Problem.of_reason(Reason.PHOTO_EMPTY, f"The form has no file named {PHOTO}.", field=PHOTO)
 
-    async def photo(self) -> AsyncIterator[bytes]:
-        """The photo's bytes. Raises Problem for what comes behind them, or when the form breaks off."""
+    async def photos(self) -> AsyncIterator[Piece]:
+        """The photos' bytes. Raises Problem for what comes behind them, or when the form breaks off."""
         more = True
         while more:
             for piece in self._photo:
@@ -136,8 +139,6 @@ class Form:
     def _on_part_begin(self) -> None:
         self._name = b""
         self._value.clear()
-        if self._has_photo:
-            raise _malformed(f"The file {PHOTO} must be the last part of the form, and the only file.")
 
     def _on_header_begin(self) -> None:
         self._header = (bytearray(), bytearray())
@@ -147,7 +148,12 @@ class Form:
             self._name = parse_options_header(bytes(self._header[1]))[1].get(b"name", b"")
 
     def _on_headers_finished(self) -> None:
-        self._in_photo = self._has_photo = self._name == PHOTO.encode()
+        self._in_photo = self._name == PHOTO.encode()
+        if self._has_photo:
+            if not self._in_photo:
+                raise _malformed(f"The files named {PHOTO} must be the last parts of the form.")
+            self._photo.append(None)
+        self._has_photo = self._has_photo or self._in_photo
         if len(self.fields) == MAX_FIELDS:
             raise _malformed(f"A form has at most {MAX_FIELDS} fields.")
 

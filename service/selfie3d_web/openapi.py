@@ -11,9 +11,9 @@ from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d_jobs import Reason
 from selfie3d_jobs.payload import enum_words
 from selfie3d_web import preview, problem
-from selfie3d_web.body import MAX_PHOTO_BYTES
+from selfie3d_web.body import MAX_PHOTO_BYTES, MAX_PHOTOS_BYTES
 from selfie3d_web.mesh import MEDIA_TYPES
-from selfie3d_web.settings import DETAILS, EXTENTS, FORMATS, PRIORITIES, STATES, SWITCHES
+from selfie3d_web.settings import DETAILS, EXTENTS, FORMATS, ONE_PERSON, PRIORITIES, STATES, SWITCHES
 
 PHOTO_TYPES = ("image/jpeg", "image/png", "image/webp", "image/heic", "image/avif", "application/octet-stream")
 Json = dict[Any, Any]  # the numbers of statuses are keys, too, until they are written
@@ -27,7 +27,7 @@ def document() -> Json:
         "info": {
             "title": "selfie3d",
             "version": "1",
-            "description": "One photo of a face in, a coloured 3D mesh out. The gRPC API's jobs over HTTP.",
+            "description": "Photos of a face in, a coloured 3D mesh out. The gRPC API's jobs over HTTP.",
         },
         "paths": _paths(),
         "webhooks": {"jobEnded": {"post": _webhook()}},
@@ -73,15 +73,17 @@ def _create() -> Json:
         "detail": _enum(DETAILS, "standard"),
         "extent": _enum(EXTENTS, "head"),
         **{name: {"type": "boolean", "default": False, "description": SWITCH_TEXTS[name]} for name in SWITCHES},
+        ONE_PERSON: {"type": "boolean", "default": False, "description": ONE_PERSON_TEXT},
         "priority": _enum(PRIORITIES, "interactive"),
         "timeout": {"type": "number", "description": "Seconds after which the job expires; default: the service's."},
         "webhook_url": {"type": "string", "format": "uri", "maxLength": 2048, "description": WEBHOOK_TEXT},
     }
-    photo = {"type": "string", "contentMediaType": "application/octet-stream", "description": "The last part."}
+    photo = {"type": "string", "contentMediaType": "application/octet-stream", "description": PHOTO_TEXT}
     form = {"type": "object", "properties": options | {"photo": photo}, "required": ["photo"]}
     operation = _operation(
         "createJob",
-        f"Queue a photo of at most {MAX_PHOTO_BYTES >> 20} MiB and 64 megapixels: as the body, or as a form's file.",
+        f"Queue a photo of at most {MAX_PHOTO_BYTES >> 20} MiB and 64 megapixels: as the body, or as a form's file. "
+        f"Several photos of one person are several files of a form, {MAX_PHOTOS_BYTES >> 20} MiB together.",
         {
             202: _json("Job")
             | {"headers": {"Location": {"schema": {"type": "string"}, "description": "The job's path."}}}
@@ -257,6 +259,8 @@ JOB_ID = {
 }
 FACE = {"name": "face", "in": "path", "required": True, "schema": {"type": "integer", "minimum": 0}}
 STATUS = {"type": "object", "properties": {"status": {"type": "string"}}, "required": ["status"]}
+ONE_PERSON_TEXT = "The form's photos, up to 16, are of one person and together give one head."
+PHOTO_TEXT = "The last part; with one_person up to 16 of them."
 SWITCH_TEXTS = {
     "all_faces": "Every face, by descending size, instead of the largest only.",
     "scene": "One file with all faces in place. Needs all_faces.",

@@ -18,7 +18,8 @@ PRIORITIES = enum_words(pb.Priority.DESCRIPTOR)
 STATES = enum_words(pb.JobState.DESCRIPTOR)
 SWITCHES = ("all_faces", "scene", "textured", "printable", "delight")
 SWITCH_WORDS = {"true": True, "1": True, "on": True, "false": False, "0": False, "off": False, "": True}
-NAMES = ("format", "detail", "extent", *SWITCHES, "priority", "timeout", "webhook_url")
+ONE_PERSON = "one_person"
+NAMES = ("format", "detail", "extent", *SWITCHES, ONE_PERSON, "priority", "timeout", "webhook_url")
 
 
 def job_settings(fields: Iterable[tuple[str, str]], request_id: str) -> pb.JobSettings:
@@ -52,6 +53,8 @@ def _set(settings: pb.JobSettings, name: str, value: str) -> None:
     options: Any = settings.options
     if name in SWITCHES:
         setattr(options, name, bool(one_of(SWITCH_WORDS, name, value)))
+    elif name == ONE_PERSON:
+        settings.one_person = bool(one_of(SWITCH_WORDS, name, value))
     elif name == "format":
         options.format = one_of(FORMATS, name, value)
     elif name == "detail":

@@ -1,4 +1,4 @@
-"""POST /v1/jobs: the photo goes on to the service while it comes in, with no more than a piece of it here."""
+"""POST /v1/jobs: the photos go on to the service while they come in, with no more than a piece of them here."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from starlette.requests import Request
 from selfie3d.errors import LOST_STATUSES
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d_jobs import Reason
-from selfie3d_web.body import Body, Form, is_form
+from selfie3d_web.body import MAX_PHOTO_BYTES, MAX_PHOTOS_BYTES, Body, Form, Piece, is_form
 from selfie3d_web.problem import Problem
 from selfie3d_web.settings import job_settings
 from selfie3d_web.upstream import CALL_SECONDS, Upstream, answered, metadata
@@ -23,31 +23,36 @@ ANSWER_SECONDS = 60.0  # from the photo's last byte to the job
 
 async def receive_job(request: Request, upstream: Upstream, seconds: float) -> pb.Job:
     """The new job, or the one that the Idempotency-Key already has. Raises Problem, ClientDisconnect."""
-    body = Body(request, seconds)
+    form = is_form(request.headers.get("content-type", ""))
+    body = Body(request, seconds, MAX_PHOTOS_BYTES if form else MAX_PHOTO_BYTES)
     try:
-        settings, photo = await _open(request, body)
-        return await _send(upstream, settings, photo, metadata(request))
+        settings, photos = await _open(request, body)
+        return await _send(upstream, settings, photos, metadata(request))
     except Problem:
         await body.drain()
         raise
 
 
-async def _open(request: Request, body: Body) -> tuple[pb.JobSettings, AsyncIterator[bytes]]:
-    """What the job should be, and its photo, not read yet."""
-    fields, photo = request.query_params.multi_items(), body.pieces()
+async def _open(request: Request, body: Body) -> tuple[pb.JobSettings, AsyncIterator[Piece]]:
+    """What the job should be, and its photos, not read yet."""
+    fields = request.query_params.multi_items()
+    photos: AsyncIterator[Piece] = body.pieces()
     content_type = request.headers.get("content-type", "")
     if is_form(content_type):
         form = Form(content_type, body)
         await form.read_fields()
-        fields, photo = fields + form.fields, form.photo()
-    return job_settings(fields, request.headers.get("idempotency-key", "")), photo
+        fields, photos = fields + form.fields, form.photos()
+    return job_settings(fields, request.headers.get("idempotency-key", "")), photos
 
 
-async def _send(upstream: Upstream, settings: pb.JobSettings, photo: AsyncIterator[bytes], passed: Any) -> pb.Job:
+async def _send(upstream: Upstream, settings: pb.JobSettings, photos: AsyncIterator[Piece], passed: Any) -> pb.Job:
     call = upstream.api.UploadJob(metadata=passed)
     try:
         await _write(call, pb.UploadJobRequest(settings=settings))
-        async for piece in photo:
+        async for piece in photos:
+            if piece is None:
+                await _write(call, pb.UploadJobRequest(next_photo=True))
+                continue
             for start in range(0, len(piece), MAX_PART_BYTES):
                 await _write(call, pb.UploadJobRequest(chunk=piece[start : start + MAX_PART_BYTES]))
         await _write(call, None)

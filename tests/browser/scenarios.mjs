@@ -361,6 +361,34 @@ export const scenarios = {
     }
   },
 
+  async person({ open, photo, assert }) {
+    const page = await open();
+    const files = ["coffee.jpg", "astronaut.jpg", "mirrored.jpg"].map(photo);
+    await page.setInputFiles("#file", files);
+    await page.waitForSelector("#several[open]");
+    assert.match(await page.textContent("#several-title"), /these 3 photos of one person/);
+    await page.click("#several-close");
+    assert.ok(await page.isVisible("#start"));
+    await page.setInputFiles("#file", files);
+    await page.click("#one-person");
+    await page.waitForSelector(DONE);
+    const views = await page.$$eval("#views li", (items) => items.map((item) => item.textContent));
+    assert.equal(views.length, 3);
+    assert.equal(views[0], "Photo 1 was left out: no face was found in it");
+    for (const text of views.slice(1)) assert.match(text, /^Photo [23]: \d+ % of the shape$/);
+    assert.equal(await page.isVisible("#files button:has-text('STL')"), false);
+    const plain = await picture(page);
+    await slide(page, "overlay", 100); // the photo over which the head is laid, not the first one
+    assert.notEqual((await picture(page)).sum, plain.sum);
+    const [download] = await Promise.all([page.waitForEvent("download"), page.click("#files button:has-text('PLY')")]);
+    assert.match(download.suggestedFilename(), /\.ply$/);
+    await page.click("#new-photo");
+    await page.setInputFiles("#file", [photo("astronaut.jpg"), photo("coffee.jpg")]);
+    await page.click("#first-photo");
+    await page.waitForSelector(DONE);
+    assert.ok(await page.isHidden("#views-box"));
+  },
+
   async drop({ open, photo, assert }) {
     const page = await open();
     const give = async (kind) => {

@@ -5,16 +5,33 @@ from __future__ import annotations
 from dataclasses import fields
 
 import numpy as np
+import pytest
 
 import selfie3d
 from selfie3d.types.mesh import COLUMNS
-from tests.photos import astronaut
+from tests.photos import astronaut, coffee, mirrored_astronaut
 
 
 def test_both_ways_give_the_same_face(address: str) -> None:
     with selfie3d.Client(address) as client:
         remote = client.reconstruct(astronaut())
     local = selfie3d.Reconstructor.open().reconstruct(astronaut())
+    assert local.views == remote.views == ()
+    assert_equal(remote, local)
+
+
+def test_both_ways_give_the_same_head_of_one_person(address: str) -> None:
+    photos = [astronaut(), mirrored_astronaut(), coffee()]
+    with selfie3d.Client(address) as client:
+        remote = client.reconstruct(photos, one_person=True)
+    local = selfie3d.Reconstructor.open().reconstruct(photos, one_person=True)
+    assert remote.views == local.views == (remote.job.views if remote.job else ())
+    assert [view.left_out for view in local.views] == ["", "", "NO_FACE"]
+    assert sum(view.weight for view in local.views) == pytest.approx(1)
+    assert_equal(remote, local)
+
+
+def assert_equal(remote: selfie3d.Result, local: selfie3d.Result) -> None:
     assert type(remote) is type(local) is selfie3d.Result
     assert local.job is None
     assert remote.job is not None

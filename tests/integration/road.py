@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from typing import Any
@@ -23,8 +24,8 @@ def new_job(owner: str = "anna", photo: bytes = b"photo", **changes: Any) -> adm
         "owner": owner,
         "settings": settings,
         "priority": Priority.INTERACTIVE,
-        "photo_bytes": len(photo),
-        "photo_sha256": photo.hex(),
+        "photo_sizes": (len(photo),),
+        "photo_sha256s": (photo.hex(),),
         "timeout_seconds": 300.0,
         "retention_seconds": 3600.0,
         "traceparent": "",
@@ -34,7 +35,14 @@ def new_job(owner: str = "anna", photo: bytes = b"photo", **changes: Any) -> adm
 
 def submit(store: Store, job: admission.NewJob | None = None, photo: bytes = b"photo", limits: Any = WIDE) -> Record:
     job = job or new_job(photo=photo)
-    return store.run(admission.create(job, photo, limits))[0]
+    return store.run(admission.create(job, [photo], limits))[0]
+
+
+def new_person(*photos: bytes, **changes: Any) -> admission.NewJob:
+    """A job of several photos of one person."""
+    settings = pb.JobSettings(request_id=changes.pop("request_id", ""), one_person=True)
+    sizes, digests = tuple(map(len, photos)), tuple(hashlib.sha256(photo).hexdigest() for photo in photos)
+    return new_job(settings=settings, photo_sizes=sizes, photo_sha256s=digests, **changes)
 
 
 def claim(store: Store, job_id: str, token: str = "t1", lease: float = LEASE) -> Record | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -36,6 +38,7 @@ from tests.integration.road import (
     finish,
     get,
     new_job,
+    new_person,
     picture_of,
     reap,
     result,
@@ -148,7 +151,7 @@ def test_a_final_state_never_changes(store: Store, jobs_config: JobsConfig, keys
 def test_twenty_callers_with_one_request_id_make_one_job(store: Store, keys: Keys) -> None:
     def create(_: int) -> tuple[str, bool]:
         job = new_job(request_id="same")
-        record, is_new = store.run(admission.create(job, b"photo", WIDE))
+        record, is_new = store.run(admission.create(job, [b"photo"], WIDE))
         return record.id, is_new
 
     with ThreadPoolExecutor(20) as pool:
@@ -535,3 +538,46 @@ def test_redis_away_is_unavailable() -> None:
     with pytest.raises(StoreUnavailable):
         store.run(maintenance.snapshot())
     store.close()
+
+
+def test_several_photos_of_one_person_are_kept_in_order_and_go_with_the_job(store: Store, keys: Keys) -> None:
+    photos = [b"left", b"the front", b"right!"]
+    record = store.run(admission.create(new_person(*photos), photos, WIDE))[0]
+    assert record.photo_sha256s == tuple(hashlib.sha256(photo).hexdigest() for photo in photos)
+    assert record.photo_sha256 == record.photo_sha256s[0]
+    job = start(store, record.id)
+    assert store.run(execution.photos(job)) == photos
+    assert int(keys.client.get(f"{keys.prefix}bytes") or 0) == sum(map(len, photos))
+    views = [pb.PhotoView(index=0, weight=1.0)]
+    store.run(execution.succeed(job, dataclasses.replace(result(b"mesh"), views=views)))
+    done = get(store, record.id)
+    assert list(done.outcome.views) == views
+    assert not any(key.startswith("photo:") for key in keys.all())
+    with pytest.raises(JobLost):
+        store.run(execution.photos(job))
+
+
+@pytest.mark.parametrize(
+    "others", [(b"b", b"a"), (b"a",), (b"a", b"b", b""), (b"ab",)], ids=["order", "fewer", "more", "joined"]
+)
+def test_a_request_id_stands_for_all_photos_in_their_order(store: Store, others: tuple[bytes, ...]) -> None:
+    photos = [b"a", b"b"]
+    first, is_new = store.run(admission.create(new_person(*photos, request_id="r"), photos, WIDE))
+    assert is_new
+    again, is_new = store.run(admission.create(new_person(*photos, request_id="r"), photos, WIDE))
+    assert (again.id, is_new) == (first.id, False)
+    with pytest.raises(RequestReused):
+        store.run(admission.admit(new_person(*others, request_id="r"), WIDE))
+
+
+def test_one_photo_of_one_person_is_another_wish_than_the_photo(store: Store) -> None:
+    store.run(admission.create(new_person(b"photo", request_id="r"), [b"photo"], WIDE))
+    with pytest.raises(RequestReused):
+        store.run(admission.admit(new_job(request_id="r"), WIDE))
+
+
+def test_a_record_of_before_there_were_several_photos_is_read(store: Store, keys: Keys) -> None:
+    record = submit(store)
+    keys.client.hdel(f"{keys.prefix}job:{record.id}", "photo_sha256s", "photo_sizes")
+    assert (get(store, record.id).photo_sha256s, get(store, record.id).photo_sizes) == ((), ())
+    assert store.run(execution.photo(start(store, record.id).id)) == b"photo"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import hashlib
 import secrets
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -551,3 +552,126 @@ async def test_going_down_sends_watchers_elsewhere(service_config: ServiceConfig
         assert (code, reason) == (grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN")
         assert found["RetryInfo"].retry_delay.ToMilliseconds() > 0
         await down
+
+
+PERSON = [make_photo(seed) for seed in (31, 32, 33)]
+
+
+async def create_person(api: Any, photos: list[bytes], **settings: Any) -> pb.Job:
+    settings = {"one_person": True} | settings
+    request = pb.CreateJobRequest(settings=settings, photo=photos[0], more_photos=photos[1:])
+    job: pb.Job = (await api.CreateJob(request)).job
+    return job
+
+
+async def uploaded(api: Any, settings: pb.JobSettings, photos: list[bytes], chunk: int = 1 << 20) -> pb.Job:
+    async def parts() -> AsyncIterator[pb.UploadJobRequest]:
+        yield pb.UploadJobRequest(settings=settings)
+        for number, photo in enumerate(photos):
+            if number:
+                yield pb.UploadJobRequest(next_photo=True)
+            for start_ in range(0, len(photo), chunk):
+                yield pb.UploadJobRequest(chunk=photo[start_ : start_ + chunk])
+
+    job: pb.Job = (await api.UploadJob(parts())).job
+    return job
+
+
+async def test_photos_of_one_person_are_one_job_by_every_method(api: Any, store: Store) -> None:
+    created = await create_person(api, PERSON, request_id="person")
+    digests = [hashlib.sha256(photo).hexdigest() for photo in PERSON]
+    assert list(created.photo_sha256s) == digests
+    assert created.photo_sha256 == digests[0]
+    assert created.settings.one_person
+    settings = pb.JobSettings(request_id="person", one_person=True)
+    assert (await uploaded(api, settings, PERSON, 100)).id == created.id
+    request = pb.ReconstructRequest(settings=settings, photo=PERSON[0], more_photos=PERSON[1:])
+    call = api.Reconstruct(request)
+    assert (await anext(aiter(call))).job.id == created.id
+    call.cancel()
+    job = await asyncio.to_thread(start, store, created.id)
+    assert await asyncio.to_thread(store.run, execution.photos(job)) == PERSON
+    views = [pb.PhotoView(index=n, weight=w, left_out=o) for n, w, o in ((0, 0.3, ""), (1, 0.7, ""), (2, 0, "BLURRED"))]
+    done = dataclasses.replace(result(b"mesh"), views=views)
+    await asyncio.to_thread(store.run, execution.succeed(job, done))
+    assert list((await api.GetJob(pb.GetJobRequest(job_id=job.id))).job.views) == views
+    _, reason, _ = await refused(create_person(api, PERSON[::-1], request_id="person"))
+    assert reason == "REQUEST_ID_REUSED"
+
+
+@pytest.mark.parametrize(
+    ("photos", "settings", "reason", "field"),
+    [
+        (PERSON, {"one_person": False}, "OPTION_CONFLICT", "more_photos"),
+        (PERSON[:1] * 17, {}, "OPTION_CONFLICT", "more_photos"),
+        (PERSON, {"options": {"all_faces": True}}, "OPTION_CONFLICT", "settings.options.all_faces"),
+        (PERSON, {"options": {"printable": True}}, "OPTION_CONFLICT", "settings.options.printable"),
+        (PERSON, {"options": {"extent": pb.EXTENT_FACE}}, "OPTION_CONFLICT", "settings.options.extent"),
+    ],
+)
+async def test_what_one_person_cannot_have_is_refused(
+    api: Any, photos: list[bytes], settings: dict[str, Any], reason: str, field: str
+) -> None:
+    for call in (
+        create_person(api, photos, **settings),
+        uploaded(api, pb.JobSettings(**({"one_person": True} | settings)), photos),
+    ):
+        code, found, more = await refused(call)
+        assert (code, found) == (grpc.StatusCode.INVALID_ARGUMENT, reason)
+        assert more["BadRequest"].field_violations[0].field == field
+
+
+async def test_a_photo_that_is_none_is_named_among_several(api: Any, keys: Keys) -> None:
+    for photos, reason in (
+        ([PERSON[0], b"GIF89a nothing", PERSON[1]], "PHOTO_UNSUPPORTED"),
+        ([PERSON[0], b"", PERSON[1]], "PHOTO_EMPTY"),
+        ([PERSON[0], PERSON[1][:30], PERSON[2]], "PHOTO_CORRUPT"),
+    ):
+        for call in (create_person(api, photos), uploaded(api, pb.JobSettings(one_person=True), photos)):
+            with pytest.raises(grpc.aio.AioRpcError, match=r"Photo 2: ") as raised:
+                await call
+            status = rpc_status.from_call(raised.value)
+            assert status is not None
+            assert _details(status)[0] == reason
+    assert not any(key.startswith("photo:") for key in keys.all())
+
+
+async def test_each_photo_and_all_together_have_their_limit(api: Any) -> None:
+    settings, large = pb.JobSettings(one_person=True), PERSON[0] + bytes(17 << 20)
+    with pytest.raises(grpc.aio.AioRpcError, match=r"Photo 2: .*20 MiB"):
+        await uploaded(api, settings, [PERSON[0], PERSON[0] + bytes(20 << 20)])
+    with pytest.raises(grpc.aio.AioRpcError, match=r"together.*60 MiB") as raised:
+        await uploaded(api, settings, [large] * 4)
+    status = rpc_status.from_call(raised.value)
+    assert status is not None
+    assert _details(status)[0] == "PHOTO_TOO_LARGE"
+
+
+async def test_a_next_photo_without_one_person_is_refused_before_it_is_sent(api: Any) -> None:
+    call = api.UploadJob()
+    await call.write(pb.UploadJobRequest(settings=pb.JobSettings()))
+    await call.write(pb.UploadJobRequest(chunk=PERSON[0]))
+    await call.write(pb.UploadJobRequest(next_photo=True))
+    assert (await refused(call))[1] == "OPTION_CONFLICT"
+    call = api.UploadJob()
+    await call.write(pb.UploadJobRequest(next_photo=True))
+    assert (await refused(call))[1] == "UPLOAD_INVALID"
+
+
+async def test_all_photos_of_one_person_count_against_the_store(service_config: ServiceConfig) -> None:
+    photos = [make_photo(seed, side=500) for seed in range(3)]
+    together = sum(map(len, photos))
+    assert together > 1 << 20 > max(map(len, photos))
+    limits = admission.AdmissionLimits(max_stored_mib=1, result_reserve_mib=0)
+    async with served(dataclasses.replace(service_config, limits=limits)) as own:
+        assert (await refused(uploaded(own, pb.JobSettings(one_person=True), photos)))[1] == "STORAGE_FULL"
+        await uploaded(own, pb.JobSettings(one_person=True), photos[:1])
+
+
+async def test_a_cancelled_job_of_one_person_leaves_no_photo(api: Any, keys: Keys) -> None:
+    job = await create_person(api, PERSON)
+    assert any(key.startswith("photo:") for key in keys.of(job.id))
+    await api.CancelJob(pb.CancelJobRequest(job_id=job.id))
+    assert not any(key.startswith("photo:") for key in keys.of(job.id))
+    await api.DeleteJob(pb.DeleteJobRequest(job_id=job.id))
+    assert keys.of(job.id) == set()

@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 import redis
 
-from selfie3d.types import JobState, Priority
+from selfie3d.types import JobState, Priority, Stage
 from selfie3d_cli.redis_server import RedisServer
-from selfie3d_jobs import JobsConfig, Record, Store, maintenance, queries
+from selfie3d_jobs import JobsConfig, Record, Store, admission, maintenance, queries
 from selfie3d_jobs.broker import create_app, publish
 from selfie3d_jobs.maintenance import Message
-from tests.integration.road import Keys, get, new_job, reap, submit
+from tests.integration.road import WIDE, Keys, get, new_job, new_person, reap, submit
 from tests.stack import BOUND, eventually
-from tests.tiny import Command, expected_mesh, make_photo
+from tests.tiny import Command, expected_mesh, make_photo, network_runs
 
 HOLD = "test-hold"
 
@@ -84,8 +84,10 @@ def send(store: Store, jobs_config: JobsConfig) -> Iterator[Callable[..., str]]:
     """Create a job and publish it, as the service does."""
     app = create_app(jobs_config)
 
-    def submit_and_publish(photo: bytes, priority: Priority = Priority.INTERACTIVE) -> str:
-        job = submit(store, new_job(photo=photo, priority=priority), photo)
+    def submit_and_publish(*photos: bytes, priority: Priority = Priority.INTERACTIVE) -> str:
+        together = len(photos) > 1
+        new = new_person(*photos, priority=priority) if together else new_job(photo=photos[0], priority=priority)
+        job, _ = store.run(admission.create(new, photos, WIDE))
         publish(app, Message(job.id, priority, "", job.create_time))
         return job.id
 
@@ -218,7 +220,7 @@ def test_sigterm_lets_the_running_job_end_and_leaves_the_others_to_the_next_work
 def test_interactive_jobs_overtake_bulk_ones(
     start_worker: Callable[..., Worker], send: Callable[..., str], store: Store
 ) -> None:
-    bulk = [send(make_photo(i), Priority.BULK) for i in range(4)]
+    bulk = [send(make_photo(i), priority=Priority.BULK) for i in range(4)]
     interactive = [send(make_photo(10 + i)) for i in range(4)]
     start_worker()
     ended = [await_end(store, job_id) for job_id in bulk + interactive]
@@ -295,3 +297,58 @@ def test_a_worker_whose_model_cannot_be_loaded_says_so_and_ends(
     assert "these weights do not fit" in worker.log.read_text()
     seen = store.run(maintenance.snapshot())
     assert not seen.ready
+
+
+def test_photos_of_one_person_go_all_the_way_together(
+    start_worker: Callable[..., Worker], send: Callable[..., str], store: Store, keys: Keys
+) -> None:
+    start_worker()
+    photos = [make_photo(1, Command.NO_FACE), make_photo(2), make_photo(3)]
+    job = await_end(store, send(*photos))
+    assert job.state is JobState.SUCCEEDED
+    assert store.run(queries.mesh(job.id, 0, 0, 1 << 21)) == expected_mesh(photos[1])
+    assert [(view.index, view.weight, view.left_out) for view in job.outcome.views] == [
+        (0, 0, "NO_FACE"),
+        (1, 1, ""),
+        (2, 0, "COVERED"),
+    ]
+    progress = [event.progress for event in store.run(queries.events(job.id, 0))]
+    assert progress == sorted(progress)
+    stages = [event.stage for event in store.run(queries.events(job.id, 0)) if event.stage]
+    assert stages.count(Stage.DECODE) == 3  # of each photo
+    assert not any(key.startswith("photo:") for key in keys.of(job.id))
+
+
+@pytest.mark.usefixtures("reaper")
+def test_a_worker_killed_between_two_photos_of_one_person_loses_none(
+    start_worker: Callable[..., Worker],
+    send: Callable[..., str],
+    store: Store,
+    keys: Keys,
+    tmp_path: Path,
+) -> None:
+    start_worker(SELFIE3D_MODEL=str(tmp_path), SELFIE3D_ALIGNER="0.4")
+    photos = [make_photo(seed) for seed in (1, 2, 3)]
+    job_id = send(*photos)
+    eventually(lambda: network_runs(tmp_path, photos[1]) == 1, "the second photo is in the network")
+    before = get(store, job_id)
+    os.kill(child_of(before), signal.SIGKILL)
+    keys.lose_lease(job_id)
+    job = await_end(store, job_id)
+    assert (job.state, job.attempt) == (JobState.SUCCEEDED, 2)
+    assert [view.index for view in job.outcome.views] == [0, 1, 2]
+    assert store.run(queries.mesh(job.id, 0, 0, 1 << 21)) == expected_mesh(photos[0])
+    assert [network_runs(tmp_path, photo) for photo in photos] == [2, 2, 1]
+
+
+def test_a_cancelled_job_of_one_person_stops_before_its_next_photo(
+    start_worker: Callable[..., Worker], send: Callable[..., str], store: Store, tmp_path: Path
+) -> None:
+    start_worker(SELFIE3D_MODEL=str(tmp_path), SELFIE3D_ALIGNER="0.4")
+    photos = [make_photo(seed) for seed in (1, 2, 3)]
+    job_id = send(*photos)
+    eventually(lambda: network_runs(tmp_path, photos[0]) == 1, "the first photo is in the network")
+    assert store.run(queries.cancel(job_id, queries.ANYONE)).state is JobState.CANCELLED
+    following = make_photo(9)
+    assert await_end(store, send(following)).state is JobState.SUCCEEDED  # by the same child, later
+    assert network_runs(tmp_path, photos[2]) == 0

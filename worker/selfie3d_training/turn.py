@@ -127,6 +127,18 @@ def _texture(head: Head, image: Image, vertices: Singles, matrix: Floats, on_pho
     return np.column_stack([place, seen, mirrored, filled]).astype(np.float32)
 
 
+def vertex_texture(head: Head, image: Image, vertices: Singles, matrix: Floats) -> Floats:
+    """(v, 3) - the colours that views of the photo show at the vertices, sRGB 0..255."""
+    values = _texture(head, image, vertices, matrix, transform(matrix, vertices))
+    seen, of_mirror, filled = values[:, 2:3], values[:, 5:6], values[:, 6:]
+    own, mirrored = (
+        cv2.remap(image, x[None], y[None], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[0].astype(np.float64)
+        for x, y in ((values[:, 0], values[:, 1]), (values[:, 3], values[:, 4]))
+    )
+    hidden = of_mirror * mirrored + (1 - of_mirror) * filled
+    return np.asarray(seen * own + (1 - seen) * hidden)
+
+
 def _visibility(
     head: Head, vertices: Singles, matrix: Floats, on_photo: Floats, size: tuple[int, int]
 ) -> NDArray[np.float32]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Protocol
@@ -13,11 +13,15 @@ from selfie3d_worker.config import WorkerConfig
 
 @dataclass(frozen=True)
 class Output:
-    """Faces by descending size, their mesh files and pictures in the same order; fewer files than faces for a scene."""
+    """Faces by descending size, their mesh files and pictures in the same order; fewer files than faces for a scene.
+
+    views : what each of several photos of one person gave
+    """
 
     faces: list[pb.Face]
     files: list[bytes]
     previews: list[bytes] = field(default_factory=list)
+    views: list[pb.PhotoView] = field(default_factory=list)
 
 
 class Reconstruct(Protocol):
@@ -30,6 +34,10 @@ class Reconstruct(Protocol):
 
     def __call__(self, photo: bytes, options: pb.Options, on_stage: Callable[[str, float], None]) -> Output:
         """Reconstruct a photo; `on_stage` is called before each stage with the progress, 0 to 1, and may raise."""
+        ...
+
+    def together(self, photos: Sequence[bytes], options: pb.Options, on_stage: Callable[[str, float], None]) -> Output:
+        """Reconstruct one head of several photos of one person; as for one photo."""
         ...
 
 

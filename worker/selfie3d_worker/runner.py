@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import uuid
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 
@@ -14,7 +15,7 @@ from selfie3d.types import Stage
 from selfie3d_jobs import JobLost, Reason, Record, Store, StoreFull, StoreUnavailable, execution, logs, trace
 from selfie3d_jobs.command import Command
 from selfie3d_worker.heartbeat import Heartbeat
-from selfie3d_worker.model import Reconstruct
+from selfie3d_worker.model import Output, Reconstruct
 
 log = logging.getLogger(__name__)
 
@@ -88,13 +89,18 @@ class Runner:
             self._begin(job, Stage(name), progress)
             clock.start(Stage(name))
 
-        photo = self._store.run(execution.photo(job.id))
         try:
-            output = self._reconstruct(photo, job.settings.options, on_stage)
+            output = self._output(job, on_stage)
         finally:
             clock.stop()
         self._begin(job, Stage.STORE, STORE_PROGRESS)
-        return execution.ExecutionResult(output.faces, output.files, clock.seconds, output.previews)
+        return execution.ExecutionResult(output.faces, output.files, clock.seconds, output.previews, output.views)
+
+    def _output(self, job: Record, on_stage: Callable[[str, float], None]) -> Output:
+        if job.settings.one_person:
+            photos = self._store.run(execution.photos(job))
+            return self._reconstruct.together(photos, job.settings.options, on_stage)
+        return self._reconstruct(self._store.run(execution.photo(job.id)), job.settings.options, on_stage)
 
     def _begin(self, job: Record, stage: Stage, progress: float) -> None:
         """Tell the watchers, learn whether the job is still wanted, renew the lease. Raises JobLost.

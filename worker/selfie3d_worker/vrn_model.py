@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from selfie3d.types import Result
 from selfie3d.types.frames import CROP_SIZE
 from selfie3d.v1 import reconstruction_pb2 as pb
-from selfie3d.wire import face_messages, options_of
+from selfie3d.wire import face_messages, options_of, view_messages
 from selfie3d_photo import MEBIBYTE, Limits
 from selfie3d_worker.config import WorkerConfig
 from selfie3d_worker.model import Output
@@ -48,6 +49,14 @@ class VrnModel:
 
     def __call__(self, photo: bytes, options: pb.Options, on_stage: Callable[[str, float], None]) -> Output:
         """Reconstruct. Raises PhotoError, VrnError, and what `on_stage` raises."""
-        result = self._reconstructor.reconstruct(photo, options_of(options), on_stage)
-        previews = [face.preview.data for face in result.faces]  # drawn here, in the time of the last stage
-        return Output(face_messages(result.faces), [file.data for file in result.files], previews)
+        return _output(self._reconstructor.reconstruct(photo, options_of(options), on_stage))
+
+    def together(self, photos: Sequence[bytes], options: pb.Options, on_stage: Callable[[str, float], None]) -> Output:
+        """One head of several photos. Raises PhotoError, VrnError, OptionError, and what `on_stage` raises."""
+        return _output(self._reconstructor.reconstruct(list(photos), options_of(options), on_stage, one_person=True))
+
+
+def _output(result: Result) -> Output:
+    previews = [face.preview.data for face in result.faces]  # drawn here, in the time of the last stage
+    files = [file.data for file in result.files]
+    return Output(face_messages(result.faces), files, previews, view_messages(result.views))

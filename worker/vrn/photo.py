@@ -16,7 +16,7 @@ LEAST_SIDE = 1280  # px, long side: twice that of the finder's first search
 LEAST_FACE = 360  # px of a face, sqrt(width * height) of its box: crops and colours then average 4 x 4 px and more
 
 
-class PhotoView:
+class ScaledPhoto:
     """A photo, reduced or whole.
 
     Attributes
@@ -28,7 +28,7 @@ class PhotoView:
     def __init__(self, data: bytes, limits: Limits, options: Options) -> None:
         """Decode it. Raises selfie3d_photo.PhotoError. A texture wants all of its pixels."""
         self._data, self._limits = data, limits
-        self._decode(0 if options.textured else LEAST_SIDE)
+        self._decode(0 if options.needs_texture else LEAST_SIDE)
 
     @property
     def is_whole(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selfie3d.types import Extent, Face, Mesh, MeshFile, Options, Result, Stage
-from selfie3d.types.photo import PhotoSource, photo_bytes
-from selfie3d_photo import Limits
+from selfie3d.types.options import OptionError, check_one_person
+from selfie3d.types.photo import PhotoSource, photos_bytes
+from selfie3d_photo import Limits, PhotoError, decode
 from vrn.avatar.head_surface import HeadSurface
 from vrn.avatar.whole_head import WholeHead
 from vrn.crop import resample
@@ -28,7 +29,8 @@ from vrn.meshing.field import Field
 from vrn.meshing.scene import placed
 from vrn.network import load_network
 from vrn.network.heads import load_heads
-from vrn.photo import PhotoView
+from vrn.one_person import Portraits
+from vrn.photo import ScaledPhoto
 from vrn.render.preview import draw_preview
 
 SHARES = {  # of the time of a job with one face, for the progress
@@ -40,7 +42,8 @@ SHARES = {  # of the time of a job with one face, for the progress
     Stage.COLOUR: 0.11,
     Stage.ENCODE: 0.05,
 }
-ONCE = (Stage.DECODE, Stage.DETECT, Stage.ALIGN)
+ONCE = (Stage.DECODE, Stage.DETECT, Stage.ALIGN)  # for all faces of a photo
+EACH_PHOTO = (Stage.DECODE, Stage.DETECT, Stage.ALIGN, Stage.NETWORK)  # of one person
 MOST_DETECTIONS = 64  # of a photo, the largest; each costs an alignment
 SURE = 0.7  # of the best score: a face that scores less is not taken for the photo's subject, however large
 
@@ -103,31 +106,37 @@ class Reconstructor:
 
     def reconstruct(
         self,
-        photo: PhotoSource,
+        photo: PhotoSource | Sequence[PhotoSource],
         options: Options | None = None,
         on_stage: OnStage | None = None,
+        *,
+        one_person: bool = False,
         **wanted: Any,
     ) -> Result:
-        """The mesh of the largest face, or of every face.
+        """The mesh of the largest face, or of every face; or one head of several photos.
 
-        photo : JPEG, PNG, WebP, HEIC or AVIF: its bytes, its path, or a file opened in binary mode
+        photo : JPEG, PNG, WebP, HEIC or AVIF: its bytes, its path, or a file opened in binary mode; a list of them
+            with one_person
         options : what the mesh should be; or the same as keywords, e.g. ``format="glb", all_faces=True``
         on_stage : called before each stage; what it raises stops the job and passes through
+        one_person : the photos are of one person; `Result.views` says what each of them gave
 
         Raises selfie3d_photo.PhotoError, NoFaceError, FieldError, and OptionError for options that contradict. With
         all faces, one whose volume holds no face is left out as long as another is left.
         """
         options = replace(options or Options(), **wanted)
         clock = _Clock(on_stage)
-        data = photo_bytes(photo)
-        view = clock.run(Stage.DECODE, lambda: PhotoView(data, self._limits, options))
+        photos = photos_bytes(photo, one_person=one_person)
+        if one_person:
+            return self._one_person(photos, options, clock)
+        view = clock.run(Stage.DECODE, lambda: ScaledPhoto(photos[0], self._limits, options))
         boxes = clock.run(Stage.DETECT, lambda: self._boxes(view, options))
         if not boxes:
             raise NoFaceError
         found = clock.run(Stage.ALIGN, lambda: self._faces(view, boxes, options))
         if not found:
             raise NoFaceError
-        clock.faces = len(found)
+        clock.split(len(found), set(SHARES) - set(ONCE))
         made = self._each(view, found, options, clock)
         if options.scene:
             made = _in_scene(made, options, clock)
@@ -136,9 +145,46 @@ class Reconstructor:
             for index, (face, mesh, file) in enumerate(made)
             if file is not None
         ]
-        return Result(tuple(faces), {str(stage): seconds for stage, seconds in clock.seconds.items()})
+        return Result(tuple(faces), clock.by_stage())
 
-    def _boxes(self, view: PhotoView, options: Options) -> list[Detection]:
+    def main_face(self, image: NDArray[np.uint8]) -> AlignedFace | None:
+        """The photo's subject, if there is one. image : (H, W, 3) uint8 - RGB, photo frame."""
+        found = self._finder.align(image, self._finder.detect(image)[:MOST_DETECTIONS])
+        return _main_face(found, image) if found else None
+
+    def _one_person(self, photos: Sequence[bytes], options: Options, clock: _Clock) -> Result:
+        check_one_person(options)
+        if self._heads is None:
+            raise OptionError("one_person", "one_person needs the bundled weights: the others know the face only.")
+        portraits = Portraits(options)
+        clock.split(len(photos), EACH_PHOTO)
+        for number, photo in enumerate(photos, 1):
+            try:
+                self._add_portrait(photo, portraits, self._heads, clock)
+            except PhotoError as error:
+                raise PhotoError(error.reason, f"Photo {number}: {error}") from error
+        fused = clock.run(Stage.SURFACE, portraits.fused)
+        surface = clock.run(Stage.SURFACE, lambda: fused.surface(options))
+        reference = photos[fused.reference.index]
+        mesh = clock.run(Stage.COLOUR, lambda: fused.mesh(surface, decode(reference, self._limits).rgb, options))
+        file = clock.run(Stage.ENCODE, lambda: encode(mesh, options))
+        face = fused.reference.face
+        made = Face.of_mesh(0, face.box_px, face.score, mesh, file, partial(draw_preview, mesh))
+        return Result((made,), clock.by_stage(), views=fused.views)
+
+    def _add_portrait(self, photo: bytes, portraits: Portraits, heads: Heads, clock: _Clock) -> None:
+        """One photo of one person. A photo without a face is no error as long as another one has one."""
+        image = clock.run(Stage.DECODE, lambda: decode(photo, self._limits).rgb)
+        boxes = clock.run(Stage.DETECT, lambda: self._finder.detect(image)[:MOST_DETECTIONS])
+        found = clock.run(Stage.ALIGN, lambda: self._finder.align(image, boxes) if boxes else [])
+        if not found:
+            portraits.add_faceless()
+            return
+        face = _main_face(found, image)
+        head = clock.run(Stage.NETWORK, lambda: heads.head(image, face))
+        clock.run(Stage.NETWORK, lambda: portraits.add(image, face, head))
+
+    def _boxes(self, view: ScaledPhoto, options: Options) -> list[Detection]:
         """Where faces probably are; a reduced photo in which none is found is looked at as a whole."""
         boxes = self._finder.detect(view.rgb, subject=not options.all_faces)
         if boxes or view.is_whole:
@@ -146,7 +192,7 @@ class Reconstructor:
         view.enlarge()
         return self._finder.detect(view.rgb, subject=not options.all_faces)
 
-    def _faces(self, view: PhotoView, boxes: Sequence[Detection], options: Options) -> list[AlignedFace]:
+    def _faces(self, view: ScaledPhoto, boxes: Sequence[Detection], options: Options) -> list[AlignedFace]:
         """The wanted faces. Where they are small or none is sure, all faces are looked for in the whole photo."""
         found = self._wanted(view, boxes, options)
         enough = bool(found) and view.suffices(found) and (options.all_faces or found[0].score >= SURE)
@@ -156,21 +202,21 @@ class Reconstructor:
         every = self._finder.detect(view.rgb)
         return found if every == list(boxes) else self._wanted(view, every, options)
 
-    def _wanted(self, view: PhotoView, boxes: Sequence[Detection], options: Options) -> list[AlignedFace]:
+    def _wanted(self, view: ScaledPhoto, boxes: Sequence[Detection], options: Options) -> list[AlignedFace]:
         boxes = boxes[:MOST_DETECTIONS]
         if options.all_faces or not boxes:
             return self._finder.align(view.rgb, boxes)
         found = self._candidates(view, boxes)
         return [_main_face(found, view.rgb)] if found else []
 
-    def _candidates(self, view: PhotoView, boxes: Sequence[Detection]) -> list[AlignedFace]:
+    def _candidates(self, view: ScaledPhoto, boxes: Sequence[Detection]) -> list[AlignedFace]:
         """The faces that may be the photo's subject: none scores more than its box, so that most need no alignment."""
         surest = self._finder.align(view.rgb, [max(boxes, key=lambda box: box.score)])
         best = max((face.score for face in surest), default=0.0)
         hopeful = [box for box in boxes if box.score >= SURE * best]
         return surest if surest and len(hopeful) == 1 else self._finder.align(view.rgb, hopeful)
 
-    def _each(self, view: PhotoView, found: Sequence[AlignedFace], options: Options, clock: _Clock) -> list[Made]:
+    def _each(self, view: ScaledPhoto, found: Sequence[AlignedFace], options: Options, clock: _Clock) -> list[Made]:
         made: list[Made] = []
         failures: list[FieldError] = []
         for face in found:
@@ -182,7 +228,7 @@ class Reconstructor:
             raise failures[0]
         return made
 
-    def _one(self, view: PhotoView, face: AlignedFace, options: Options, clock: _Clock) -> Made:
+    def _one(self, view: ScaledPhoto, face: AlignedFace, options: Options, clock: _Clock) -> Made:
         surface = self._surface(view.rgb, face, options, clock)
         wishes = {"textured": options.needs_texture, "delight": options.delight}
         mesh = view.mesh_in_photo(clock.run(Stage.COLOUR, lambda: surface.coloured(view.rgb, face, **wishes)))
@@ -210,15 +256,26 @@ class _Clock:
 
     def __init__(self, on_stage: OnStage | None) -> None:
         self.seconds = dict.fromkeys(SHARES, 0.0)
-        self.faces = 1
+        self._parts = dict.fromkeys(SHARES, 1)
         self._on_stage = on_stage
+        self._stage: Stage | None = None
         self._done = 0.0
 
+    def split(self, parts: int, stages: Iterable[Stage]) -> None:
+        """These stages come so many times, for each face or for each photo."""
+        self._parts.update(dict.fromkeys(stages, parts))
+
     def run(self, stage: Stage, work: Callable[[], T]) -> T:
-        if self._on_stage:
+        if self._on_stage and stage is not self._stage:
             self._on_stage(stage, min(self._done, 1.0))
         start = time.perf_counter()
         result = work()
         self.seconds[stage] += time.perf_counter() - start
-        self._done += SHARES[stage] / (1 if stage in ONCE else self.faces)
+        if stage is not self._stage:
+            self._done += SHARES[stage] / self._parts[stage]
+        self._stage = stage
         return result
+
+    def by_stage(self) -> dict[str, float]:
+        """{stage: seconds} so far."""
+        return {str(stage): seconds for stage, seconds in self.seconds.items()}

@@ -5,6 +5,7 @@ from selfie3d.types.job_status import Event, JobState, JobStatus
 from selfie3d.types.mesh import Mesh, Texture
 from selfie3d.types.mesh_file import MeshFile
 from selfie3d.types.options import Detail, Extent, Format, JobOptions, OptionError, Options, Priority
+from selfie3d.types.photo_view import LeftOut, PhotoView
 from selfie3d.types.pose import Pose
 from selfie3d.types.preview import Preview
 from selfie3d.types.result import Result
@@ -19,10 +20,12 @@ __all__ = [
     "JobOptions",
     "JobState",
     "JobStatus",
+    "LeftOut",
     "Mesh",
     "MeshFile",
     "OptionError",
     "Options",
+    "PhotoView",
     "Pose",
     "Preview",
     "Priority",

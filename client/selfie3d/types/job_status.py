@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from selfie3d.types.errors import Selfie3dError
 from selfie3d.types.face import Face
+from selfie3d.types.photo_view import PhotoView
 
 
 class JobState(StrEnum):
@@ -57,6 +58,7 @@ class JobStatus:
     expires : when the service removes the job, its photo and its meshes
     queue_position : while it is queued, about which job in line it is, 1 for the next one; an estimate. 0 otherwise
     queue_paused : while it is queued, whether the operator has paused its queue: it starts when that is resumed
+    views : set when several photos of one person gave one head: what each of them gave
     """
 
     id: str
@@ -75,3 +77,4 @@ class JobStatus:
     seconds: dict[str, float] = field(default_factory=dict)
     queue_position: int = 0
     queue_paused: bool = False
+    views: tuple[PhotoView, ...] = ()

@@ -47,7 +47,10 @@ class OptionError(ValueError):
     Attributes
     ----------
     field : its name in `Options` or `JobOptions`
+    reason : as the service says it
     """
+
+    reason = "OPTION_CONFLICT"
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
@@ -111,6 +114,7 @@ class JobOptions(TypedDict, total=False):
     job_timeout : seconds after which the job expires if it has not ended; default: the service's
     request_id : idempotency key, 1 to 64 of [A-Za-z0-9_-]; default: a new one for this call
     webhook_url : gets a signed POST once the job has ended: docs/webhooks.md
+    one_person : the photos are of one person and together give one head
     """
 
     format: Format | str
@@ -125,6 +129,16 @@ class JobOptions(TypedDict, total=False):
     job_timeout: float | None
     request_id: str
     webhook_url: str
+    one_person: bool
+
+
+def check_one_person(options: Options) -> None:
+    """Raises OptionError for options that do not go together with several photos of one person."""
+    if options.all_faces:
+        raise OptionError("all_faces", "all_faces and one_person exclude each other: one person has one face a photo.")
+    if options.solid or options.extent is Extent.FACE:
+        field = "extent" if options.extent is Extent.FACE else "printable"
+        raise OptionError(field, f"{field} does not go together with one_person, which gives whole heads.")
 
 
 def choice(enum: type[E], field: str, word: str) -> E:

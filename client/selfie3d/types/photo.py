@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Protocol
+
+from selfie3d.types.options import OptionError
+
+MOST_PHOTOS = 16  # of one person
 
 
 class Readable(Protocol):
@@ -30,3 +35,23 @@ def photo_bytes(photo: PhotoSource) -> bytes:
     if not isinstance(data, bytes):
         raise TypeError("photo must be bytes, a path, or a file opened in binary mode.")
     return data
+
+
+def photos_bytes(photos: PhotoSource | Sequence[PhotoSource], *, one_person: bool) -> list[bytes]:
+    """The bytes of one photo, or of all photos of one person, in order.
+
+    Raises as `photo_bytes`, and OptionError for several photos that are not said to be of one person, for none and for
+    more than MOST_PHOTOS.
+    """
+    if not isinstance(photos, list | tuple):
+        return [photo_bytes(photos)]  # type: ignore[arg-type]
+    if not one_person:
+        raise OptionError("one_person", "one_person must be True for a list of photos: together they give one head.")
+    check_photo_count(len(photos))
+    return [photo_bytes(photo) for photo in photos]
+
+
+def check_photo_count(count: int) -> None:
+    """Raises OptionError for a number of photos that one person cannot have."""
+    if not 1 <= count <= MOST_PHOTOS:
+        raise OptionError("one_person", f"one_person takes 1 to {MOST_PHOTOS} photos, not {count}.")

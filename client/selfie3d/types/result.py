@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from selfie3d.types.face import Face
 from selfie3d.types.mesh import Mesh
 from selfie3d.types.mesh_file import MeshFile
+from selfie3d.types.photo_view import PhotoView
 
 if TYPE_CHECKING:
     from selfie3d.types.job_status import JobStatus
@@ -22,11 +23,13 @@ class Result:
     faces : by descending size
     seconds : {stage: seconds}, as measured where it was made, summed over the faces
     job : the job that made it; None when this process did
+    views : what each of several photos of one person gave; empty for a single photo
     """
 
     faces: tuple[Face, ...]
     seconds: dict[str, float] = field(default_factory=dict)
     job: JobStatus | None = None
+    views: tuple[PhotoView, ...] = ()
 
     @property
     def mesh(self) -> Mesh:

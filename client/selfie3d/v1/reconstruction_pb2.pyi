@@ -114,21 +114,23 @@ class Options(_message.Message):
     def __init__(self, format: _Optional[_Union[MeshFormat, str]] = ..., detail: _Optional[_Union[Detail, str]] = ..., all_faces: _Optional[bool] = ..., scene: _Optional[bool] = ..., textured: _Optional[bool] = ..., printable: _Optional[bool] = ..., extent: _Optional[_Union[Extent, str]] = ..., delight: _Optional[bool] = ...) -> None: ...
 
 class JobSettings(_message.Message):
-    __slots__ = ("request_id", "options", "priority", "timeout", "webhook_url")
+    __slots__ = ("request_id", "options", "priority", "timeout", "webhook_url", "one_person")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     OPTIONS_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
     TIMEOUT_FIELD_NUMBER: _ClassVar[int]
     WEBHOOK_URL_FIELD_NUMBER: _ClassVar[int]
+    ONE_PERSON_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     options: Options
     priority: Priority
     timeout: _duration_pb2.Duration
     webhook_url: str
-    def __init__(self, request_id: _Optional[str] = ..., options: _Optional[_Union[Options, _Mapping]] = ..., priority: _Optional[_Union[Priority, str]] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., webhook_url: _Optional[str] = ...) -> None: ...
+    one_person: bool
+    def __init__(self, request_id: _Optional[str] = ..., options: _Optional[_Union[Options, _Mapping]] = ..., priority: _Optional[_Union[Priority, str]] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., webhook_url: _Optional[str] = ..., one_person: _Optional[bool] = ...) -> None: ...
 
 class Job(_message.Message):
-    __slots__ = ("id", "state", "settings", "photo_sha256", "create_time", "start_time", "end_time", "deadline", "expire_time", "attempt", "stage", "last_event", "error", "faces", "stage_times", "queue_position", "caller", "queue_paused")
+    __slots__ = ("id", "state", "settings", "photo_sha256", "create_time", "start_time", "end_time", "deadline", "expire_time", "attempt", "stage", "last_event", "error", "faces", "stage_times", "queue_position", "caller", "queue_paused", "views", "photo_sha256s")
     ID_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     SETTINGS_FIELD_NUMBER: _ClassVar[int]
@@ -147,6 +149,8 @@ class Job(_message.Message):
     QUEUE_POSITION_FIELD_NUMBER: _ClassVar[int]
     CALLER_FIELD_NUMBER: _ClassVar[int]
     QUEUE_PAUSED_FIELD_NUMBER: _ClassVar[int]
+    VIEWS_FIELD_NUMBER: _ClassVar[int]
+    PHOTO_SHA256S_FIELD_NUMBER: _ClassVar[int]
     id: str
     state: JobState
     settings: JobSettings
@@ -165,7 +169,9 @@ class Job(_message.Message):
     queue_position: int
     caller: str
     queue_paused: bool
-    def __init__(self, id: _Optional[str] = ..., state: _Optional[_Union[JobState, str]] = ..., settings: _Optional[_Union[JobSettings, _Mapping]] = ..., photo_sha256: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., deadline: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempt: _Optional[int] = ..., stage: _Optional[_Union[Stage, str]] = ..., last_event: _Optional[int] = ..., error: _Optional[_Union[JobError, _Mapping]] = ..., faces: _Optional[_Iterable[_Union[Face, _Mapping]]] = ..., stage_times: _Optional[_Iterable[_Union[StageTime, _Mapping]]] = ..., queue_position: _Optional[int] = ..., caller: _Optional[str] = ..., queue_paused: _Optional[bool] = ...) -> None: ...
+    views: _containers.RepeatedCompositeFieldContainer[PhotoView]
+    photo_sha256s: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, id: _Optional[str] = ..., state: _Optional[_Union[JobState, str]] = ..., settings: _Optional[_Union[JobSettings, _Mapping]] = ..., photo_sha256: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., deadline: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempt: _Optional[int] = ..., stage: _Optional[_Union[Stage, str]] = ..., last_event: _Optional[int] = ..., error: _Optional[_Union[JobError, _Mapping]] = ..., faces: _Optional[_Iterable[_Union[Face, _Mapping]]] = ..., stage_times: _Optional[_Iterable[_Union[StageTime, _Mapping]]] = ..., queue_position: _Optional[int] = ..., caller: _Optional[str] = ..., queue_paused: _Optional[bool] = ..., views: _Optional[_Iterable[_Union[PhotoView, _Mapping]]] = ..., photo_sha256s: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class JobError(_message.Message):
     __slots__ = ("code", "reason", "message")
@@ -208,6 +214,18 @@ class Face(_message.Message):
     file: MeshFile
     preview: PreviewFile
     def __init__(self, index: _Optional[int] = ..., box: _Optional[_Union[Box, _Mapping]] = ..., score: _Optional[float] = ..., mesh_to_photo: _Optional[_Iterable[float]] = ..., pose: _Optional[_Union[HeadPose, _Mapping]] = ..., landmarks: _Optional[_Iterable[_Union[Landmark, _Mapping]]] = ..., vertices: _Optional[int] = ..., triangles: _Optional[int] = ..., file: _Optional[_Union[MeshFile, _Mapping]] = ..., preview: _Optional[_Union[PreviewFile, _Mapping]] = ...) -> None: ...
+
+class PhotoView(_message.Message):
+    __slots__ = ("index", "weight", "pose", "left_out")
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    POSE_FIELD_NUMBER: _ClassVar[int]
+    LEFT_OUT_FIELD_NUMBER: _ClassVar[int]
+    index: int
+    weight: float
+    pose: HeadPose
+    left_out: str
+    def __init__(self, index: _Optional[int] = ..., weight: _Optional[float] = ..., pose: _Optional[_Union[HeadPose, _Mapping]] = ..., left_out: _Optional[str] = ...) -> None: ...
 
 class Box(_message.Message):
     __slots__ = ("x", "y", "width", "height")
@@ -288,12 +306,14 @@ class JobEvent(_message.Message):
     def __init__(self, number: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., state: _Optional[_Union[JobState, str]] = ..., stage: _Optional[_Union[Stage, str]] = ..., attempt: _Optional[int] = ..., progress: _Optional[float] = ...) -> None: ...
 
 class CreateJobRequest(_message.Message):
-    __slots__ = ("settings", "photo")
+    __slots__ = ("settings", "photo", "more_photos")
     SETTINGS_FIELD_NUMBER: _ClassVar[int]
     PHOTO_FIELD_NUMBER: _ClassVar[int]
+    MORE_PHOTOS_FIELD_NUMBER: _ClassVar[int]
     settings: JobSettings
     photo: bytes
-    def __init__(self, settings: _Optional[_Union[JobSettings, _Mapping]] = ..., photo: _Optional[bytes] = ...) -> None: ...
+    more_photos: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, settings: _Optional[_Union[JobSettings, _Mapping]] = ..., photo: _Optional[bytes] = ..., more_photos: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class CreateJobResponse(_message.Message):
     __slots__ = ("job",)
@@ -302,12 +322,14 @@ class CreateJobResponse(_message.Message):
     def __init__(self, job: _Optional[_Union[Job, _Mapping]] = ...) -> None: ...
 
 class UploadJobRequest(_message.Message):
-    __slots__ = ("settings", "chunk")
+    __slots__ = ("settings", "chunk", "next_photo")
     SETTINGS_FIELD_NUMBER: _ClassVar[int]
     CHUNK_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PHOTO_FIELD_NUMBER: _ClassVar[int]
     settings: JobSettings
     chunk: bytes
-    def __init__(self, settings: _Optional[_Union[JobSettings, _Mapping]] = ..., chunk: _Optional[bytes] = ...) -> None: ...
+    next_photo: bool
+    def __init__(self, settings: _Optional[_Union[JobSettings, _Mapping]] = ..., chunk: _Optional[bytes] = ..., next_photo: _Optional[bool] = ...) -> None: ...
 
 class UploadJobResponse(_message.Message):
     __slots__ = ("job",)
@@ -388,12 +410,14 @@ class GetPreviewResponse(_message.Message):
     def __init__(self, file: _Optional[_Union[PreviewFile, _Mapping]] = ..., data: _Optional[bytes] = ...) -> None: ...
 
 class ReconstructRequest(_message.Message):
-    __slots__ = ("settings", "photo")
+    __slots__ = ("settings", "photo", "more_photos")
     SETTINGS_FIELD_NUMBER: _ClassVar[int]
     PHOTO_FIELD_NUMBER: _ClassVar[int]
+    MORE_PHOTOS_FIELD_NUMBER: _ClassVar[int]
     settings: JobSettings
     photo: bytes
-    def __init__(self, settings: _Optional[_Union[JobSettings, _Mapping]] = ..., photo: _Optional[bytes] = ...) -> None: ...
+    more_photos: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, settings: _Optional[_Union[JobSettings, _Mapping]] = ..., photo: _Optional[bytes] = ..., more_photos: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class ReconstructResponse(_message.Message):
     __slots__ = ("job", "event", "chunk")

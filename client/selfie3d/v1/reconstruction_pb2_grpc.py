@@ -92,14 +92,15 @@ class ReconstructionServiceServicer:
     """
 
     def CreateJob(self, request, context):
-        """Accepts a photo of up to 20 MiB and queues a job. Idempotent by request_id.
+        """Accepts a photo of up to 20 MiB, or several of one person that are no more together, and queues a job. Idempotent by
+        request_id.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UploadJob(self, request_iterator, context):
-        """The same with the photo in chunks: first the settings, then the bytes.
+        """The same with the photo in chunks: first the settings, then the bytes. Several photos may have 60 MiB together.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

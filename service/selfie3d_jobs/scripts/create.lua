@@ -1,6 +1,7 @@
 -- Store a photo and accept its job. -> {'CREATED' | 'EXISTING', record} | {'CONFLICT'} | {'REFUSED', reason}
 -- Safe to repeat: the same id again is EXISTING.
--- A: as admit.lua, and id, timeout (ms), retention (ms), photo_sha256, traceparent. ARGV[2]: settings, ARGV[3]: photo
+-- A: as admit.lua, and id, timeout (ms), retention (ms), photo_sha256, photo_sha256s and photo_sizes (with spaces; empty
+-- unless several photos are of one person), traceparent. ARGV[2]: settings, ARGV[3]: photo, or all one behind the other
 local id = A.id
 if get(id, 'state') then return {'EXISTING', record(id)} end
 local found = earlier()
@@ -14,6 +15,7 @@ redis.call('SET', P .. 'photo:' .. id, ARGV[3], 'PXAT', expiry)
 local serial = redis.call('INCR', P .. 'serial')
 set(id, 'id', id, 'serial', serial, 'owner', A.owner, 'state', 'QUEUED', 'queue', A.queue, 'request_id', A.request_id,
   'fingerprint', A.fingerprint, 'wish', A.wish, 'settings', ARGV[2], 'photo_sha256', A.photo_sha256, 'photo_bytes', A.size,
+  'photo_sha256s', A.photo_sha256s, 'photo_sizes', A.photo_sizes,
   'create_time', now, 'queue_time', now, 'deadline', deadline, 'expire_time', expiry, 'attempt', 0, 'losses', 0,
   'stage', '', 'progress', '0', 'last_event', 0, 'traceparent', A.traceparent,
   'webhook_lane', A.webhook_lane)

@@ -1,5 +1,6 @@
 """Photo in, meshes out, over a real channel, with both faces of the client."""
 
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,11 @@ from selfie3d import (
     JobFailed,
     JobPhotoRejected,
     JobState,
+    LeftOut,
     NoFace,
+    PhotoView,
+    Pose,
+    ServiceError,
 )
 from selfie3d.v1 import reconstruction_pb2 as pb
 from tests.integration.selfie3d.conftest import ask, collect
@@ -202,3 +207,71 @@ async def test_jobs_are_listed_over_pages_as_needed(client: Any, script: Script)
     assert list(script.requests("ListJobs")[-1].states) == [pb.JOB_STATE_RUNNING, pb.JOB_STATE_SUCCEEDED]
     with pytest.raises(InvalidArgument, match="queued"):
         await collect(client.jobs("done"))
+
+
+PERSON = [b"\xff\xd8 left", b"\xff\xd8 front", b"\xff\xd8 right"]
+
+
+async def test_photos_of_one_person_are_one_job_and_one_result(client: Any, script: Script, tmp_path: Path) -> None:
+    views = [pb.PhotoView(index=0, weight=1.0, pose={"yaw": -40}), pb.PhotoView(index=1, left_out="NO_FACE")]
+    script.outcome.views.extend(views)
+    (tmp_path / "front.jpg").write_bytes(PERSON[1])
+    given = [PERSON[0], tmp_path / "front.jpg", BytesIO(PERSON[2])]
+    result = await ask(client.reconstruct(given, one_person=True))
+    [request] = script.requests("CreateJob")
+    assert [request.photo, *request.more_photos] == PERSON
+    assert request.settings.one_person
+    assert (
+        result.views
+        == result.job.views
+        == (
+            PhotoView(0, 1.0, Pose(-40.0, 0.0, 0.0)),
+            PhotoView(1, 0.0, None, LeftOut.NO_FACE),
+        )
+    )
+    assert result.faces[0].mesh.data == MESH
+
+
+async def test_large_photos_of_one_person_are_streamed_and_sent_again_after_a_cut(client: Any, script: Script) -> None:
+    photos = [LARGE_PHOTO, PHOTO, LARGE_PHOTO[:-1]]
+    script.errors["UploadJob"] = [UNAVAILABLE]
+    job = await ask(client.submit(photos, one_person=True, request_id="person"))
+    assert script.photos[job.id] == photos[0]
+    assert script.more_photos[job.id] == photos[1:]
+    assert [settings.request_id for settings in script.requests("UploadJob")] == ["person"] * 2
+    assert script.requests("CreateJob") == []
+
+
+@pytest.mark.parametrize(
+    ("photos", "options", "field"),
+    [
+        (PERSON, {}, "settings.one_person"),
+        ([], {"one_person": True}, "settings.one_person"),
+        ([PHOTO] * 17, {"one_person": True}, "settings.one_person"),
+        (PERSON, {"one_person": True, "all_faces": True}, "settings.options.all_faces"),
+        (PERSON, {"one_person": True, "extent": "face"}, "settings.options.extent"),
+    ],
+)
+async def test_photos_that_cannot_be_one_person_are_not_sent(
+    client: Any, script: Script, photos: list[bytes], options: dict[str, Any], field: str
+) -> None:
+    with pytest.raises(InvalidArgument) as raised:
+        await ask(client.submit(photos, **options))
+    assert raised.value.violations[0].field == field
+    assert script.calls == []
+
+
+async def test_a_single_photo_says_nothing_of_one_person(client: Any, script: Script) -> None:
+    result = await ask(client.reconstruct(PHOTO))
+    [request] = script.requests("CreateJob")
+    assert not request.settings.one_person
+    assert list(request.more_photos) == []
+    assert result.views == ()
+
+
+async def test_an_older_service_does_not_make_the_head_of_one_photo_of_several(client: Any, script: Script) -> None:
+    script.old = True
+    with pytest.raises(ServiceError, match="first photo alone"):
+        await ask(client.reconstruct(PERSON, one_person=True))
+    [request] = script.requests("CancelJob")
+    assert [job.state for job in script.jobs.values() if job.id == request.job_id] == [pb.JOB_STATE_CANCELLED]

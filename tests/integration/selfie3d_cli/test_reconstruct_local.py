@@ -14,7 +14,8 @@ import pytest
 from PIL import Image
 
 from selfie3d.types.ply import columns, read_ply
-from tests.photos import astronaut, coffee, two_faces
+from tests.photos import astronaut, coffee, mirrored_astronaut, two_faces
+from vrn.weights import file as weights_file
 
 KEYS = ["photo", "status", "error", "faces", "seconds"]
 FACE_KEYS = ["mesh", "vertices", "triangles", "box", "score", "mesh_to_photo", "pose"]
@@ -120,3 +121,22 @@ def test_models_that_are_not_there_are_told_once(photos: Path) -> None:
     assert done.stderr.startswith("selfie3d: ")
     assert "no-such-model" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_photos_of_one_person_become_one_file(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "mirrored.jpg").write_bytes(mirrored_astronaut())
+    given = [str(photos / "a face.jpg"), str(tmp_path / "mirrored.jpg"), str(photos / "coffee.jpeg")]
+    done = local("--one-person", *given, "-o", str(tmp_path / "head.glb"), "--detail", "preview", "--json")
+    outcome = json.loads(done.stdout)
+    assert (outcome["photo"], outcome["photos"], outcome["status"]) == (given[0], given, "succeeded")
+    assert [view["left_out"] for view in outcome["views"]] == [None, None, "NO_FACE"]
+    assert outcome["faces"][0]["mesh"] == str(tmp_path / "head.glb")
+    assert (tmp_path / "head.glb").read_bytes()[:4] == b"glTF"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["head.glb", "mirrored.jpg"]
+
+
+def test_one_person_needs_weights_that_know_heads(photos: Path, tmp_path: Path) -> None:
+    weights = tmp_path / "mine.safetensors"
+    weights.write_bytes(Path(weights_file.resolve("default")).read_bytes())
+    done = local("--one-person", str(photos / "a face.jpg"), "--model", str(weights), code=2)
+    assert "bundled weights" in done.stderr

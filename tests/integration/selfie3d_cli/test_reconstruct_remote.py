@@ -258,3 +258,61 @@ def test_a_service_that_is_away_fails_every_photo(photos: Path, capfd: pytest.Ca
         "reason": "UNAVAILABLE",
         "message": "Nothing listens at localhost:1: start a service with `selfie3d up`, or correct the address.",
     }
+
+
+def test_photos_of_one_person_are_one_job_with_one_file(
+    script: Script, photos: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    script.outcome.views.extend([pb.PhotoView(index=0, weight=1.0, pose={"yaw": 5}), pb.PhotoView(left_out="BLURRED")])
+    script.outcome.views[1].index = 1
+    given = [str(photos / "a.jpg"), str(photos / "b.png")]
+    assert main(["reconstruct", "--one-person", *given, "-o", str(tmp_path / "head.ply"), "--json"]) == 0
+    [outcome] = lines(capfd)
+    assert list(outcome) == [*KEYS, "photos", "views"]
+    assert (outcome["photo"], outcome["photos"]) == (given[0], given)
+    assert outcome["faces"][0]["mesh"] == str(tmp_path / "head.ply")
+    assert outcome["views"] == [
+        {"photo": 0, "weight": 1.0, "pose": {"yaw": 5.0, "pitch": 0.0, "roll": 0.0}, "left_out": None},
+        {"photo": 1, "weight": 0.0, "pose": None, "left_out": "BLURRED"},
+    ]
+    [request] = script.requests("CreateJob")
+    assert [request.photo, *request.more_photos] == [b"a.jpg", b"b.png"]
+    assert request.settings.one_person
+    assert request.settings.priority == pb.PRIORITY_INTERACTIVE
+
+
+def test_a_missing_photo_of_one_person_is_named_and_nothing_is_sent(
+    script: Script, photos: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["reconstruct", "--one-person", str(photos / "a.jpg"), "not/there.jpg", "--json"]) == 1
+    [outcome] = lines(capfd)
+    assert outcome["error"]["reason"] == "PHOTO_UNREADABLE"
+    assert outcome["error"]["message"].startswith("not/there.jpg cannot be read")
+    assert script.calls == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--all-faces"], "--all-faces and --one-person exclude"),
+        (["--printable"], "--printable does not go together with --one-person"),
+        (["--extent", "face"], "--extent does not go together with --one-person"),
+        (["--local", "--volume", "v.raw"], "--volume"),
+    ],
+)
+def test_what_does_not_go_with_one_person_is_told_before_anything_is_sent(
+    script: Script, photos: Path, arguments: list[str], words: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["reconstruct", "--one-person", str(photos / "a.jpg"), *arguments]) == 2
+    assert words in capfd.readouterr().err
+    assert script.calls == []
+
+
+def test_a_folder_of_more_photos_than_a_person_may_have_is_refused(
+    script: Script, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(17):
+        (tmp_path / f"{number}.jpg").write_bytes(b"a photo")
+    assert main(["reconstruct", "--one-person", str(tmp_path)]) == 2
+    assert "1 to 16 photos, not 17" in capfd.readouterr().err
+    assert script.calls == []

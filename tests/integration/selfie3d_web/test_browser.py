@@ -28,6 +28,7 @@ SCENARIO_BOUND = 170  # seconds of one scenario, on a busy machine
 SCENARIOS = {
     "upload": "a photo becomes a head stage by stage, and a hand turns, zooms and resets it",
     "looks": "every look, the landmarks, the light and the photo change the picture, and only likings are stored",
+    "person": "several photos are asked whether they are of one person, and become one head that names each photo",
     "faces": "two faces become two heads to choose from",
     "heic": "a phone's HEIC becomes a head, and the photo slider says why it is off where the browser reads no HEIC",
     "noFace": "a photo without a face is told so with what would work, and the next one works",
@@ -53,6 +54,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "astronaut.avif": photos.encode(Image.open(BytesIO(astronaut)), "AVIF"),
         "two.jpg": photos.two_faces(),
         "coffee.jpg": photos.coffee(),
+        "mirrored.jpg": photos.mirrored_astronaut(),
         "empty.jpg": b"",
         "text.jpg": b"no picture " * 100,
         "broken.jpg": astronaut[: len(astronaut) // 2],

@@ -17,9 +17,9 @@ PUBLIC = [
     "Aborted", "AlreadyExists", "AsyncClient", "AsyncJob", "Client", "DeadlineExceeded", "Detail", "DownloadDamaged",
     "Event", "Extent", "Face", "FailedPrecondition", "Format", "InvalidArgument", "InvalidConnection", "Job",
     "JobCancelled", "JobEnded", "JobExpired", "JobFailed", "JobOptions", "JobPhotoRejected", "JobState", "JobStatus",
-    "Mesh", "MeshFile", "MeshUnreadable", "MissingExtra", "NoFace", "NotFound", "OptionError", "Options",
-    "PermissionDenied", "PhotoRejected", "Pose", "Preview", "Priority", "QuotaExceeded", "Reconstructor", "Result",
-    "Retry", "Selfie3dError", "ServiceError", "Stage", "Tls", "TlsFailed", "Unauthenticated", "Unavailable",
+    "LeftOut", "Mesh", "MeshFile", "MeshUnreadable", "MissingExtra", "NoFace", "NotFound", "OptionError", "Options",
+    "PermissionDenied", "PhotoRejected", "PhotoView", "Pose", "Preview", "Priority", "QuotaExceeded", "Reconstructor",
+    "Result", "Retry", "Selfie3dError", "ServiceError", "Stage", "Tls", "TlsFailed", "Unauthenticated", "Unavailable",
     "Violation", "__version__",
 ]  # fmt: skip
 

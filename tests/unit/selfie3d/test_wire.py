@@ -7,9 +7,31 @@ import numpy as np
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from selfie3d import Detail, Extent, Format, JobState, Options, Stage
+from selfie3d import (
+    Detail,
+    Extent,
+    Format,
+    JobOptions,
+    JobState,
+    LeftOut,
+    OptionError,
+    Options,
+    PhotoView,
+    Pose,
+    Stage,
+)
 from selfie3d.v1 import reconstruction_pb2 as pb
-from selfie3d.wire import event_of, faces_of, file_of, options_message, options_of, settings_message, status_of
+from selfie3d.wire import (
+    event_of,
+    faces_of,
+    file_of,
+    options_message,
+    options_of,
+    settings_message,
+    status_of,
+    view_messages,
+    views_of,
+)
 
 
 def test_the_states_are_those_of_the_api() -> None:
@@ -65,3 +87,25 @@ def test_a_face_without_numbers_is_usable() -> None:
     (face,) = faces_of([pb.Face()])
     np.testing.assert_array_equal(face.mesh_to_photo, np.eye(4))
     assert face.landmarks.shape == (0, 3)
+
+
+def test_what_each_photo_gave_survives_the_wire() -> None:
+    views = (
+        PhotoView(0, 0.25, Pose(-40.0, 1.5, 2.0)),
+        PhotoView(1, 0.75, Pose(0.0, 0.0, 0.0)),
+        PhotoView(2, 0.0, None, LeftOut.NO_FACE),
+        PhotoView(3, 0.0, Pose(9.0, 0.0, 0.0), LeftOut.DIFFERENT_PERSON),
+    )
+    job = status_of(pb.Job(state=pb.JOB_STATE_SUCCEEDED, views=view_messages(views)))
+    assert job.views == views
+    assert [view.used for view in job.views] == [True, True, False, False]
+    assert views_of([pb.PhotoView(left_out="ASLEEP")])[0].left_out == "ASLEEP"  # a newer service's word
+
+
+def test_one_person_is_part_of_the_settings_and_excludes_what_it_must() -> None:
+    assert settings_message("id", {"one_person": True}).one_person
+    assert not settings_message("id", {}).one_person
+    contradictions: list[JobOptions] = [{"all_faces": True}, {"printable": True}, {"extent": "face"}, {"format": "stl"}]
+    for options in contradictions:
+        with pytest.raises(OptionError):
+            settings_message("id", {**options, "one_person": True})

@@ -297,3 +297,52 @@ async def test_paths_and_methods_that_are_none_are_problems_too(web: httpx.Async
     assert [answer.status_code for answer in answers] == [404, 405]
     assert {answer.headers["content-type"] for answer in answers} == {"application/problem+json"}
     assert answers[1].headers["allow"]
+
+
+PERSON = [b"\xff\xd8 left", b"\xff\xd8 front" * 40_000, b"\xff\xd8 right"]
+
+
+async def test_the_files_of_a_form_are_the_photos_of_one_person(web: httpx.AsyncClient, service: Running) -> None:
+    files = [("photo", (f"{n}.jpg", photo, "image/jpeg")) for n, photo in enumerate(PERSON)]
+    answer = await web.post("/v1/jobs", data={"one_person": "true", "format": "glb"}, files=files)
+    assert answer.status_code == 202
+    job = answer.json()
+    assert service.script.photos[job["id"]] == PERSON[0]
+    assert service.script.more_photos[job["id"]] == PERSON[1:]
+    [settings] = service.script.requests("UploadJob")
+    assert settings.one_person
+    assert job["settings"]["one_person"] is True
+    assert (job["views"], job["photo_sha256s"]) == ([], [])
+
+
+async def test_a_field_behind_the_photos_is_refused(web: httpx.AsyncClient, service: Running) -> None:
+    part = b'--b\r\nContent-Disposition: form-data; name="%s"; filename="a"\r\n\r\nabc\r\n'
+    body = part % b"photo" + part % b"photo" + part % b"format" + b"--b--\r\n"
+    answer = await web.post("/v1/jobs", content=body, headers={"Content-Type": "multipart/form-data; boundary=b"})
+    assert (answer.status_code, answer.json()["reason"]) == (400, "REQUEST_MALFORMED")
+    assert "last parts" in answer.json()["detail"]
+    assert service.script.photos == {}
+
+
+async def test_a_form_may_be_longer_than_a_photo_but_has_an_end(web: httpx.AsyncClient, service: Running) -> None:
+    for size, headers in ((20, {}), (60, {"Content-Type": "multipart/form-data; boundary=b"})):
+        answer = await web.post("/v1/jobs", content=bytes((size << 20) + (65 << 10)), headers=headers)
+        assert (answer.status_code, answer.json()["reason"]) == (413, "PHOTO_TOO_LARGE")
+    two = [("photo", (f"{n}.jpg", bytes(15 << 20), "image/jpeg")) for n in range(2)]
+    answer = await web.post("/v1/jobs?one_person=true", files=two)
+    assert answer.status_code == 202
+    assert [len(photo) for photo in service.script.photos.values()] == [15 << 20]
+
+
+async def test_views_are_told_in_the_job(web: httpx.AsyncClient, service: Running) -> None:
+    service.script.outcome.views.extend(
+        [pb.PhotoView(weight=1.0, pose={"yaw": 5}), pb.PhotoView(index=1, left_out="COVERED")]
+    )
+    answer = await web.post("/v1/jobs?one_person=on", content=b"photo")
+    job = answer.json()["id"]
+    await web.get(f"/v1/jobs/{job}/events")
+    views = (await web.get(f"/v1/jobs/{job}")).json()["views"]
+    assert views == [
+        {"index": 0, "weight": 1.0, "pose": {"yaw": 5.0, "pitch": 0.0, "roll": 0.0}, "left_out": ""},
+        {"index": 1, "weight": 0.0, "left_out": "COVERED"},
+    ]

@@ -19,7 +19,7 @@ from vrn import photo as photo_module
 from vrn.crop import resample
 from vrn.errors import NoFaceError
 from vrn.finder.face import AlignedFace
-from vrn.photo import PhotoView
+from vrn.photo import ScaledPhoto
 
 EVERYTHING = 10**9  # px: no view is reduced
 LARGE = (2000, 2664)  # px
@@ -58,7 +58,7 @@ def square(photo: NDArray[np.uint8], reduced: int) -> NDArray[np.int16]:
 
 def test_crops_of_the_reduced_photo_are_those_of_the_whole_one_within_a_grey_level() -> None:
     data = portrait(*LARGE)
-    view, reference = PhotoView(data, Limits(), Options()), PhotoView(data, Limits(), Options())
+    view, reference = ScaledPhoto(data, Limits(), Options()), ScaledPhoto(data, Limits(), Options())
     reference.enlarge()
     assert (view.reduced, reference.reduced) == (2, 1)
     away = np.abs(square(view.rgb, 2) - square(reference.rgb, 1))
@@ -109,6 +109,6 @@ def test_a_photo_in_which_no_face_is_found_is_looked_at_as_a_whole() -> None:
 
 
 def test_a_face_is_placed_in_the_photo_by_the_centres_of_pixels() -> None:
-    view = PhotoView(portrait(*LARGE), Limits(), Options())
+    view = ScaledPhoto(portrait(*LARGE), Limits(), Options())
     face = view.face_in_photo(AlignedFace(np.array([[0.0, 0.0, 1.0], [10.0, 20.0, -3.0]]), 0.9))
     np.testing.assert_allclose(face.landmarks_px, [[0.5, 0.5, 2.0], [20.5, 40.5, -6.0]])

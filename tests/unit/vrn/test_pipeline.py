@@ -11,13 +11,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import trimesh
 from numpy.typing import NDArray
 from PIL import Image
 from plyfile import PlyData
 
-from selfie3d.types import Detail, Extent, Format, OptionError, Options, Result, Stage
+from selfie3d.types import Detail, Extent, Format, LeftOut, OptionError, Options, Result, Stage
 from selfie3d.types.frames import Grid
 from selfie3d_photo import PhotoError
+from tests.unit.vrn.avatar.portraits import Portrait, portrait
 from vrn.avatar.model import load_model
 from vrn.avatar.whole_head import WholeHead
 from vrn.errors import FieldError, NoFaceError
@@ -293,3 +295,114 @@ def test_boxes_that_cannot_be_the_subject_are_not_aligned(heads: list[Any], phot
     assert aligned == [1]
     reconstructor.reconstruct(photo, replace(PREVIEW, all_faces=True))
     assert aligned == [1, 2]
+
+
+class PersonInPhotos:
+    """A finder and heads that know the portraits by their pixels."""
+
+    def __init__(self, portraits: list[Portrait]) -> None:
+        self._portraits = {each.photo.tobytes(): each for each in portraits}
+
+    def detect(self, image: NDArray[np.uint8], *, subject: bool = False) -> list[Detection]:  # noqa: ARG002
+        return [Detection((180.0, 180.0), 90.0, 0.9)] if image.tobytes() in self._portraits else []
+
+    def align(self, image: NDArray[np.uint8], boxes: Any) -> list[AlignedFace]:
+        return [self._portraits[image.tobytes()].face] if boxes else []
+
+    def find(self, image: NDArray[np.uint8]) -> list[AlignedFace]:
+        return self.align(image, self.detect(image))
+
+    def head(self, image: NDArray[np.uint8], face: AlignedFace) -> WholeHead:
+        assert face is self._portraits[image.tobytes()].face
+        return self._portraits[image.tobytes()].whole
+
+
+@pytest.fixture(scope="module")
+def person() -> list[Portrait]:
+    return [portrait(yaw, np.array([0.8, -1.1, 0.6])) for yaw in (-40.0, 0.0, 40.0)]
+
+
+@pytest.fixture(scope="module")
+def together(person: list[Portrait]) -> Reconstructor:
+    known = PersonInPhotos(person)
+    return Reconstructor(KnownFields(EMPTY), known, heads=known)
+
+
+def test_photos_of_one_person_become_one_head(together: Reconstructor, person: list[Portrait]) -> None:
+    nobody = np.full((80, 80, 3), 90, np.uint8)
+    told: list[tuple[Stage, float]] = []
+    photos = [png(nobody), *(png(each.photo) for each in person)]
+    result = together.reconstruct(photos, PREVIEW, lambda stage, done: told.append((stage, done)), one_person=True)
+    (face,) = result.faces
+    assert face.box == person[1].face.box_px  # over the frontal one
+    assert trimesh.Trimesh(face.mesh.vertices, face.mesh.triangles, process=False).is_watertight
+    assert [view.index for view in result.views] == [0, 1, 2, 3]
+    assert [view.left_out for view in result.views] == [LeftOut.NO_FACE, "", "", ""]
+    assert sum(view.weight for view in result.views) == pytest.approx(1)
+    assert result.views[2].weight > 0.5
+    poses = [view.pose for view in result.views[1:] if view.pose]
+    np.testing.assert_allclose([pose.yaw for pose in poses], [-40, 0, 40], atol=5)
+    assert result.views[0].pose is None
+    assert [stage for stage, _ in told] == [*STAGES[:3], *STAGES[:4] * 3, *STAGES[4:]]
+    progress = [done for _, done in told]
+    assert progress == sorted(progress)
+    assert 0 == progress[0] < progress[-1] < 1
+    assert list(result.seconds) == STAGES
+
+
+def test_the_same_photos_give_the_same_bytes(together: Reconstructor, person: list[Portrait]) -> None:
+    photos = [png(each.photo) for each in person]
+    first, second = (together.reconstruct(photos, PREVIEW, one_person=True).files[0].data for _ in range(2))
+    assert first == second
+
+
+def test_one_photo_of_one_person_is_the_photo_alone(together: Reconstructor, person: list[Portrait]) -> None:
+    photo = png(person[1].photo)
+    alone = together.reconstruct(photo, PREVIEW)
+    listed = together.reconstruct([photo], PREVIEW, one_person=True)
+    np.testing.assert_array_equal(listed.mesh.vertices, alone.mesh.vertices)
+    assert np.abs(listed.mesh.colours.astype(int) - alone.mesh.colours.astype(int)).max() <= 1
+    assert alone.views == ()
+
+
+def test_photos_that_all_show_nobody_are_no_head(together: Reconstructor) -> None:
+    with pytest.raises(NoFaceError):
+        together.reconstruct([png(np.full((80, 80, 3), n, np.uint8)) for n in (10, 20)], PREVIEW, one_person=True)
+
+
+def test_a_damaged_photo_among_several_is_named(together: Reconstructor, person: list[Portrait]) -> None:
+    with pytest.raises(PhotoError, match=r"^Photo 2: ") as error:
+        together.reconstruct([png(person[0].photo), b"no photo"], PREVIEW, one_person=True)
+    assert error.value.reason == "PHOTO_UNSUPPORTED"
+
+
+@pytest.mark.parametrize(
+    ("count", "wanted", "field"),
+    [
+        (2, {}, "one_person"),
+        (17, {"one_person": True}, "one_person"),
+        (0, {"one_person": True}, "one_person"),
+        (2, {"one_person": True, "all_faces": True}, "all_faces"),
+        (2, {"one_person": True, "printable": True}, "printable"),
+        (2, {"one_person": True, "format": "stl"}, "printable"),
+        (2, {"one_person": True, "extent": "face"}, "extent"),
+    ],
+)
+def test_what_does_not_go_together_with_one_person_is_refused(
+    together: Reconstructor, person: list[Portrait], count: int, wanted: dict[str, Any], field: str
+) -> None:
+    with pytest.raises(OptionError) as error:
+        together.reconstruct([png(person[0].photo)] * count, **wanted)
+    assert error.value.field == field
+
+
+def test_weights_that_know_the_face_only_refuse_one_person(two: Reconstructor, photo: bytes) -> None:
+    with pytest.raises(OptionError, match="bundled weights"):
+        two.reconstruct([photo, photo], one_person=True)
+
+
+def test_a_textured_and_lit_head_of_one_person_is_written(together: Reconstructor, person: list[Portrait]) -> None:
+    photos = [png(each.photo) for each in person]
+    result = together.reconstruct(photos, PREVIEW, one_person=True, format="glb", textured=True, delight=True)
+    assert result.mesh.texture is not None
+    assert result.files[0].data[:4] == b"glTF"

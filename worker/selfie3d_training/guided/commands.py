@@ -17,18 +17,25 @@ from selfie3d_training.guided.dense import DenseSamples
 from selfie3d_training.guided.dense_errors import ERRORS, DenseErrors
 from selfie3d_training.guided.evaluate import cases_of, evaluate, methods_of, table
 from selfie3d_training.guided.evaluate_colour import colour_cases, evaluate_colours
+from selfie3d_training.guided.evaluate_snapshots import alarms, compare, frontal_ids, persons, rendered_heads
+from selfie3d_training.guided.evaluate_snapshots import table as snapshot_table
 from selfie3d_training.guided.loss import vertex_areas
 from selfie3d_training.guided.model_file import export_model
 from selfie3d_training.guided.pairs import HeadMaterial
 from selfie3d_training.guided.train import GuidedTask
+from selfie3d_training.head import Head
 from selfie3d_training.options import configured, views_of
+from selfie3d_training.photos import Photos
 from vrn.avatar.model import load_model
 from vrn.finder import load_finder
 from vrn.finder.dense import load_dense
 from vrn.network import load_network
 from vrn.network.guided_load import load_guided, untrained
+from vrn.network.heads import load_heads
 from vrn.pipeline import Reconstructor
 from vrn.weights import file as weights
+
+OFFSETS = (1, 7, 23)  # of the other people among the heads
 
 
 def add_guided_commands(commands: Any, run_options: argparse.ArgumentParser) -> None:
@@ -61,6 +68,10 @@ def add_guided_commands(commands: Any, run_options: argparse.ArgumentParser) -> 
     colours.add_argument("--views", type=Path, required=True, help="cache of turned views")
     colours.add_argument("--count", type=int, default=100, help="views")
     colours.set_defaults(command=_evaluate_colours)
+    snapshots = commands.add_parser("snapshots-evaluate", help="compare three photos of a person with one")
+    snapshots.add_argument("--data", type=Path, required=True, help="folder of the training data")
+    snapshots.add_argument("--count", type=int, default=100, help="heads")
+    snapshots.set_defaults(command=_evaluate_snapshots)
 
 
 def _material(options: argparse.Namespace) -> HeadMaterial:
@@ -109,3 +120,18 @@ def _evaluate_colours(options: argparse.Namespace) -> None:
     print(f"{len(cases)} views, found by all methods: {both.sum()}")
     for name, values in results.items():
         print(f"{name}: mean {values[both].mean():.2f} dB, median {np.median(values[both]):.2f} dB")
+
+
+def _evaluate_snapshots(options: argparse.Namespace) -> None:
+    photos, head, model = Photos(options.data), Head.load(options.data / "head_model.npz"), load_model()
+    with np.load(options.data / "labels.npz") as arrays:
+        ids = frontal_ids(photos, arrays["residual"], MOST_RESIDUAL, options.count)
+    reconstructor = Reconstructor.open()
+    print(snapshot_table(compare(reconstructor, model, rendered_heads(photos, head, model, ids))), end="")
+    heads = load_heads()
+    if heads is not None:
+        print(alarms(reconstructor, heads, rendered_heads(photos, head, model, ids)))
+        same, others = persons(reconstructor, heads, rendered_heads(photos, head, model, ids), OFFSETS)
+        for limit in np.arange(1.0, 3.6, 0.25):
+            shares = f"{(same > limit).mean():.2%} of the same person, {(others > limit).mean():.2%} of others"
+            print(f"over {limit:.2f} mm: {shares}")

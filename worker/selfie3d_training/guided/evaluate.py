@@ -68,6 +68,7 @@ class Truth:
         self.landmarks = transform(self.to_crop, source.landmarks)
         matrix = self.to_crop @ source.matrix
         head = model.vertices(coefficients)
+        self.triangles = model.triangles
         self.vertices = transform(matrix, head)
         self.grid = Grid.blocks(COLUMNS, 100)
         self.front = front_of(Surface(self.vertices, model.triangles), self.grid)

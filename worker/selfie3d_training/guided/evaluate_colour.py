@@ -61,27 +61,27 @@ def colour_cases(material: HeadMaterial, count: int) -> list[ColourCase]:
         if abs(before) > NEAR_FRONTAL or not TURN[0] <= abs(after - before) <= TURN[1]:
             continue
         head = material.model.vertices(material.coefficients[view.photo]).astype(np.float64)
-        shown = _shown(material.model, head, photo) & ~_shown(material.model, head, view, sure=False)
-        cases.append(ColourCase(photo, view, head, np.flatnonzero(shown & _outside(material.model))))
+        by_photo_alone = shown(material.model, head, photo) & ~shown(material.model, head, view, sure=False)
+        cases.append(ColourCase(photo, view, head, np.flatnonzero(by_photo_alone & outside(material.model))))
         if len(cases) == count:
             break
     return cases
 
 
-def _outside(model: HeadModel) -> NDArray[np.bool_]:
+def outside(model: HeadModel) -> NDArray[np.bool_]:
     """(v,) - vertices of skin and scalp."""
-    outside = np.ones(len(model.neutral), bool)
-    outside[model.triangles[np.isin(model.parts, (EYE_PART, MOUTH_PART))]] = False
-    return outside
+    inside = np.zeros(len(model.neutral), bool)
+    inside[model.triangles[np.isin(model.parts, (EYE_PART, MOUTH_PART))]] = True
+    return ~inside
 
 
-def _shown(model: HeadModel, head: Floats, source: SampleSource, *, sure: bool = True) -> NDArray[np.bool_]:
+def shown(model: HeadModel, head: Floats, source: SampleSource, *, sure: bool = True) -> NDArray[np.bool_]:
     """(v,) - whether a picture shows each vertex; not sure: whether it may."""
     place = transform(source.matrix, head)
     size = source.image.shape[0]
     scaled = place * (COLUMNS / size)
-    shown, _, depth = foremost(crossings(scaled, model.triangles, COLUMNS, COLUMNS), COLUMNS, COLUMNS)
-    front = np.where(shown >= 0, depth, -np.inf)
+    triangle, _, depth = foremost(crossings(scaled, model.triangles, COLUMNS, COLUMNS), COLUMNS, COLUMNS)
+    front = np.where(triangle >= 0, depth, -np.inf)
     x, y = (np.rint(scaled[:, k]).astype(int) for k in (0, 1))
     within = (x >= 0) & (y >= 0) & (x < COLUMNS) & (y < COLUMNS)
     behind = front[y.clip(0, COLUMNS - 1), x.clip(0, COLUMNS - 1)] - scaled[:, 2]
@@ -95,13 +95,13 @@ def psnr(case: ColourCase, mesh: Mesh) -> float:
     """dB, of a mesh that was made of the case's view."""
     place = transform(case.view.matrix, case.head)
     found = transform(mesh.mesh_to_photo, mesh.vertices)
-    found[:, 2] += _depth_offset(place, found)
+    found[:, 2] += depth_offset(place, found)
     nearest = cKDTree(found).query(place[case.hidden])[1]
     error = mesh.colours[nearest][:, :3].astype(np.float64) - case.truth
     return float(10 * np.log10(255**2 / (error**2).mean()))
 
 
-def _depth_offset(place: Floats, found: Floats) -> float:
+def depth_offset(place: Floats, found: Floats) -> float:
     """px - from the mesh's zero of depth to the fitted head's, by their foremost points."""
     tree = cKDTree(found[:, :2])
     pairs = tree.query_ball_point(place[::20, :2], 2.0)

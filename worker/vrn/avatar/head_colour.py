@@ -37,12 +37,20 @@ def paint_head(
     view, symmetry : head crop frame, as is `spacing`, the px between points
     """
     sampler = PhotoSampler.around(photo, whole.crop, spacing)
-    colours, seen = _shown(sampler, view, places, places.points, places.normals)
+    colours, seen = shown(sampler, view, places, places.points, places.normals)
+    look_into_mouth(sampler, view, places, colours, seen)
+    return finished(places, colours, seen, *mirrored(sampler, whole, places, view, symmetry, seen, colours))
+
+
+def look_into_mouth(sampler: PhotoSampler, view: View, places: Places, colours: Floats, seen: Floats) -> None:
+    """What the photo shows between open lips, written into `colours` and `seen`."""
     inside = np.flatnonzero(places.mouth)
     visible = view.on_surface(places.points[inside], MOUTH_TOLERANCE_PX) & sampler.inside(places.points[inside])
     seen[inside], colours[inside] = visible, sampler.sample(places.points[inside])
 
-    by_mirror, other = _mirrored(sampler, whole, places, view, symmetry, seen, colours)
+
+def finished(places: Places, colours: Floats, seen: Floats, by_mirror: Floats, other: Floats) -> Paint:
+    """The colours all round: those that are seen, those of the other side, and the rest completed."""
     known = seen + by_mirror
     colours = (colours * seen[:, None] + other * by_mirror[:, None]) / np.maximum(known, 1e-6)[:, None]
     sure = known * known
@@ -55,7 +63,7 @@ def paint_head(
     return Paint(np.clip(colours, 0, 255, out=colours), confidence, seen)
 
 
-def _shown(sampler: PhotoSampler, view: View, places: Places, points: Floats, normals: Floats) -> tuple[Floats, Floats]:
+def shown(sampler: PhotoSampler, view: View, places: Places, points: Floats, normals: Floats) -> tuple[Floats, Floats]:
     """The photo's colours (n, 3) at points, which belong to the same places, and how well it shows them, (n,) 0..1."""
     seen = view.seen(points, normals, FOLD_PX) * sampler.inside(points)
     inset = view.inset_at(points)
@@ -70,7 +78,7 @@ def _shown(sampler: PhotoSampler, view: View, places: Places, points: Floats, no
     return colours, np.asarray(seen, np.float32)
 
 
-def _mirrored(
+def mirrored(
     sampler: PhotoSampler, whole: WholeHead, places: Places, view: View, symmetry: Plane, seen: Floats, colours: Floats
 ) -> tuple[Floats, Floats]:
     """Weight (n,) and colours (n, 3) that the head's other side lends to what is not well seen; as
@@ -78,7 +86,7 @@ def _mirrored(
     vertices = whole.vertices.astype(np.float32)
     images = vertices[whole.model.mirror[places.nearest]]
     images = images + symmetry.reflect_directions(places.points - vertices[places.nearest])
-    other, weight = _shown(sampler, view, places, images, symmetry.reflect_directions(places.normals))
+    other, weight = shown(sampler, view, places, images, symmetry.reflect_directions(places.normals))
     weight *= view.on_surface(images, MIRROR_TOLERANCE_PX)
     at = np.flatnonzero(weight)
     if len(at):

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selfie3d.types.frames import CROP_SIZE, Crop, Grid
+from vrn.avatar.fit import HeadPose
 from vrn.avatar.model import HeadModel
 from vrn.avatar.raster import crossings, foremost, soft_occupancy
 from vrn.meshing.field import Field
@@ -26,12 +27,14 @@ class WholeHead:
     model : the head model whose vertices they are
     plane : (4,) float64 - the cut through the neck, head crop frame; the positive side is kept
     crop : the head crop
+    pose : of the one head, before its vertices were displaced, head crop frame; None where no head was fitted
     """
 
     vertices: Floats
     model: HeadModel
     plane: Floats
     crop: Crop
+    pose: HeadPose | None = None
 
     def field(self, columns: int) -> Field:
         """The volume, occupancy 0..1 on a grid of so many columns and depths over the head crop."""

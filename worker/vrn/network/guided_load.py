@@ -46,7 +46,10 @@ class GuidedNetwork:
         image : (height, width, 3) uint8 RGB, photo frame
         landmarks_px : (68, 3) float, photo frame; points_px : (160, 3) float, the dense aligner's, if there is one
         """
-        pose = self._fit(landmarks_px, points_px)
+        return self.head_from(image, self._fit(landmarks_px, points_px))
+
+    def head_from(self, image: NDArray[np.uint8], pose: HeadPose) -> WholeHead:
+        """The head of a face to which one head has been fitted, photo frame."""
         crop = Crop.of_matrix(head_crops(pose)[0])
         guide, vertices = self._guide(pose, crop)
         picture = sample(image, crop).transpose(2, 0, 1)[None] / np.float32(255)
@@ -57,14 +60,14 @@ class GuidedNetwork:
             *(part.astype(np.float32) for part in (guide.scale, guide.rotation, guide.translation, guide.coefficients)),
         )
         new = HeadPose(*(part.astype(np.float64) for part in corrected))
-        return WholeHead(moved[0].astype(np.float64), self.model, self._neck(new), crop)
+        return WholeHead(moved[0].astype(np.float64), self.model, self._neck(new), crop, new)
 
     def guide(self, landmarks_px: NDArray[np.floating], points_px: NDArray[np.floating] | None = None) -> WholeHead:
         """The guide alone, as `head` would start from it."""
         pose = self._fit(landmarks_px, points_px)
         crop = Crop.of_matrix(head_crops(pose)[0])
         guide, vertices = self._guide(pose, crop)
-        return WholeHead(vertices, self.model, self._neck(guide), crop)
+        return WholeHead(vertices, self.model, self._neck(guide), crop, guide)
 
     def _fit(self, landmarks_px: NDArray[np.floating], points_px: NDArray[np.floating] | None) -> HeadPose:
         if points_px is None:

@@ -29,21 +29,23 @@ export async function call(method, path) {
   return answer.status === 204 ? null : answer.json();
 }
 
-/** Sends a photo; `onSent` gets the part that is on its way, 0 to 1. */
-export function createJob(photo, options, key, onSent) {
+/** Sends a photo, or several of one person; `onSent` gets the part that is on its way, 0 to 1. */
+export function createJob(photos, options, key, onSent) {
   const query = new URLSearchParams(options);
+  const form = new FormData();
+  for (const photo of photos) form.append("photo", photo);
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest(); // fetch does not say how much has been sent
     request.open("POST", `/v1/jobs?${query}`);
     request.responseType = "json";
-    request.setRequestHeader("Content-Type", "application/octet-stream");
+    if (photos.length === 1) request.setRequestHeader("Content-Type", "application/octet-stream");
     request.setRequestHeader("Idempotency-Key", key);
     if (token) request.setRequestHeader("Authorization", `Bearer ${token}`);
     request.upload.onprogress = (event) => event.total && onSent(event.loaded / event.total);
     request.onerror = () => reject(new Refusal(0, {}));
     request.onload = () =>
       request.status < 300 ? resolve(request.response) : reject(new Refusal(request.status, request.response ?? {}));
-    request.send(photo);
+    request.send(photos.length === 1 ? photos[0] : form);
   });
 }
 

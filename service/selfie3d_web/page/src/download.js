@@ -23,9 +23,12 @@ export function setUpDownload(get) {
   );
 }
 
-/** Only the viewer's own file is there when the photo is not. */
-export function offerFiles(hasPhoto) {
-  for (const [index, button] of [...$("files").children].entries()) button.disabled = !hasPhoto && FILES[index] !== OWN;
+/** Only the viewer's own file is there when the photo is not; a solid is made of one photo alone. */
+export function offerFiles(hasPhoto, several) {
+  for (const [index, button] of [...$("files").children].entries()) {
+    button.disabled = !hasPhoto && FILES[index] !== OWN;
+    button.hidden = several && FILES[index].options.format === "stl";
+  }
   $("files-note").textContent = hasPhoto ? "" : "The photo is no longer here. Choose it again for the other formats.";
 }
 

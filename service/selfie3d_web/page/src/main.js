@@ -8,6 +8,7 @@ import { parseGlb } from "./glb.js";
 import { Line } from "./line.js";
 import { setUpPhone } from "./phone.js";
 import { prefer, preferences } from "./preferences.js";
+import { mainPhoto, setUpSeveral, showViews } from "./several.js";
 import { askToken, setUpToken } from "./token.js";
 import { Viewer } from "./viewer.js";
 import { STAGES, keptText, lineText, progressText, trouble } from "./words.js";
@@ -15,24 +16,29 @@ import { STAGES, keptText, lineText, progressText, trouble } from "./words.js";
 const MAX_PHOTO_BYTES = 20 * 1024 * 1024;
 const VIEW_FORMAT = "glb";
 
-/** What is on the screen. `extra` holds the ids of jobs made for other formats. */
-const now = { job: null, face: 0, photo: null, options: {}, extra: [], meshes: new Map(), leave: new AbortController() };
+/**
+ * What is on the screen. `photos` were sent, `photo` is the one over which the head is laid; `extra` holds the ids of jobs
+ * made for other formats.
+ */
+const now = { job: null, face: 0, photo: null, photos: [], options: {}, extra: [], meshes: new Map(), leave: new AbortController() };
 let viewer = null;
 
+let take = () => {}; // photos that somebody chose, dropped or pasted
+
 function setUp() {
+  take = setUpSeveral(submit);
   const liked = preferences();
   $("all-faces").checked = liked.allFaces;
   $("detail").value = liked.detail;
   $("landmarks").checked = liked.landmarks;
   $("choose").addEventListener("click", () => $("file").click());
   $("another").addEventListener("click", () => $("file").click());
-  $("again").addEventListener("click", () => (now.photo ? submit(now.photo) : route()));
+  $("again").addEventListener("click", () => (now.photo ? submit(now.photos) : route()));
   $("new-photo").addEventListener("click", () => goHome());
   $("cancel").addEventListener("click", cancel);
   $("delete").addEventListener("click", remove);
   $("file").addEventListener("change", () => {
-    const [photo] = $("file").files;
-    if (photo) submit(photo);
+    take($("file").files);
     $("file").value = "";
   });
   document.querySelector(".mark").addEventListener("click", (event) => {
@@ -42,7 +48,7 @@ function setUp() {
   });
   setUpDrop();
   setUpViewerControls(liked);
-  setUpCamera(submit);
+  setUpCamera((photo) => submit([photo]));
   setUpToken();
   setUpPhone();
   setUpDownload(makeFile);
@@ -73,27 +79,28 @@ function goHome() {
 
 /** Forgets the photo and its head. */
 function forget() {
-  Object.assign(now, { job: null, face: 0, photo: null, extra: [], meshes: new Map() });
+  Object.assign(now, { job: null, face: 0, photo: null, photos: [], extra: [], meshes: new Map() });
   $("thumb").hidden = true;
   viewer?.clear();
   viewer?.setPhoto(null);
 }
 
-/** Sends a photo and follows its job. */
-function submit(photo) {
+/** Sends a photo, or several of one person, and follows the job. */
+function submit(photos) {
   now.leave.abort();
   now.leave = new AbortController();
   forget();
-  now.photo = photo;
-  now.options = { all_faces: $("all-faces").checked, detail: $("detail").value };
-  prefer({ allFaces: now.options.all_faces, detail: now.options.detail });
+  [now.photo] = now.photos = photos;
+  const detail = $("detail").value;
+  now.options = photos.length > 1 ? { one_person: true, detail } : { all_faces: $("all-faces").checked, detail };
+  prefer({ allFaces: $("all-faces").checked, detail });
   showProgress();
-  showThumb(photo);
+  showThumb(now.photo);
   const key = api.newKey();
   return attempt(async () => {
-    if (photo.size > MAX_PHOTO_BYTES) throw new api.Refusal(413, { reason: "PHOTO_TOO_LARGE" });
+    if (photos.some(({ size }) => size > MAX_PHOTO_BYTES)) throw new api.Refusal(413, { reason: "PHOTO_TOO_LARGE" });
     const options = { ...now.options, format: VIEW_FORMAT };
-    const job = await api.createJob(photo, options, key, (part) => setProgress(part * 0.02, "Sending the photo"));
+    const job = await api.createJob(photos, options, key, (part) => setProgress(part * 0.02, "Sending the photo"));
     history.pushState(null, "", `/j/${job.id}`);
     await follow(job.id);
   });
@@ -123,6 +130,7 @@ async function follow(id) {
     const { reason, message } = job.error ?? { reason: "CANCELLED", message: "" };
     throw new api.Refusal(200, { reason, detail: message });
   }
+  if (job.views.length && now.photos.length) now.photo = now.photos[mainPhoto(job.views)];
   setProgress(1, "Fetching the head");
   await showFace(0);
   if (!signal.aborted) showDone();
@@ -191,7 +199,8 @@ function showDone() {
   $("faces-box").hidden = !several;
   $("faces").replaceChildren(...(several ? now.job.faces.map(faceChoice) : []));
   $("kept").textContent = keptText(now.job.expire_time);
-  offerFiles(Boolean(now.photo));
+  showViews(now.job.views);
+  offerFiles(Boolean(now.photo), now.job.settings.one_person);
   offerAr(Boolean(now.photo));
   $("overlay").disabled = !now.photo;
   $("overlay-note").textContent = now.photo
@@ -305,7 +314,7 @@ async function overlay() {
 /** A file in one of the formats: {bytes, extension}. Raises Refusal. */
 async function makeFile({ options }) {
   if (options.format === VIEW_FORMAT) return { bytes: now.meshes.get(now.face), extension: `.${VIEW_FORMAT}` };
-  const made = await api.createJob(now.photo, { ...now.options, ...options }, api.newKey(), () => {});
+  const made = await api.createJob(now.photos, { ...now.options, ...options }, api.newKey(), () => {});
   now.extra.push(made.id);
   const job = await api.watch(made.id, { signal: now.leave.signal, onEvent: () => {}, onCut: () => {}, onBack: () => {} });
   if (job.state !== "succeeded") throw new api.Refusal(200, { reason: job.error?.reason, detail: job.error?.message });
@@ -343,11 +352,10 @@ function setUpDrop() {
     event.preventDefault();
     depth = 0;
     $("veil").hidden = true;
-    submit(event.dataTransfer.files[0]);
+    take(event.dataTransfer.files);
   });
   addEventListener("paste", (event) => {
-    const photo = [...(event.clipboardData?.files ?? [])].find((file) => file.type.startsWith("image/"));
-    if (photo) submit(photo);
+    take([...(event.clipboardData?.files ?? [])].filter((file) => file.type.startsWith("image/")));
   });
 }
 

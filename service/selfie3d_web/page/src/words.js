@@ -21,7 +21,7 @@ const TROUBLES = {
   NO_FACE: ["No face in this photo", "We looked everywhere in it. A photo like this works:", BETTER_PHOTO],
   NO_SURFACE: ["This face did not become a head", "The face was found, but is too blurred or too small.", BETTER_PHOTO],
   PHOTO_EMPTY: ["The file is empty", "Choose the photo again; it may not have been copied fully."],
-  PHOTO_TOO_LARGE: ["The photo is too large", "At most 20 MiB go through. Save it smaller, or send a screenshot of it."],
+  PHOTO_TOO_LARGE: ["The photo is too large", "At most 20 MiB go through, 60 MiB of several. Save it smaller, or send a screenshot of it."],
   PHOTO_UNSUPPORTED: [
     "This kind of picture is not read here",
     "Send a JPEG, PNG, WebP, HEIC or AVIF.",
@@ -60,6 +60,19 @@ export function trouble(reason, detail) {
   const known = TROUBLES[reason];
   const [title, text, tips = []] = known ?? ["Something went wrong", detail || "The server's log says more."];
   return { title, text, tips, again: RETRIED.has(reason) || !known };
+}
+
+const LEFT_OUT = {
+  NO_FACE: "no face was found in it",
+  BLURRED: "it is much less sharp than the others",
+  COVERED: "something covers the face",
+  DIFFERENT_PERSON: "it shows somebody else",
+};
+
+/** What one of several photos gave to the head. */
+export function viewText({ index, weight, left_out: reason }) {
+  const share = Math.round(weight * 100);
+  return reason ? `Photo ${index + 1} was left out: ${LEFT_OUT[reason] ?? reason}` : `Photo ${index + 1}: ${share} % of the shape`;
 }
 
 /** Where an event is, in a sentence. */

@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file selfie3d/v1/reconstruction.proto.
  */
 export const file_selfie3d_v1_reconstruction: GenFile = /*@__PURE__*/
-  fileDesc("CiBzZWxmaWUzZC92MS9yZWNvbnN0cnVjdGlvbi5wcm90bxILc2VsZmllM2QudjEi1AEKB09wdGlvbnMSJwoGZm9ybWF0GAEgASgOMhcuc2VsZmllM2QudjEuTWVzaEZvcm1hdBIjCgZkZXRhaWwYAiABKA4yEy5zZWxmaWUzZC52MS5EZXRhaWwSEQoJYWxsX2ZhY2VzGAMgASgIEg0KBXNjZW5lGAQgASgIEhAKCHRleHR1cmVkGAUgASgIEhEKCXByaW50YWJsZRgGIAEoCBIjCgZleHRlbnQYByABKA4yEy5zZWxmaWUzZC52MS5FeHRlbnQSDwoHZGVsaWdodBgIIAEoCCKyAQoLSm9iU2V0dGluZ3MSEgoKcmVxdWVzdF9pZBgBIAEoCRIlCgdvcHRpb25zGAIgASgLMhQuc2VsZmllM2QudjEuT3B0aW9ucxInCghwcmlvcml0eRgDIAEoDjIVLnNlbGZpZTNkLnYxLlByaW9yaXR5EioKB3RpbWVvdXQYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEwoLd2ViaG9va191cmwYBSABKAki4gQKA0pvYhIKCgJpZBgBIAEoCRIkCgVzdGF0ZRgCIAEoDjIVLnNlbGZpZTNkLnYxLkpvYlN0YXRlEioKCHNldHRpbmdzGAMgASgLMhguc2VsZmllM2QudjEuSm9iU2V0dGluZ3MSFAoMcGhvdG9fc2hhMjU2GAQgASgJEi8KC2NyZWF0ZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpzdGFydF90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZGVhZGxpbmUYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2V4cGlyZV90aW1lGAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdhdHRlbXB0GAogASgNEiEKBXN0YWdlGAsgASgOMhIuc2VsZmllM2QudjEuU3RhZ2USEgoKbGFzdF9ldmVudBgMIAEoBBIkCgVlcnJvchgNIAEoCzIVLnNlbGZpZTNkLnYxLkpvYkVycm9yEiAKBWZhY2VzGA4gAygLMhEuc2VsZmllM2QudjEuRmFjZRIrCgtzdGFnZV90aW1lcxgPIAMoCzIWLnNlbGZpZTNkLnYxLlN0YWdlVGltZRIWCg5xdWV1ZV9wb3NpdGlvbhgQIAEoDRIOCgZjYWxsZXIYESABKAkSFAoMcXVldWVfcGF1c2VkGCggASgIIjkKCEpvYkVycm9yEgwKBGNvZGUYASABKAUSDgoGcmVhc29uGAIgASgJEg8KB21lc3NhZ2UYAyABKAkiPwoJU3RhZ2VUaW1lEiEKBXN0YWdlGAEgASgOMhIuc2VsZmllM2QudjEuU3RhZ2USDwoHc2Vjb25kcxgCIAEoASKeAgoERmFjZRINCgVpbmRleBgBIAEoDRIdCgNib3gYAiABKAsyEC5zZWxmaWUzZC52MS5Cb3gSDQoFc2NvcmUYAyABKAESFQoNbWVzaF90b19waG90bxgEIAMoARIjCgRwb3NlGAUgASgLMhUuc2VsZmllM2QudjEuSGVhZFBvc2USKAoJbGFuZG1hcmtzGAYgAygLMhUuc2VsZmllM2QudjEuTGFuZG1hcmsSEAoIdmVydGljZXMYByABKA0SEQoJdHJpYW5nbGVzGAggASgNEiMKBGZpbGUYCSABKAsyFS5zZWxmaWUzZC52MS5NZXNoRmlsZRIpCgdwcmV2aWV3GAogASgLMhguc2VsZmllM2QudjEuUHJldmlld0ZpbGUiOgoDQm94EgkKAXgYASABKAESCQoBeRgCIAEoARINCgV3aWR0aBgDIAEoARIOCgZoZWlnaHQYBCABKAEiNAoISGVhZFBvc2USCwoDeWF3GAEgASgBEg0KBXBpdGNoGAIgASgBEgwKBHJvbGwYAyABKAEiOwoITGFuZG1hcmsSCQoBeBgBIAEoARIJCgF5GAIgASgBEgkKAXoYAyABKAESDgoGdmVydGV4GAQgASgNIn4KCE1lc2hGaWxlEicKBmZvcm1hdBgBIAEoDjIXLnNlbGZpZTNkLnYxLk1lc2hGb3JtYXQSEgoKbWVkaWFfdHlwZRgCIAEoCRIRCglleHRlbnNpb24YAyABKAkSEgoKc2l6ZV9ieXRlcxgEIAEoBBIOCgZzaGEyNTYYBSABKAkiZAoLUHJldmlld0ZpbGUSEgoKbWVkaWFfdHlwZRgBIAEoCRINCgV3aWR0aBgCIAEoDRIOCgZoZWlnaHQYAyABKA0SEgoKc2l6ZV9ieXRlcxgEIAEoBBIOCgZzaGEyNTYYBSABKAkisAEKCEpvYkV2ZW50Eg4KBm51bWJlchgBIAEoBBIoCgR0aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIkCgVzdGF0ZRgDIAEoDjIVLnNlbGZpZTNkLnYxLkpvYlN0YXRlEiEKBXN0YWdlGAQgASgOMhIuc2VsZmllM2QudjEuU3RhZ2USDwoHYXR0ZW1wdBgFIAEoDRIQCghwcm9ncmVzcxgGIAEoASJNChBDcmVhdGVKb2JSZXF1ZXN0EioKCHNldHRpbmdzGAEgASgLMhguc2VsZmllM2QudjEuSm9iU2V0dGluZ3MSDQoFcGhvdG8YAiABKAwiMgoRQ3JlYXRlSm9iUmVzcG9uc2USHQoDam9iGAEgASgLMhAuc2VsZmllM2QudjEuSm9iIlkKEFVwbG9hZEpvYlJlcXVlc3QSLAoIc2V0dGluZ3MYASABKAsyGC5zZWxmaWUzZC52MS5Kb2JTZXR0aW5nc0gAEg8KBWNodW5rGAIgASgMSABCBgoEcGFydCIyChFVcGxvYWRKb2JSZXNwb25zZRIdCgNqb2IYASABKAsyEC5zZWxmaWUzZC52MS5Kb2IiHwoNR2V0Sm9iUmVxdWVzdBIOCgZqb2JfaWQYASABKAkiLwoOR2V0Sm9iUmVzcG9uc2USHQoDam9iGAEgASgLMhAuc2VsZmllM2QudjEuSm9iIjYKD1dhdGNoSm9iUmVxdWVzdBIOCgZqb2JfaWQYASABKAkSEwoLYWZ0ZXJfZXZlbnQYAiABKAQiVwoQV2F0Y2hKb2JSZXNwb25zZRIkCgVldmVudBgBIAEoCzIVLnNlbGZpZTNkLnYxLkpvYkV2ZW50Eh0KA2pvYhgCIAEoCzIQLnNlbGZpZTNkLnYxLkpvYiJJChNEb3dubG9hZE1lc2hSZXF1ZXN0Eg4KBmpvYl9pZBgBIAEoCRISCgpmYWNlX2luZGV4GAIgASgNEg4KBm9mZnNldBgDIAEoBCI9ChREb3dubG9hZE1lc2hSZXNwb25zZRIlCgVjaHVuaxgBIAEoCzIWLnNlbGZpZTNkLnYxLk1lc2hDaHVuayJiCglNZXNoQ2h1bmsSEgoKZmFjZV9pbmRleBgBIAEoDRIOCgZvZmZzZXQYAiABKAQSDAoEZGF0YRgDIAEoDBIjCgRmaWxlGAQgASgLMhUuc2VsZmllM2QudjEuTWVzaEZpbGUiNwoRR2V0UHJldmlld1JlcXVlc3QSDgoGam9iX2lkGAEgASgJEhIKCmZhY2VfaW5kZXgYAiABKA0iSgoSR2V0UHJldmlld1Jlc3BvbnNlEiYKBGZpbGUYASABKAsyGC5zZWxmaWUzZC52MS5QcmV2aWV3RmlsZRIMCgRkYXRhGAIgASgMIk8KElJlY29uc3RydWN0UmVxdWVzdBIqCghzZXR0aW5ncxgBIAEoCzIYLnNlbGZpZTNkLnYxLkpvYlNldHRpbmdzEg0KBXBob3RvGAIgASgMIo8BChNSZWNvbnN0cnVjdFJlc3BvbnNlEh8KA2pvYhgBIAEoCzIQLnNlbGZpZTNkLnYxLkpvYkgAEiYKBWV2ZW50GAIgASgLMhUuc2VsZmllM2QudjEuSm9iRXZlbnRIABInCgVjaHVuaxgDIAEoCzIWLnNlbGZpZTNkLnYxLk1lc2hDaHVua0gAQgYKBHBhcnQiIgoQQ2FuY2VsSm9iUmVxdWVzdBIOCgZqb2JfaWQYASABKAkiMgoRQ2FuY2VsSm9iUmVzcG9uc2USHQoDam9iGAEgASgLMhAuc2VsZmllM2QudjEuSm9iIiIKEERlbGV0ZUpvYlJlcXVlc3QSDgoGam9iX2lkGAEgASgJIhMKEURlbGV0ZUpvYlJlc3BvbnNlIl8KD0xpc3RKb2JzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKA0SEgoKcGFnZV90b2tlbhgCIAEoCRIlCgZzdGF0ZXMYAyADKA4yFS5zZWxmaWUzZC52MS5Kb2JTdGF0ZSJLChBMaXN0Sm9ic1Jlc3BvbnNlEh4KBGpvYnMYASADKAsyEC5zZWxmaWUzZC52MS5Kb2ISFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJKrEBCghKb2JTdGF0ZRIZChVKT0JfU1RBVEVfVU5TUEVDSUZJRUQQABIUChBKT0JfU1RBVEVfUVVFVUVEEAESFQoRSk9CX1NUQVRFX1JVTk5JTkcQAhIXChNKT0JfU1RBVEVfU1VDQ0VFREVEEAMSFAoQSk9CX1NUQVRFX0ZBSUxFRBAEEhcKE0pPQl9TVEFURV9DQU5DRUxMRUQQBRIVChFKT0JfU1RBVEVfRVhQSVJFRBAGKq4BCgVTdGFnZRIVChFTVEFHRV9VTlNQRUNJRklFRBAAEhAKDFNUQUdFX0RFQ09ERRABEhAKDFNUQUdFX0RFVEVDVBACEg8KC1NUQUdFX0FMSUdOEAMSEQoNU1RBR0VfTkVUV09SSxAEEhEKDVNUQUdFX1NVUkZBQ0UQBRIQCgxTVEFHRV9DT0xPVVIQBhIQCgxTVEFHRV9FTkNPREUQBxIPCgtTVEFHRV9TVE9SRRAIKpMBCgpNZXNoRm9ybWF0EhsKF01FU0hfRk9STUFUX1VOU1BFQ0lGSUVEEAASEwoPTUVTSF9GT1JNQVRfUExZEAESEwoPTUVTSF9GT1JNQVRfT0JKEAISEwoPTUVTSF9GT1JNQVRfR0xCEAMSEwoPTUVTSF9GT1JNQVRfU1RMEAQSFAoQTUVTSF9GT1JNQVRfVVNEWhAFKloKBkRldGFpbBIWChJERVRBSUxfVU5TUEVDSUZJRUQQABISCg5ERVRBSUxfUFJFVklFVxABEhMKD0RFVEFJTF9TVEFOREFSRBACEg8KC0RFVEFJTF9GVUxMEAMqQgoGRXh0ZW50EhYKEkVYVEVOVF9VTlNQRUNJRklFRBAAEg8KC0VYVEVOVF9IRUFEEAESDwoLRVhURU5UX0ZBQ0UQAipRCghQcmlvcml0eRIYChRQUklPUklUWV9VTlNQRUNJRklFRBAAEhgKFFBSSU9SSVRZX0lOVEVSQUNUSVZFEAESEQoNUFJJT1JJVFlfQlVMSxACMpoGChVSZWNvbnN0cnVjdGlvblNlcnZpY2USSgoJQ3JlYXRlSm9iEh0uc2VsZmllM2QudjEuQ3JlYXRlSm9iUmVxdWVzdBoeLnNlbGZpZTNkLnYxLkNyZWF0ZUpvYlJlc3BvbnNlEkwKCVVwbG9hZEpvYhIdLnNlbGZpZTNkLnYxLlVwbG9hZEpvYlJlcXVlc3QaHi5zZWxmaWUzZC52MS5VcGxvYWRKb2JSZXNwb25zZSgBEkEKBkdldEpvYhIaLnNlbGZpZTNkLnYxLkdldEpvYlJlcXVlc3QaGy5zZWxmaWUzZC52MS5HZXRKb2JSZXNwb25zZRJJCghXYXRjaEpvYhIcLnNlbGZpZTNkLnYxLldhdGNoSm9iUmVxdWVzdBodLnNlbGZpZTNkLnYxLldhdGNoSm9iUmVzcG9uc2UwARJVCgxEb3dubG9hZE1lc2gSIC5zZWxmaWUzZC52MS5Eb3dubG9hZE1lc2hSZXF1ZXN0GiEuc2VsZmllM2QudjEuRG93bmxvYWRNZXNoUmVzcG9uc2UwARJNCgpHZXRQcmV2aWV3Eh4uc2VsZmllM2QudjEuR2V0UHJldmlld1JlcXVlc3QaHy5zZWxmaWUzZC52MS5HZXRQcmV2aWV3UmVzcG9uc2USUgoLUmVjb25zdHJ1Y3QSHy5zZWxmaWUzZC52MS5SZWNvbnN0cnVjdFJlcXVlc3QaIC5zZWxmaWUzZC52MS5SZWNvbnN0cnVjdFJlc3BvbnNlMAESSgoJQ2FuY2VsSm9iEh0uc2VsZmllM2QudjEuQ2FuY2VsSm9iUmVxdWVzdBoeLnNlbGZpZTNkLnYxLkNhbmNlbEpvYlJlc3BvbnNlEkoKCURlbGV0ZUpvYhIdLnNlbGZpZTNkLnYxLkRlbGV0ZUpvYlJlcXVlc3QaHi5zZWxmaWUzZC52MS5EZWxldGVKb2JSZXNwb25zZRJHCghMaXN0Sm9icxIcLnNlbGZpZTNkLnYxLkxpc3RKb2JzUmVxdWVzdBodLnNlbGZpZTNkLnYxLkxpc3RKb2JzUmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("CiBzZWxmaWUzZC92MS9yZWNvbnN0cnVjdGlvbi5wcm90bxILc2VsZmllM2QudjEi1AEKB09wdGlvbnMSJwoGZm9ybWF0GAEgASgOMhcuc2VsZmllM2QudjEuTWVzaEZvcm1hdBIjCgZkZXRhaWwYAiABKA4yEy5zZWxmaWUzZC52MS5EZXRhaWwSEQoJYWxsX2ZhY2VzGAMgASgIEg0KBXNjZW5lGAQgASgIEhAKCHRleHR1cmVkGAUgASgIEhEKCXByaW50YWJsZRgGIAEoCBIjCgZleHRlbnQYByABKA4yEy5zZWxmaWUzZC52MS5FeHRlbnQSDwoHZGVsaWdodBgIIAEoCCLGAQoLSm9iU2V0dGluZ3MSEgoKcmVxdWVzdF9pZBgBIAEoCRIlCgdvcHRpb25zGAIgASgLMhQuc2VsZmllM2QudjEuT3B0aW9ucxInCghwcmlvcml0eRgDIAEoDjIVLnNlbGZpZTNkLnYxLlByaW9yaXR5EioKB3RpbWVvdXQYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEwoLd2ViaG9va191cmwYBSABKAkSEgoKb25lX3BlcnNvbhgGIAEoCCKgBQoDSm9iEgoKAmlkGAEgASgJEiQKBXN0YXRlGAIgASgOMhUuc2VsZmllM2QudjEuSm9iU3RhdGUSKgoIc2V0dGluZ3MYAyABKAsyGC5zZWxmaWUzZC52MS5Kb2JTZXR0aW5ncxIUCgxwaG90b19zaGEyNTYYBCABKAkSLwoLY3JlYXRlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnN0YXJ0X3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghkZWFkbGluZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLZXhwaXJlX3RpbWUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB2F0dGVtcHQYCiABKA0SIQoFc3RhZ2UYCyABKA4yEi5zZWxmaWUzZC52MS5TdGFnZRISCgpsYXN0X2V2ZW50GAwgASgEEiQKBWVycm9yGA0gASgLMhUuc2VsZmllM2QudjEuSm9iRXJyb3ISIAoFZmFjZXMYDiADKAsyES5zZWxmaWUzZC52MS5GYWNlEisKC3N0YWdlX3RpbWVzGA8gAygLMhYuc2VsZmllM2QudjEuU3RhZ2VUaW1lEhYKDnF1ZXVlX3Bvc2l0aW9uGBAgASgNEg4KBmNhbGxlchgRIAEoCRIUCgxxdWV1ZV9wYXVzZWQYKCABKAgSJQoFdmlld3MYEiADKAsyFi5zZWxmaWUzZC52MS5QaG90b1ZpZXcSFQoNcGhvdG9fc2hhMjU2cxgTIAMoCSI5CghKb2JFcnJvchIMCgRjb2RlGAEgASgFEg4KBnJlYXNvbhgCIAEoCRIPCgdtZXNzYWdlGAMgASgJIj8KCVN0YWdlVGltZRIhCgVzdGFnZRgBIAEoDjISLnNlbGZpZTNkLnYxLlN0YWdlEg8KB3NlY29uZHMYAiABKAEingIKBEZhY2USDQoFaW5kZXgYASABKA0SHQoDYm94GAIgASgLMhAuc2VsZmllM2QudjEuQm94Eg0KBXNjb3JlGAMgASgBEhUKDW1lc2hfdG9fcGhvdG8YBCADKAESIwoEcG9zZRgFIAEoCzIVLnNlbGZpZTNkLnYxLkhlYWRQb3NlEigKCWxhbmRtYXJrcxgGIAMoCzIVLnNlbGZpZTNkLnYxLkxhbmRtYXJrEhAKCHZlcnRpY2VzGAcgASgNEhEKCXRyaWFuZ2xlcxgIIAEoDRIjCgRmaWxlGAkgASgLMhUuc2VsZmllM2QudjEuTWVzaEZpbGUSKQoHcHJldmlldxgKIAEoCzIYLnNlbGZpZTNkLnYxLlByZXZpZXdGaWxlImEKCVBob3RvVmlldxINCgVpbmRleBgBIAEoDRIOCgZ3ZWlnaHQYAiABKAESIwoEcG9zZRgDIAEoCzIVLnNlbGZpZTNkLnYxLkhlYWRQb3NlEhAKCGxlZnRfb3V0GAQgASgJIjoKA0JveBIJCgF4GAEgASgBEgkKAXkYAiABKAESDQoFd2lkdGgYAyABKAESDgoGaGVpZ2h0GAQgASgBIjQKCEhlYWRQb3NlEgsKA3lhdxgBIAEoARINCgVwaXRjaBgCIAEoARIMCgRyb2xsGAMgASgBIjsKCExhbmRtYXJrEgkKAXgYASABKAESCQoBeRgCIAEoARIJCgF6GAMgASgBEg4KBnZlcnRleBgEIAEoDSJ+CghNZXNoRmlsZRInCgZmb3JtYXQYASABKA4yFy5zZWxmaWUzZC52MS5NZXNoRm9ybWF0EhIKCm1lZGlhX3R5cGUYAiABKAkSEQoJZXh0ZW5zaW9uGAMgASgJEhIKCnNpemVfYnl0ZXMYBCABKAQSDgoGc2hhMjU2GAUgASgJImQKC1ByZXZpZXdGaWxlEhIKCm1lZGlhX3R5cGUYASABKAkSDQoFd2lkdGgYAiABKA0SDgoGaGVpZ2h0GAMgASgNEhIKCnNpemVfYnl0ZXMYBCABKAQSDgoGc2hhMjU2GAUgASgJIrABCghKb2JFdmVudBIOCgZudW1iZXIYASABKAQSKAoEdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJAoFc3RhdGUYAyABKA4yFS5zZWxmaWUzZC52MS5Kb2JTdGF0ZRIhCgVzdGFnZRgEIAEoDjISLnNlbGZpZTNkLnYxLlN0YWdlEg8KB2F0dGVtcHQYBSABKA0SEAoIcHJvZ3Jlc3MYBiABKAEiYgoQQ3JlYXRlSm9iUmVxdWVzdBIqCghzZXR0aW5ncxgBIAEoCzIYLnNlbGZpZTNkLnYxLkpvYlNldHRpbmdzEg0KBXBob3RvGAIgASgMEhMKC21vcmVfcGhvdG9zGAMgAygMIjIKEUNyZWF0ZUpvYlJlc3BvbnNlEh0KA2pvYhgBIAEoCzIQLnNlbGZpZTNkLnYxLkpvYiJvChBVcGxvYWRKb2JSZXF1ZXN0EiwKCHNldHRpbmdzGAEgASgLMhguc2VsZmllM2QudjEuSm9iU2V0dGluZ3NIABIPCgVjaHVuaxgCIAEoDEgAEhQKCm5leHRfcGhvdG8YAyABKAhIAEIGCgRwYXJ0IjIKEVVwbG9hZEpvYlJlc3BvbnNlEh0KA2pvYhgBIAEoCzIQLnNlbGZpZTNkLnYxLkpvYiIfCg1HZXRKb2JSZXF1ZXN0Eg4KBmpvYl9pZBgBIAEoCSIvCg5HZXRKb2JSZXNwb25zZRIdCgNqb2IYASABKAsyEC5zZWxmaWUzZC52MS5Kb2IiNgoPV2F0Y2hKb2JSZXF1ZXN0Eg4KBmpvYl9pZBgBIAEoCRITCgthZnRlcl9ldmVudBgCIAEoBCJXChBXYXRjaEpvYlJlc3BvbnNlEiQKBWV2ZW50GAEgASgLMhUuc2VsZmllM2QudjEuSm9iRXZlbnQSHQoDam9iGAIgASgLMhAuc2VsZmllM2QudjEuSm9iIkkKE0Rvd25sb2FkTWVzaFJlcXVlc3QSDgoGam9iX2lkGAEgASgJEhIKCmZhY2VfaW5kZXgYAiABKA0SDgoGb2Zmc2V0GAMgASgEIj0KFERvd25sb2FkTWVzaFJlc3BvbnNlEiUKBWNodW5rGAEgASgLMhYuc2VsZmllM2QudjEuTWVzaENodW5rImIKCU1lc2hDaHVuaxISCgpmYWNlX2luZGV4GAEgASgNEg4KBm9mZnNldBgCIAEoBBIMCgRkYXRhGAMgASgMEiMKBGZpbGUYBCABKAsyFS5zZWxmaWUzZC52MS5NZXNoRmlsZSI3ChFHZXRQcmV2aWV3UmVxdWVzdBIOCgZqb2JfaWQYASABKAkSEgoKZmFjZV9pbmRleBgCIAEoDSJKChJHZXRQcmV2aWV3UmVzcG9uc2USJgoEZmlsZRgBIAEoCzIYLnNlbGZpZTNkLnYxLlByZXZpZXdGaWxlEgwKBGRhdGEYAiABKAwiZAoSUmVjb25zdHJ1Y3RSZXF1ZXN0EioKCHNldHRpbmdzGAEgASgLMhguc2VsZmllM2QudjEuSm9iU2V0dGluZ3MSDQoFcGhvdG8YAiABKAwSEwoLbW9yZV9waG90b3MYAyADKAwijwEKE1JlY29uc3RydWN0UmVzcG9uc2USHwoDam9iGAEgASgLMhAuc2VsZmllM2QudjEuSm9iSAASJgoFZXZlbnQYAiABKAsyFS5zZWxmaWUzZC52MS5Kb2JFdmVudEgAEicKBWNodW5rGAMgASgLMhYuc2VsZmllM2QudjEuTWVzaENodW5rSABCBgoEcGFydCIiChBDYW5jZWxKb2JSZXF1ZXN0Eg4KBmpvYl9pZBgBIAEoCSIyChFDYW5jZWxKb2JSZXNwb25zZRIdCgNqb2IYASABKAsyEC5zZWxmaWUzZC52MS5Kb2IiIgoQRGVsZXRlSm9iUmVxdWVzdBIOCgZqb2JfaWQYASABKAkiEwoRRGVsZXRlSm9iUmVzcG9uc2UiXwoPTGlzdEpvYnNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoDRISCgpwYWdlX3Rva2VuGAIgASgJEiUKBnN0YXRlcxgDIAMoDjIVLnNlbGZpZTNkLnYxLkpvYlN0YXRlIksKEExpc3RKb2JzUmVzcG9uc2USHgoEam9icxgBIAMoCzIQLnNlbGZpZTNkLnYxLkpvYhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkqsQEKCEpvYlN0YXRlEhkKFUpPQl9TVEFURV9VTlNQRUNJRklFRBAAEhQKEEpPQl9TVEFURV9RVUVVRUQQARIVChFKT0JfU1RBVEVfUlVOTklORxACEhcKE0pPQl9TVEFURV9TVUNDRUVERUQQAxIUChBKT0JfU1RBVEVfRkFJTEVEEAQSFwoTSk9CX1NUQVRFX0NBTkNFTExFRBAFEhUKEUpPQl9TVEFURV9FWFBJUkVEEAYqrgEKBVN0YWdlEhUKEVNUQUdFX1VOU1BFQ0lGSUVEEAASEAoMU1RBR0VfREVDT0RFEAESEAoMU1RBR0VfREVURUNUEAISDwoLU1RBR0VfQUxJR04QAxIRCg1TVEFHRV9ORVRXT1JLEAQSEQoNU1RBR0VfU1VSRkFDRRAFEhAKDFNUQUdFX0NPTE9VUhAGEhAKDFNUQUdFX0VOQ09ERRAHEg8KC1NUQUdFX1NUT1JFEAgqkwEKCk1lc2hGb3JtYXQSGwoXTUVTSF9GT1JNQVRfVU5TUEVDSUZJRUQQABITCg9NRVNIX0ZPUk1BVF9QTFkQARITCg9NRVNIX0ZPUk1BVF9PQkoQAhITCg9NRVNIX0ZPUk1BVF9HTEIQAxITCg9NRVNIX0ZPUk1BVF9TVEwQBBIUChBNRVNIX0ZPUk1BVF9VU0RaEAUqWgoGRGV0YWlsEhYKEkRFVEFJTF9VTlNQRUNJRklFRBAAEhIKDkRFVEFJTF9QUkVWSUVXEAESEwoPREVUQUlMX1NUQU5EQVJEEAISDwoLREVUQUlMX0ZVTEwQAypCCgZFeHRlbnQSFgoSRVhURU5UX1VOU1BFQ0lGSUVEEAASDwoLRVhURU5UX0hFQUQQARIPCgtFWFRFTlRfRkFDRRACKlEKCFByaW9yaXR5EhgKFFBSSU9SSVRZX1VOU1BFQ0lGSUVEEAASGAoUUFJJT1JJVFlfSU5URVJBQ1RJVkUQARIRCg1QUklPUklUWV9CVUxLEAIymgYKFVJlY29uc3RydWN0aW9uU2VydmljZRJKCglDcmVhdGVKb2ISHS5zZWxmaWUzZC52MS5DcmVhdGVKb2JSZXF1ZXN0Gh4uc2VsZmllM2QudjEuQ3JlYXRlSm9iUmVzcG9uc2USTAoJVXBsb2FkSm9iEh0uc2VsZmllM2QudjEuVXBsb2FkSm9iUmVxdWVzdBoeLnNlbGZpZTNkLnYxLlVwbG9hZEpvYlJlc3BvbnNlKAESQQoGR2V0Sm9iEhouc2VsZmllM2QudjEuR2V0Sm9iUmVxdWVzdBobLnNlbGZpZTNkLnYxLkdldEpvYlJlc3BvbnNlEkkKCFdhdGNoSm9iEhwuc2VsZmllM2QudjEuV2F0Y2hKb2JSZXF1ZXN0Gh0uc2VsZmllM2QudjEuV2F0Y2hKb2JSZXNwb25zZTABElUKDERvd25sb2FkTWVzaBIgLnNlbGZpZTNkLnYxLkRvd25sb2FkTWVzaFJlcXVlc3QaIS5zZWxmaWUzZC52MS5Eb3dubG9hZE1lc2hSZXNwb25zZTABEk0KCkdldFByZXZpZXcSHi5zZWxmaWUzZC52MS5HZXRQcmV2aWV3UmVxdWVzdBofLnNlbGZpZTNkLnYxLkdldFByZXZpZXdSZXNwb25zZRJSCgtSZWNvbnN0cnVjdBIfLnNlbGZpZTNkLnYxLlJlY29uc3RydWN0UmVxdWVzdBogLnNlbGZpZTNkLnYxLlJlY29uc3RydWN0UmVzcG9uc2UwARJKCglDYW5jZWxKb2ISHS5zZWxmaWUzZC52MS5DYW5jZWxKb2JSZXF1ZXN0Gh4uc2VsZmllM2QudjEuQ2FuY2VsSm9iUmVzcG9uc2USSgoJRGVsZXRlSm9iEh0uc2VsZmllM2QudjEuRGVsZXRlSm9iUmVxdWVzdBoeLnNlbGZpZTNkLnYxLkRlbGV0ZUpvYlJlc3BvbnNlEkcKCExpc3RKb2JzEhwuc2VsZmllM2QudjEuTGlzdEpvYnNSZXF1ZXN0Gh0uc2VsZmllM2QudjEuTGlzdEpvYnNSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * What the mesh should be.
@@ -121,6 +121,14 @@ export type JobSettings = Message<"selfie3d.v1.JobSettings"> & {
    * @generated from field: string webhook_url = 5;
    */
   webhookUrl: string;
+
+  /**
+   * The photos, up to 16, are of one person and together give one head. Not with all_faces, printable, STL or the face's
+   * extent.
+   *
+   * @generated from field: bool one_person = 6;
+   */
+  onePerson: boolean;
 };
 
 /**
@@ -245,6 +253,20 @@ export type Job = Message<"selfie3d.v1.Job"> & {
    * @generated from field: bool queue_paused = 40;
    */
   queuePaused: boolean;
+
+  /**
+   * Set when SUCCEEDED with one_person: what each photo gave, in the order of the photos.
+   *
+   * @generated from field: repeated selfie3d.v1.PhotoView views = 18;
+   */
+  views: PhotoView[];
+
+  /**
+   * With one_person: hex SHA-256 of each photo's bytes; photo_sha256 is the first one's.
+   *
+   * @generated from field: repeated string photo_sha256s = 19;
+   */
+  photoSha256s: string[];
 };
 
 /**
@@ -384,6 +406,48 @@ export const FaceSchema: GenMessage<Face> = /*@__PURE__*/
   messageDesc(file_selfie3d_v1_reconstruction, 5);
 
 /**
+ * What one of several photos of one person gave to the head.
+ *
+ * @generated from message selfie3d.v1.PhotoView
+ */
+export type PhotoView = Message<"selfie3d.v1.PhotoView"> & {
+  /**
+   * Of the photo, from 0.
+   *
+   * @generated from field: uint32 index = 1;
+   */
+  index: number;
+
+  /**
+   * Its share of the head; the weights of all photos add up to 1.
+   *
+   * @generated from field: double weight = 2;
+   */
+  weight: number;
+
+  /**
+   * Of the head in the photo; unset when no face was found.
+   *
+   * @generated from field: selfie3d.v1.HeadPose pose = 3;
+   */
+  pose?: HeadPose | undefined;
+
+  /**
+   * Why it was not used: NO_FACE, BLURRED, COVERED or DIFFERENT_PERSON. Empty when it was.
+   *
+   * @generated from field: string left_out = 4;
+   */
+  leftOut: string;
+};
+
+/**
+ * Describes the message selfie3d.v1.PhotoView.
+ * Use `create(PhotoViewSchema)` to create a new message.
+ */
+export const PhotoViewSchema: GenMessage<PhotoView> = /*@__PURE__*/
+  messageDesc(file_selfie3d_v1_reconstruction, 6);
+
+/**
  * Photo px after EXIF orientation, x right, y down.
  *
  * @generated from message selfie3d.v1.Box
@@ -415,7 +479,7 @@ export type Box = Message<"selfie3d.v1.Box"> & {
  * Use `create(BoxSchema)` to create a new message.
  */
 export const BoxSchema: GenMessage<Box> = /*@__PURE__*/
-  messageDesc(file_selfie3d_v1_reconstruction, 6);
+  messageDesc(file_selfie3d_v1_reconstruction, 7);
 
 /**
  * Degrees. Yaw: positive when the nose points to the right of the photo. Pitch: up. Roll: clockwise in the photo.
@@ -444,7 +508,7 @@ export type HeadPose = Message<"selfie3d.v1.HeadPose"> & {
  * Use `create(HeadPoseSchema)` to create a new message.
  */
 export const HeadPoseSchema: GenMessage<HeadPose> = /*@__PURE__*/
-  messageDesc(file_selfie3d_v1_reconstruction, 7);
+  messageDesc(file_selfie3d_v1_reconstruction, 8);
 
 /**
  * Mesh frame, estimated millimetres.
@@ -480,7 +544,7 @@ export type Landmark = Message<"selfie3d.v1.Landmark"> & {
  * Use `create(LandmarkSchema)` to create a new message.
  */
 export const LandmarkSchema: GenMessage<Landmark> = /*@__PURE__*/
-  messageDesc(file_selfie3d_v1_reconstruction, 8);
+  messageDesc(file_selfie3d_v1_reconstruction, 9);
 
 /**
  * @generated from message selfie3d.v1.MeshFile
@@ -521,7 +585,7 @@ export type MeshFile = Message<"selfie3d.v1.MeshFile"> & {
  * Use `create(MeshFileSchema)` to create a new message.
  */
 export const MeshFileSchema: GenMessage<MeshFile> = /*@__PURE__*/
-  messageDesc(file_selfie3d_v1_reconstruction, 9);
+  messageDesc(file_selfie3d_v1_reconstruction, 10);
 
 /**
  * A picture of a head, turned a little towards the side that the photo shows.
@@ -564,7 +628,7 @@ export type PreviewFile = Message<"selfie3d.v1.PreviewFile"> & {
  * Use `create(PreviewFileSchema)` to create a new message.
  */
 export const PreviewFileSchema: GenMessage<PreviewFile> = /*@__PURE__*/
-  messageDesc(file_selfie3d_v1_reconstruction, 10);
+  messageDesc(file_selfie3d_v1_reconstruction, 11);
 
 /**
  * @generated from message selfie3d.v1.JobEvent
@@ -612,7 +676,7 @@ export type JobEvent = Message<"selfie3d.v1.JobEvent"> & {
  * Use `create(JobEventSchema)` to create a new message.
  */
 export const JobEventSchema: GenMessage<JobEvent> = /*@__PURE__*/
-  messageDesc(file_selfie3d_v1_reconstruction, 11);
+  messageDesc(file_selfie3d_v1_reconstruction, 12);
 
 /**
  * @generated from message selfie3d.v1.CreateJobRequest
@@ -629,6 +693,13 @@ export type CreateJobRequest = Message<"selfie3d.v1.CreateJobRequest"> & {
    * @generated from field: bytes photo = 2;
    */
   photo: Uint8Array;
+
+  /**
+   * With one_person: the other photos, up to 15. The whole message has at most 21 MiB; UploadJob takes more.
+   *
+   * @generated from field: repeated bytes more_photos = 3;
+   */
+  morePhotos: Uint8Array[];
 };
 
 /**
@@ -636,7 +707,7 @@ export type CreateJobRequest = Message<"selfie3d.v1.CreateJobRequest"> & {
  * Use `create(CreateJobRequestSchema)` to create a new message.
  */
 export const CreateJobRequestSchema: GenMessage<CreateJobRequest> = /*@__PURE__*/
-  messageDesc(file_selfie3d_v1_reconstruction, 12);
+  messageDesc(file_selfie3d_v1_reconstruction, 13);
 
 /**
  * @generated from message selfie3d.v1.CreateJobResponse
@@ -653,7 +724,7 @@ export type CreateJobResponse = Message<"selfie3d.v1.CreateJobResponse"> & {
  * Use `create(CreateJobResponseSchema)` to create a new message.
  */
 export const CreateJobResponseSchema: GenMessage<CreateJobResponse> = /*@__PURE__*/
-  messageDesc(file_selfie3d_v1_reconstruction, 13);
+  messageDesc(file_selfie3d_v1_reconstruction, 14);
 
 /**
  * @generated from message selfie3d.v1.UploadJobRequest
@@ -678,6 +749,14 @@ export type UploadJobRequest = Message<"selfie3d.v1.UploadJobRequest"> & {
      */
     value: Uint8Array;
     case: "chunk";
+  } | {
+    /**
+     * With one_person, always true: the photo is complete, and the chunks of the next one follow.
+     *
+     * @generated from field: bool next_photo = 3;
+     */
+    value: boolean;
+    case: "nextPhoto";
   } | { case: undefined; value?: undefined };
 };
 
@@ -686,7 +765,7 @@ export type UploadJobRequest = Message<"selfie3d.v1.UploadJobRequest"> & {
  * Use `create(UploadJobRequestSchema)` to create a new message.
  */
 export const UploadJobRequestSchema: GenMessage<UploadJobRequest> = /*@__PURE__*/
-  messageDesc(file_selfie3d_v1_reconstruction, 14);
+  messageDesc(file_selfie3d_v1_reconstruction, 15);
 
 /**
  * @generated from message selfie3d.v1.UploadJobResponse
@@ -703,7 +782,7 @@ export type UploadJobResponse = Message<"selfie3d.v1.UploadJobResponse"> & {
  * Use `create(UploadJobResponseSchema)` to create a new message.
  */
 export const UploadJobResponseSchema: GenMessage<UploadJobResponse> = /*@__PURE__*/
-  messageDesc(file_selfie3d_v1_reconstruction, 15);
+  messageDesc(file_selfie3d_v1_reconstruction, 16);
 
 /**
  * @generated from message selfie3d.v1.GetJobRequest
@@ -720,7 +799,7 @@ export type GetJobRequest = Message<"selfie3d.v1.GetJobRequest"> & {
  * Use `create(GetJobRequestSchema)` to create a new message.
  */
 export const GetJobRequestSchema: GenMessage<GetJobRequest> = /*@__PURE__*/
-  messageDesc(file_selfie3d_v1_reconstruction, 16);
+  messageDesc(file_selfie3d_v1_reconstruction, 17);
 
 /**
  * @generated from message selfie3d.v1.GetJobResponse
@@ -737,7 +816,7 @@ export type GetJobResponse = Message<"selfie3d.v1.GetJobResponse"> & {
  * Use `create(GetJobResponseSchema)` to create a new message.
  */
 export const GetJobResponseSchema: GenMessage<GetJobResponse> = /*@__PURE__*/
-  messageDesc(file_selfie3d_v1_reconstruction, 17);
+  messageDesc(file_selfie3d_v1_reconstruction, 18);
 
 /**
  * @generated from message selfie3d.v1.WatchJobRequest
@@ -761,7 +840,7 @@ export type WatchJobRequest = Message<"selfie3d.v1.WatchJobRequest"> & {
  * Use `create(WatchJobRequestSchema)` to create a new message.
  */
 export const WatchJobRequestSchema: GenMessage<WatchJobRequest> = /*@__PURE__*/
-  messageDesc(file_selfie3d_v1_reconstruction, 18);
+  messageDesc(file_selfie3d_v1_reconstruction, 19);
 
 /**
  * @generated from message selfie3d.v1.WatchJobResponse
@@ -785,7 +864,7 @@ export type WatchJobResponse = Message<"selfie3d.v1.WatchJobResponse"> & {
  * Use `create(WatchJobResponseSchema)` to create a new message.
  */
 export const WatchJobResponseSchema: GenMessage<WatchJobResponse> = /*@__PURE__*/
-  messageDesc(file_selfie3d_v1_reconstruction, 19);
+  messageDesc(file_selfie3d_v1_reconstruction, 20);
 
 /**
  * @generated from message selfie3d.v1.DownloadMeshRequest
@@ -814,7 +893,7 @@ export type DownloadMeshRequest = Message<"selfie3d.v1.DownloadMeshRequest"> & {
  * Use `create(DownloadMeshRequestSchema)` to create a new message.
  */
 export const DownloadMeshRequestSchema: GenMessage<DownloadMeshRequest> = /*@__PURE__*/
-  messageDesc(file_selfie3d_v1_reconstruction, 20);
+  messageDesc(file_selfie3d_v1_reconstruction, 21);
 
 /**
  * @generated from message selfie3d.v1.DownloadMeshResponse
@@ -831,7 +910,7 @@ export type DownloadMeshResponse = Message<"selfie3d.v1.DownloadMeshResponse"> &
  * Use `create(DownloadMeshResponseSchema)` to create a new message.
  */
 export const DownloadMeshResponseSchema: GenMessage<DownloadMeshResponse> = /*@__PURE__*/
-  messageDesc(file_selfie3d_v1_reconstruction, 21);
+  messageDesc(file_selfie3d_v1_reconstruction, 22);
 
 /**
  * A piece of a mesh file of at most 256 KiB.
@@ -867,7 +946,7 @@ export type MeshChunk = Message<"selfie3d.v1.MeshChunk"> & {
  * Use `create(MeshChunkSchema)` to create a new message.
  */
 export const MeshChunkSchema: GenMessage<MeshChunk> = /*@__PURE__*/
-  messageDesc(file_selfie3d_v1_reconstruction, 22);
+  messageDesc(file_selfie3d_v1_reconstruction, 23);
 
 /**
  * @generated from message selfie3d.v1.GetPreviewRequest
@@ -889,7 +968,7 @@ export type GetPreviewRequest = Message<"selfie3d.v1.GetPreviewRequest"> & {
  * Use `create(GetPreviewRequestSchema)` to create a new message.
  */
 export const GetPreviewRequestSchema: GenMessage<GetPreviewRequest> = /*@__PURE__*/
-  messageDesc(file_selfie3d_v1_reconstruction, 23);
+  messageDesc(file_selfie3d_v1_reconstruction, 24);
 
 /**
  * @generated from message selfie3d.v1.GetPreviewResponse
@@ -913,7 +992,7 @@ export type GetPreviewResponse = Message<"selfie3d.v1.GetPreviewResponse"> & {
  * Use `create(GetPreviewResponseSchema)` to create a new message.
  */
 export const GetPreviewResponseSchema: GenMessage<GetPreviewResponse> = /*@__PURE__*/
-  messageDesc(file_selfie3d_v1_reconstruction, 24);
+  messageDesc(file_selfie3d_v1_reconstruction, 25);
 
 /**
  * @generated from message selfie3d.v1.ReconstructRequest
@@ -928,6 +1007,13 @@ export type ReconstructRequest = Message<"selfie3d.v1.ReconstructRequest"> & {
    * @generated from field: bytes photo = 2;
    */
   photo: Uint8Array;
+
+  /**
+   * As in CreateJobRequest.
+   *
+   * @generated from field: repeated bytes more_photos = 3;
+   */
+  morePhotos: Uint8Array[];
 };
 
 /**
@@ -935,7 +1021,7 @@ export type ReconstructRequest = Message<"selfie3d.v1.ReconstructRequest"> & {
  * Use `create(ReconstructRequestSchema)` to create a new message.
  */
 export const ReconstructRequestSchema: GenMessage<ReconstructRequest> = /*@__PURE__*/
-  messageDesc(file_selfie3d_v1_reconstruction, 25);
+  messageDesc(file_selfie3d_v1_reconstruction, 26);
 
 /**
  * @generated from message selfie3d.v1.ReconstructResponse
@@ -972,7 +1058,7 @@ export type ReconstructResponse = Message<"selfie3d.v1.ReconstructResponse"> & {
  * Use `create(ReconstructResponseSchema)` to create a new message.
  */
 export const ReconstructResponseSchema: GenMessage<ReconstructResponse> = /*@__PURE__*/
-  messageDesc(file_selfie3d_v1_reconstruction, 26);
+  messageDesc(file_selfie3d_v1_reconstruction, 27);
 
 /**
  * @generated from message selfie3d.v1.CancelJobRequest
@@ -989,7 +1075,7 @@ export type CancelJobRequest = Message<"selfie3d.v1.CancelJobRequest"> & {
  * Use `create(CancelJobRequestSchema)` to create a new message.
  */
 export const CancelJobRequestSchema: GenMessage<CancelJobRequest> = /*@__PURE__*/
-  messageDesc(file_selfie3d_v1_reconstruction, 27);
+  messageDesc(file_selfie3d_v1_reconstruction, 28);
 
 /**
  * @generated from message selfie3d.v1.CancelJobResponse
@@ -1006,7 +1092,7 @@ export type CancelJobResponse = Message<"selfie3d.v1.CancelJobResponse"> & {
  * Use `create(CancelJobResponseSchema)` to create a new message.
  */
 export const CancelJobResponseSchema: GenMessage<CancelJobResponse> = /*@__PURE__*/
-  messageDesc(file_selfie3d_v1_reconstruction, 28);
+  messageDesc(file_selfie3d_v1_reconstruction, 29);
 
 /**
  * @generated from message selfie3d.v1.DeleteJobRequest
@@ -1023,7 +1109,7 @@ export type DeleteJobRequest = Message<"selfie3d.v1.DeleteJobRequest"> & {
  * Use `create(DeleteJobRequestSchema)` to create a new message.
  */
 export const DeleteJobRequestSchema: GenMessage<DeleteJobRequest> = /*@__PURE__*/
-  messageDesc(file_selfie3d_v1_reconstruction, 29);
+  messageDesc(file_selfie3d_v1_reconstruction, 30);
 
 /**
  * @generated from message selfie3d.v1.DeleteJobResponse
@@ -1036,7 +1122,7 @@ export type DeleteJobResponse = Message<"selfie3d.v1.DeleteJobResponse"> & {
  * Use `create(DeleteJobResponseSchema)` to create a new message.
  */
 export const DeleteJobResponseSchema: GenMessage<DeleteJobResponse> = /*@__PURE__*/
-  messageDesc(file_selfie3d_v1_reconstruction, 30);
+  messageDesc(file_selfie3d_v1_reconstruction, 31);
 
 /**
  * @generated from message selfie3d.v1.ListJobsRequest
@@ -1067,7 +1153,7 @@ export type ListJobsRequest = Message<"selfie3d.v1.ListJobsRequest"> & {
  * Use `create(ListJobsRequestSchema)` to create a new message.
  */
 export const ListJobsRequestSchema: GenMessage<ListJobsRequest> = /*@__PURE__*/
-  messageDesc(file_selfie3d_v1_reconstruction, 31);
+  messageDesc(file_selfie3d_v1_reconstruction, 32);
 
 /**
  * @generated from message selfie3d.v1.ListJobsResponse
@@ -1091,7 +1177,7 @@ export type ListJobsResponse = Message<"selfie3d.v1.ListJobsResponse"> & {
  * Use `create(ListJobsResponseSchema)` to create a new message.
  */
 export const ListJobsResponseSchema: GenMessage<ListJobsResponse> = /*@__PURE__*/
-  messageDesc(file_selfie3d_v1_reconstruction, 32);
+  messageDesc(file_selfie3d_v1_reconstruction, 33);
 
 /**
  * @generated from enum selfie3d.v1.JobState
@@ -1360,7 +1446,8 @@ export const PrioritySchema: GenEnum<Priority> = /*@__PURE__*/
  */
 export const ReconstructionService: GenService<{
   /**
-   * Accepts a photo of up to 20 MiB and queues a job. Idempotent by request_id.
+   * Accepts a photo of up to 20 MiB, or several of one person that are no more together, and queues a job. Idempotent by
+   * request_id.
    *
    * @generated from rpc selfie3d.v1.ReconstructionService.CreateJob
    */
@@ -1370,7 +1457,7 @@ export const ReconstructionService: GenService<{
     output: typeof CreateJobResponseSchema;
   },
   /**
-   * The same with the photo in chunks: first the settings, then the bytes.
+   * The same with the photo in chunks: first the settings, then the bytes. Several photos may have 60 MiB together.
    *
    * @generated from rpc selfie3d.v1.ReconstructionService.UploadJob
    */

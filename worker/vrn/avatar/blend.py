@@ -1,0 +1,128 @@
+"""Colours of one head from several photos: from the one that saw a place best, in one light, without seams."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vrn.avatar.agreement import exposure_gains
+from vrn.avatar.head_colour import finished, look_into_mouth, mirrored, shown
+from vrn.avatar.head_surface import HeadSurface
+from vrn.avatar.neighbours import Neighbours, model_normals
+from vrn.avatar.photo_head import PhotoHead
+from vrn.avatar.places import Places
+from vrn.avatar.whole_head import WholeHead
+from vrn.meshing.colour import LIGHT_CELL_PX, Paint, PhotoSampler
+from vrn.meshing.diffusion import diffuse
+
+Singles = NDArray[np.float32]
+
+BEST = 3.0  # power of how well a photo shows a place: the best one prevails, and gives way smoothly
+FINER = 2.0  # a photo has at most so many times the say of another one for its sharpness and size
+
+
+@dataclass(frozen=True)
+class FusedSurface(HeadSurface):
+    """A surface of a fused head, coloured from all its photos.
+
+    Attributes
+    ----------
+    snapshots : of the head; the first is the reference, in whose frame the surface lies
+    """
+
+    snapshots: tuple[PhotoHead, ...] = ()
+
+    def painted(self, photo: NDArray[np.uint8]) -> Paint:
+        """See `FaceSurface`; photo : the reference's."""
+        reference, *others = self.snapshots
+        sampler = PhotoSampler.around(photo, reference.whole.crop, self.spacing)
+        canvas = _Canvas(self)
+        of_reference = canvas.begin(replace(reference, sampler=sampler))
+        for snapshot, gain in zip(others, exposure_gains(self.snapshots)[1:], strict=True):
+            evened = replace(snapshot.sampler, patch=snapshot.sampler.patch * gain)
+            canvas.add(replace(snapshot, sampler=evened))
+        paint = finished(self.places, canvas.colours, canvas.seen, *canvas.lent())
+        return Paint(paint.colours, paint.confidence, of_reference)  # a texture takes these from the photo itself
+
+
+class _Canvas:
+    """The colours of a surface's points while one photo after the other is blended in.
+
+    colours : (n, 3) float32 - sRGB; seen : (n,) float32 - 0..1, how well the best photo shows each
+    """
+
+    def __init__(self, surface: FusedSurface) -> None:
+        self._surface, self._places = surface, surface.places
+        self._finest = max(map(_detail, surface.snapshots))
+        count = len(surface.vertices)
+        self.colours, self.seen = np.zeros((count, 3), np.float32), np.zeros(count, np.float32)
+        self._weight = np.zeros(count, np.float32)
+        self._shown: list[tuple[PhotoHead, Places]] = []
+
+    def begin(self, snapshot: PhotoHead) -> Singles:
+        """The reference, which alone shows the inside of the mouth as it is; how well it shows each point, (n,)."""
+        colours, seen = shown(snapshot.sampler, snapshot.view, self._places, self._places.points, self._places.normals)
+        look_into_mouth(snapshot.sampler, snapshot.view, self._places, colours, seen)
+        self._blend(snapshot, self._places, colours, seen)
+        return seen
+
+    def add(self, snapshot: PhotoHead) -> None:
+        """Another photo, with the difference in light to what is there taken out."""
+        points, normals = moved_to(self._surface.whole, snapshot.whole, self._surface.near, self._places)
+        places = replace(self._places, points=points, normals=normals)
+        colours, seen = shown(snapshot.sampler, snapshot.view, places, points, normals)
+        seen *= ~places.mouth
+        at = np.flatnonzero(seen)
+        both = seen[at] * self.seen[at]
+        if both.any():
+            colours[at] += diffuse(self._places.points[at], self.colours[at] - colours[at], both, LIGHT_CELL_PX)
+        self._blend(snapshot, places, colours, seen)
+
+    def lent(self) -> tuple[Singles, Singles]:
+        """Weight (n,) and colours (n, 3) that the head's other side lends, from the photos that show it best."""
+        weight, total = np.zeros_like(self.seen), np.full_like(self.seen, 1e-12)
+        colours = np.zeros_like(self.colours)
+        for snapshot, places in self._shown:
+            whole, view, symmetry = snapshot.whole, snapshot.view, snapshot.symmetry
+            by, other = mirrored(snapshot.sampler, whole, places, view, symmetry, self.seen, self.colours)
+            share = by**BEST
+            total = total + share
+            colours += (other - colours) * (share / total)[:, None]
+            weight = np.maximum(weight, by)
+        return weight, colours
+
+    def _blend(self, snapshot: PhotoHead, places: Places, colours: Singles, seen: Singles) -> None:
+        detail = np.float32(max(_detail(snapshot) / self._finest, 1 / FINER))
+        weight = (seen * detail) ** BEST
+        self._weight = self._weight + weight
+        self.colours += (colours - self.colours) * (weight / np.maximum(self._weight, np.float32(1e-12)))[:, None]
+        self.seen = np.maximum(self.seen, seen)
+        self._shown.append((snapshot, places))
+
+
+def _detail(snapshot: PhotoHead) -> float:
+    """How fine a photo shows the head; more pixels than the head crop has are no gain."""
+    return snapshot.sharpness * min(1 / snapshot.whole.crop.scale, 1.0) + 1e-6
+
+
+def moved_to(fused: WholeHead, other: WholeHead, near: Neighbours, places: Places) -> tuple[Singles, Singles]:
+    """Points and normals (n, 3) float32 of the surface of one head on another head of the same model.
+
+    near : the model's vertices next to the points
+    """
+    here, there = fused.vertices.astype(np.float32), other.vertices.astype(np.float32)
+    turn, grown = _turn(here, there)
+    off = (places.points - near.mean(here)) @ turn.T * grown
+    normals = near.mean(model_normals(other))
+    normals = normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), np.float32(1e-6))
+    return np.asarray(near.mean(there) + off, np.float32), np.asarray(normals, np.float32)
+
+
+def _turn(here: Singles, there: Singles) -> tuple[Singles, np.float32]:
+    """Rotation (3, 3) and scale from one head's vertices to another's."""
+    a, b = here - here.mean(0), there - there.mean(0)
+    u, s, vt = np.linalg.svd(b.T.astype(np.float64) @ a)
+    sign = np.array([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
+    return ((u * sign) @ vt).astype(np.float32), np.float32((s * sign).sum() / (a.astype(np.float64) ** 2).sum())
