@@ -58,6 +58,7 @@ if TYPE_CHECKING:
         Priority,
         Result,
         Stage,
+        Topology,
     )
     from selfie3d.types.errors import MissingExtra
     from vrn import Reconstructor
@@ -75,7 +76,7 @@ _MODULES = {
     ),
     "selfie3d.types": (
         "Detail Event Extent Face Format JobOptions JobState JobStatus Mesh MeshFile OptionError Options Pose "
-        "Preview Priority Result Stage"
+        "Preview Priority Result Stage Topology"
     ),
     "selfie3d.types.errors": "MissingExtra",
     "vrn": "Reconstructor",
@@ -129,6 +130,7 @@ __all__ = [
     "Stage",
     "Tls",
     "TlsFailed",
+    "Topology",
     "Unauthenticated",
     "Unavailable",
     "Violation",

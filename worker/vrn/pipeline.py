@@ -12,10 +12,11 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from selfie3d.types import Extent, Face, Mesh, MeshFile, Options, Result, Stage
+from selfie3d.types import Extent, Face, Mesh, MeshFile, Options, Result, Stage, Topology
 from selfie3d.types.photo import PhotoSource, photo_bytes
 from selfie3d_photo import Limits, decode
 from vrn.avatar.head_surface import HeadSurface
+from vrn.avatar.topology import TopologySurface
 from vrn.avatar.whole_head import WholeHead
 from vrn.crop import resample
 from vrn.errors import FieldError, NoFaceError
@@ -160,7 +161,7 @@ class Reconstructor:
 
     def _one(self, image: NDArray[np.uint8], face: AlignedFace, options: Options, clock: _Clock) -> Made:
         surface = self._surface(image, face, options, clock)
-        wishes = {"textured": options.textured, "delight": options.delight}
+        wishes = {"textured": options.has_texture, "delight": options.delight}
         mesh = clock.run(Stage.COLOUR, lambda: surface.coloured(image, face, **wishes))
         file = None if options.scene else clock.run(Stage.ENCODE, lambda: encode(mesh, options))
         return face, mesh, file
@@ -169,9 +170,14 @@ class Reconstructor:
         heads = self._heads if options.extent is Extent.HEAD and not options.solid else None
         if heads is not None:
             head = clock.run(Stage.NETWORK, lambda: heads.head(image, face))
-            return clock.run(Stage.SURFACE, lambda: HeadSurface.of_head(head, face, options))
+            return clock.run(Stage.SURFACE, lambda: _head_surface(head, face, options))
         field = clock.run(Stage.NETWORK, lambda: self._network.field(resample(image, face.crop)))
         return clock.run(Stage.SURFACE, lambda: FaceSurface.of(field, face, options))
+
+
+def _head_surface(head: WholeHead, face: AlignedFace, options: Options) -> HeadSurface:
+    surface = HeadSurface.of_head(head, face, options)
+    return TopologySurface.of_surface(surface, options) if options.topology is Topology.HEAD else surface
 
 
 def _in_scene(made: Sequence[Made], options: Options, clock: _Clock) -> list[Made]:

@@ -20,6 +20,7 @@ from vrn.avatar.fit import POSE, HeadPose, dense_weights, equations, fit_points,
 from vrn.avatar.model import CAP_PART, MOUTH_PART, HeadModel
 from vrn.avatar.whole_head import WholeHead
 from vrn.meshing.normals import vertex_normals
+from vrn.meshing.visibility import smoothstep
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
@@ -32,9 +33,10 @@ CORRELATED = 0.15  # weight of each sample: neighbours are wrong together
 LANDMARK_SHARE = 0.3  # of the landmarks' weights beside the surface
 REACH_CM = (1.5, 0.8, 0.5)  # from which distance a closest point counts nothing, step by step
 FACING = 0.5  # least cosine between the normals of a vertex and its closest point
+CUT_PX = (1.0, 10.0)  # head crop px above the cut through the neck, over which the surface begins to count
 MOST_CM = 0.8  # how far the displacement may take a vertex
 SMOOTHING = (24, 8, 3, 1, 1)  # rounds of averaging of each pass of the displacement, from coarse to fine
-LEAST = 1e-3  # weight of no displacement
+LEAST = 0.1  # weight of no displacement
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,12 @@ class Registration:
         """(e,) float64 0..1 - how much of each expression the photo shows."""
         return self.pose.coefficients[0, self.model.identities :].clip(0, 1)
 
+    @property
+    def neutral_head(self) -> Floats:
+        """(v, 3) float64 - the registered head without its expression, cm, head frame."""
+        shapes = self.model.shapes[self.model.identities :]
+        return self.head - (self.expression.astype(np.float32) @ shapes).reshape(-1, 3)
+
     def to_crop(self) -> Floats:
         """(4, 4) float64 - head frame (cm) to crop frame (px)."""
         return np.asarray(self.pose.matrices()[0])
@@ -76,7 +84,8 @@ def register(whole: WholeHead, vertices: Singles, normals: Singles) -> Registrat
     landmarks = np.asarray(model.landmarks(whole.vertices), np.float64)
     dense = np.asarray(model.dense(whole.vertices), np.float64)[list(DENSE)]
     start = fit_points(model, landmarks[None], dense[None], DENSE, START_STEPS)
-    surface = _Surface(cKDTree(vertices), vertices.astype(np.float64), normals.astype(np.float64))
+    plane = whole.plane / np.linalg.norm(whole.plane[:3])
+    surface = _Surface(cKDTree(vertices), vertices.astype(np.float64), normals.astype(np.float64), plane)
     pose = start
     for reach in REACH_CM:
         pose = _step(model, pose, np.concatenate([landmarks, dense]), surface, reach)
@@ -85,9 +94,12 @@ def register(whole: WholeHead, vertices: Singles, normals: Singles) -> Registrat
 
 @dataclass(frozen=True)
 class _Surface:
+    """What is registered to, crop frame; plane : (4,) - the cut through the neck, with a unit normal."""
+
     tree: cKDTree
     vertices: Floats
     normals: Floats
+    plane: Floats
 
     def closest(self, points: Floats, normals: Floats, reach: float) -> tuple[Floats, Floats, Floats]:
         """Distances (n,) along the surface's normals (n, 3) from points to the tangent planes of the closest vertices,
@@ -97,8 +109,9 @@ class _Surface:
         at = np.where(found, at, 0)
         normal = self.normals[at]
         distance = ((self.vertices[at] - points) * normal).sum(1)
-        facing = (normal * normals).sum(1) > FACING
-        return distance, normal, found * facing * (1 - np.minimum(away / reach, 1) ** 2) ** 2
+        counts = found & ((normal * normals).sum(1) > FACING)
+        above = smoothstep(points @ self.plane[:3] + self.plane[3], CUT_PX)  # the cut is none of the head's
+        return distance, normal, counts * above * (1 - np.minimum(away / reach, 1) ** 2) ** 2
 
 
 def _step(model: HeadModel, pose: HeadPose, points: Floats, surface: _Surface, reach_cm: float) -> HeadPose:
