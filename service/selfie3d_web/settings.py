@@ -14,11 +14,12 @@ from selfie3d_web.problem import Problem
 FORMATS = enum_words(pb.MeshFormat.DESCRIPTOR)
 DETAILS = enum_words(pb.Detail.DESCRIPTOR)
 EXTENTS = enum_words(pb.Extent.DESCRIPTOR)
+TOPOLOGIES = enum_words(pb.Topology.DESCRIPTOR)
 PRIORITIES = enum_words(pb.Priority.DESCRIPTOR)
 STATES = enum_words(pb.JobState.DESCRIPTOR)
-SWITCHES = ("all_faces", "scene", "textured", "printable", "delight")
+SWITCHES = ("all_faces", "scene", "textured", "printable", "delight", "rigged", "neutral")
 SWITCH_WORDS = {"true": True, "1": True, "on": True, "false": False, "0": False, "off": False, "": True}
-NAMES = ("format", "detail", "extent", *SWITCHES, "priority", "timeout")
+NAMES = ("format", "detail", "extent", "topology", *SWITCHES, "priority", "timeout")
 
 
 def job_settings(fields: Iterable[tuple[str, str]], request_id: str) -> pb.JobSettings:
@@ -58,6 +59,8 @@ def _set(settings: pb.JobSettings, name: str, value: str) -> None:
         options.detail = one_of(DETAILS, name, value)
     elif name == "extent":
         options.extent = one_of(EXTENTS, name, value)
+    elif name == "topology":
+        options.topology = one_of(TOPOLOGIES, name, value)
     elif name == "priority":
         settings.priority = one_of(PRIORITIES, name, value)  # type: ignore[assignment]
     else:

@@ -19,7 +19,7 @@ from vrn.avatar.head_surface import HeadSurface
 from vrn.avatar.topology import TopologySurface
 from vrn.avatar.whole_head import WholeHead
 from vrn.crop import resample
-from vrn.errors import FieldError, NoFaceError
+from vrn.errors import FieldError, NoFaceError, WeightsError
 from vrn.files.export import encode, encode_scene
 from vrn.finder.face import AlignedFace, Finder
 from vrn.meshing.face_surface import FaceSurface
@@ -120,10 +120,12 @@ class Reconstructor:
         options : what the mesh should be; or the same as keywords, e.g. ``format="glb", all_faces=True``
         on_stage : called before each stage; what it raises stops the job and passes through
 
-        Raises selfie3d_photo.PhotoError, NoFaceError, FieldError, and OptionError for options that contradict. With
-        all faces, one whose volume holds no face is left out as long as another is left.
+        Raises selfie3d_photo.PhotoError, NoFaceError, FieldError, OptionError for options that contradict, and
+        WeightsError for a head's topology with weights that know the face only. With all faces, one whose volume holds no face is left out as long as another is left.
         """
         options = replace(options or Options(), **wanted)
+        if options.topology is Topology.HEAD and self._heads is None:
+            raise WeightsError("These weights know the face only: the topology of the head needs the bundled ones.")
         clock = _Clock(on_stage)
         image = clock.run(Stage.DECODE, lambda: decode(photo_bytes(photo), self._limits).rgb)
         detections = clock.run(Stage.DETECT, lambda: self._finder.detect(image))
@@ -139,7 +141,7 @@ class Reconstructor:
         if options.scene:
             made = _in_scene(made, options, clock)
         faces = [
-            Face.of_mesh(index, face.box_px, face.score, mesh, file, partial(draw_preview, mesh))
+            Face.of_mesh(index, face.box_px, face.score, mesh, file, partial(draw_preview, mesh.expressed))
             for index, (face, mesh, file) in enumerate(made)
             if file is not None
         ]

@@ -2,12 +2,13 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from selfie3d import Detail, Extent, Format, JobState, Options, Stage
+from selfie3d import Detail, Extent, Format, JobState, Options, Stage, Topology
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d.wire import event_of, faces_of, file_of, options_message, options_of, settings_message, status_of
 
@@ -37,6 +38,20 @@ def test_options_survive_the_wire(extent: Extent, format: Format, detail: Detail
     options = Options(format, detail, all_faces=True, scene=True, textured=textured, printable=not textured)
     options = replace(options, extent=extent, delight=textured)
     assert options_of(options_message(options)) == options
+
+
+@pytest.mark.parametrize(
+    "wanted", [{"topology": Topology.HEAD}, {"rigged": True}, {"neutral": True}, {"rigged": True, "neutral": True}]
+)
+def test_the_topology_survives_the_wire(wanted: dict[str, Any]) -> None:
+    options = Options(Format.GLB, **wanted)
+    assert options.topology is Topology.HEAD
+    assert options_of(options_message(options)) == options
+
+
+def test_a_caller_who_says_only_rigged_gets_the_topology_of_the_head() -> None:
+    options = options_of(pb.Options(format=pb.MESH_FORMAT_GLB, rigged=True))
+    assert (options.topology, options.rigged) == (Topology.HEAD, True)
 
 
 def test_unset_options_are_the_defaults() -> None:

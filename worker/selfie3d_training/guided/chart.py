@@ -18,13 +18,11 @@ from scipy.sparse.csgraph import dijkstra
 from scipy.sparse.linalg import spsolve
 
 from selfie3d.types.atomic_file import replacing
-from vrn.avatar.chart import UV_STEPS
+from vrn.avatar.chart import DISC, MARGIN, UV_STEPS
 from vrn.avatar.model import CAP_PART, EYE_PART, FACE_PART, HEAD_PART, MOUTH_PART, HeadModel
 
 ROUNDS = 24  # of evening out the stretch
 POWER = 0.5  # of the stretch in a round
-MARGIN = 0.008  # of the picture between islands and around them
-DISC = 0.15  # side of the squares of the small islands
 ROUNDNESS = 4.0  # exponent of the superellipse that borders the skin: nearly a rectangle, but convex
 FINER = ((0.0, -0.5, 10.5), 7.5, 2.2)  # centre of the face, cm; reach, cm; how much finer it is than the scalp
 SEAM_SIDE_CM = 0.15  # how far aside the seam may lie before it costs as much again

@@ -18,6 +18,9 @@ from vrn.errors import WeightsError
 
 CHART_FILE = Path(__file__).with_name("chart.npz")
 UV_STEPS = 65535  # of a coordinate in the file
+MARGIN = 0.008  # of the picture between islands and around them
+DISC = 0.15  # side of the squares of the small islands, below from the left: eyes, mouth, neck's cap, an eyeball
+EYEBALL = (4 * DISC + MARGIN, MARGIN, DISC - 2 * MARGIN)  # left, bottom and side of the eyeball's square
 
 Singles = NDArray[np.float32]
 Integers = NDArray[np.int64]

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selfie3d.types.frames import Crop
-from vrn.avatar.chart import load_chart
+from vrn.avatar.chart import EYEBALL, load_chart
+from vrn.avatar.eyeballs import Eyeballs
 from vrn.meshing.colour import Paint, PhotoSampler
 from vrn.meshing.diffusion import pull_push
 
@@ -75,6 +76,17 @@ def chart_picture(photo: NDArray[np.uint8], surface: Painted, paint: Paint, size
     share = seen[shown, None]
     colours[shown] += (sampler.sample(places) - colours[shown]) * share
     return padded(covered.at, colours, size)
+
+
+def with_eyeball(picture: NDArray[np.uint8], eyes: Eyeballs) -> NDArray[np.uint8]:
+    """The texture with the eyeballs' disc in its place."""
+    size = len(picture)
+    left, bottom, side = EYEBALL
+    disc = eyes.disc(round(side * size))
+    rows, columns = round((1 - bottom) * size) - len(disc), round(left * size)
+    picture = picture.copy()
+    picture[rows : rows + len(disc), columns : columns + len(disc)] = np.rint(disc.clip(0, 255))
+    return picture
 
 
 def padded(at: NDArray[np.int32], colours: Singles, size: int) -> NDArray[np.uint8]:

@@ -59,6 +59,10 @@ class Opening:
 
     def gaps(self, head: Floats) -> tuple[Floats, Floats]:
         """At which x, (n,) cm, how much of the eye shows from in front, (n,) cm."""
+        return self.visible(head)[:2]
+
+    def visible(self, head: Floats) -> tuple[Floats, Floats, Floats]:
+        """As `gaps`, and how high the eye begins to show, (n,) cm; any height where it does not."""
         low, high = head[self.loop, 0].min(), head[self.loop, 0].max()
         columns = int((high - low) / STEP_CM) + 1
         top = head[self.loop, 1].mean() + ROWS * STEP_CM / 2
@@ -66,7 +70,8 @@ class Opening:
         size = max(columns, ROWS)
         shown, _, _ = foremost(crossings(place, self.around, ROWS, size), ROWS, size)
         visible = (shown >= 0) & self.of_eye[shown]
-        return low + STEP_CM * np.arange(columns), visible[:, :columns].sum(0) * STEP_CM
+        visible = visible[:, :columns]
+        return low + STEP_CM * np.arange(columns), visible.sum(0) * STEP_CM, top - STEP_CM * visible.argmax(0)
 
 
 @lru_cache(maxsize=1)

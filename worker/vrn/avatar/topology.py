@@ -9,16 +9,21 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from selfie3d.types import Detail, Options, Texture
+from selfie3d.types import Detail, Mesh, Options, Texture
 from selfie3d.types.frames import transform, upright, upright_rotation
-from vrn.avatar.chart import load_chart
-from vrn.avatar.chart_picture import chart_picture
+from selfie3d.types.rig import Eye, Rig
+from vrn.avatar.chart import EYEBALL, load_chart
+from vrn.avatar.chart_picture import LEAST_TEXEL_PX, chart_picture, with_eyeball
+from vrn.avatar.eyeballs import NAMES as EYE_NAMES
+from vrn.avatar.eyeballs import Eyeballs, ball, eyeballs
 from vrn.avatar.head_surface import HeadSurface
 from vrn.avatar.model import CAP_PART, HeadModel
 from vrn.avatar.neck import evened_neck
 from vrn.avatar.neighbours import Neighbours
 from vrn.avatar.registration import Registration, register
-from vrn.meshing.colour import Paint
+from vrn.avatar.rig import NAMES, shapes_of, weights_of, with_sockets
+from vrn.finder.face import AlignedFace
+from vrn.meshing.colour import Paint, PhotoSampler
 from vrn.meshing.normals import vertex_normals
 
 Singles = NDArray[np.float32]
@@ -34,11 +39,13 @@ class TopologySurface(HeadSurface):
     Attributes
     ----------
     registered : the head model on the reconstruction's surface
-    neutral : whether the mesh has the face without the photo's expression
+    rigged : whether the mesh is neutral and moves
+    neutral : whether the photo's expression is taken off
     size : px of a side of the texture
     """
 
     registered: Registration
+    rigged: bool
     neutral: bool
     size: int
 
@@ -66,18 +73,57 @@ class TopologySurface(HeadSurface):
             replace(surface.whole, vertices=vertices),
             near,
             found,
-            options.neutral or options.rigged,
+            options.rigged,
+            options.neutral,
             TEXTURE_PX[options.detail],
         )
 
     @cached_property
     def shape(self) -> tuple[Singles, Singles]:
-        """See `FaceSurface`: without the expression where the mesh is neutral."""
-        if not self.neutral:
+        """See `FaceSurface`: without the expression where it is taken off or can be put on."""
+        if not self.neutral and not self.rigged:
             return self.vertices, self.normals
+        vertices = transform(self.registered.to_crop(), self._rest)
+        return vertices.astype(np.float32), _normals(vertices, self.registered.model)
+
+    @cached_property
+    def _rest(self) -> NDArray[np.float64]:
+        """(v, 3) cm, head frame - the neutral head; a rigged one with room for its eyeballs."""
         found = self.registered
-        vertices = transform(found.to_crop(), found.neutral_head)
-        return vertices.astype(np.float32), _normals(vertices, found.model)
+        return with_sockets(found.model, found.neutral_head) if self.rigged else found.neutral_head
+
+    def coloured(
+        self, photo: NDArray[np.uint8], face: AlignedFace, *, textured: bool = False, delight: bool = False
+    ) -> Mesh:
+        """See `FaceSurface`; with the rig of a rigged one."""
+        mesh = super().coloured(photo, face, textured=textured, delight=delight)
+        mesh = replace(mesh, dense_vertices=self.registered.model.dense_indices)
+        if not self.rigged or mesh.texture is None:
+            return mesh
+        skin = np.median(mesh.colours[self.places.skin > 0.5], axis=0).astype(np.float64)
+        eyes = eyeballs(self.registered, PhotoSampler.around(photo, self.crop, LEAST_TEXEL_PX), skin)
+        texture = replace(mesh.texture, image=with_eyeball(mesh.texture.image, eyes))
+        return replace(mesh, texture=texture, rig=self._rig(mesh, eyes))
+
+    def _rig(self, mesh: Mesh, eyes: Eyeballs) -> Rig:
+        """The expressions and the eyes of the upright mesh, whose axes are the head frame's."""
+        found = self.registered
+        mm = float(found.pose.scale[0] / self.crop.scale / np.linalg.norm(mesh.mesh_to_photo[:3, 0]))
+        origin = mesh.vertices[0] - mm * self._rest[0]
+        weights = np.zeros(len(found.expression)) if self.neutral else found.expression
+        turn = np.eye(3) if self.neutral else eyes.rotation
+        vertices, triangles, places = ball()
+        left, bottom, side = EYEBALL
+        uv = (places + 1) / 2 * np.float32(side) + np.array([left, bottom], np.float32)
+        return Rig(
+            NAMES,
+            shapes_of(found.model, found.neutral_head) * np.float32(mm),
+            weights_of(weights),
+            tuple(
+                Eye(name, mm * centre + origin, turn, vertices * np.float32(mm), triangles, uv)
+                for name, centre in zip(EYE_NAMES, eyes.centres, strict=True)
+            ),
+        )
 
     @property
     def landmark_vertices(self) -> NDArray[np.int32]:
