@@ -21,6 +21,7 @@ from vrn.render.render import rasterise
 
 SIDE = 480  # px of the photo
 SCALE = 14.0  # photo px per cm
+BUMP_CM = 0.25
 
 Floats = NDArray[np.float64]
 
@@ -62,8 +63,7 @@ def known_head(
     for name, weight in expressions.items():
         coefficients[model.identities + EXPRESSIONS.index(name)] = weight
     head = model.vertices(coefficients).astype(np.float64)
-    away = np.linalg.norm(model.neutral - np.array([2.0, 8.5, 11.0]), axis=1)
-    head[:, 2] += 0.25 * np.exp(-((away / 1.5) ** 2))
+    head[:, 2] += BUMP_CM * np.exp(-((from_bump(model) / 1.5) ** 2))
     rotation = rotations(np.radians([[0, 0, -roll]]))[0] @ rotations(np.radians([[0, yaw, 0]]))[0]
     if mirrored:
         head = (head * [-1, 1, 1])[model.mirror]
@@ -77,6 +77,12 @@ def known_head(
     landmarks = np.asarray(model.landmarks(in_photo), np.float64)
     photo = _picture(model, in_photo)
     return KnownHead(model, head, coefficients, whole, AlignedFace(landmarks, 1.0), photo)
+
+
+def from_bump(model: HeadModel) -> Floats:
+    """(v,) cm - how far the vertices of the neutral head are from the middle of the bump, on the left of the forehead."""
+    middle = np.linalg.norm(model.neutral - [2.0, 8.0, 10.5], axis=1).argmin()
+    return np.asarray(np.linalg.norm(model.neutral - model.neutral[middle], axis=1), np.float64)
 
 
 def place_colours(model: HeadModel) -> Floats:

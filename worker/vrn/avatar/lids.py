@@ -22,7 +22,7 @@ AROUND_CM = 2.2  # from the middle of an eye, all that can cover it
 STEP_CM, ROWS = 0.02, 120  # of the picture in which the open part of an eye is measured
 OVERLAP_CM = 0.02  # by which a lid goes further than it must
 SPREAD = (7, 2.0)  # columns over which the opening is widened and smoothed
-ROUNDS = 4
+ROUNDS = 8
 
 
 @dataclass(frozen=True)
@@ -35,26 +35,33 @@ class Opening:
     loop : the rim's vertices, in order around
     around : (t, 3) - the triangles near the eye
     of_eye : (t,) bool - which of them are the eye's
-    lid : the vertices of the upper lid
-    share : how far each of them follows its edge, 0..1
+    upper, lower : the vertices of the lids
+    upper_share, lower_share : how far each of them follows its lid's edge, 0..1
     """
 
     inside: Integers
     loop: Integers
     around: NDArray[np.int64]
     of_eye: NDArray[np.bool_]
-    lid: Integers
-    share: Floats
+    upper: Integers
+    upper_share: Floats
+    lower: Integers
+    lower_share: Floats
 
     def closed(self, head: Floats) -> Floats:
-        """The head, (v, 3) cm, with this eye, which is nearly closed, shut: nothing of it shows from in front."""
+        """The head, (v, 3) cm, with this eye, which is nearly closed, shut: nothing of it shows from in front.
+
+        The upper lid comes down; where that is not enough, in the corners, the lower one comes up.
+        """
         head = head.copy()
-        for _ in range(ROUNDS):
+        for turn in range(ROUNDS):
             places, gaps = self.gaps(head)
             if not gaps.any():
                 break
             wide = gaussian_filter1d(maximum_filter1d(np.where(gaps > 0, gaps + OVERLAP_CM, 0), SPREAD[0]), SPREAD[1])
-            head[self.lid, 1] -= self.share * np.interp(head[self.lid, 0], places, wide)
+            head[self.upper, 1] -= self.upper_share * np.interp(head[self.upper, 0], places, wide)
+            if turn >= ROUNDS // 2:
+                head[self.lower, 1] += self.lower_share * np.interp(head[self.lower, 0], places, wide)
         return head
 
     def gaps(self, head: Floats) -> tuple[Floats, Floats]:
@@ -88,14 +95,20 @@ def _opening(model: HeadModel, triangles: NDArray[np.int64]) -> Opening:
     centre = points[loop].mean(0)
     near = (np.linalg.norm(points[model.triangles] - centre, axis=2) < AROUND_CM).any(1)
     inside = np.setdiff1d(triangles, loop)
-    upper = loop[points[loop, 1] > centre[1]]
-    lower = np.setdiff1d(loop, upper)
-    skin = np.setdiff1d(model.triangles[model.parts == FACE_PART], lower)
-    away, from_lower = (cKDTree(points[rim]).query(points[skin])[0] for rim in (upper, lower))
-    share = (1 - smoothstep(away, LID_CM)) * (away < from_lower)
-    lid = np.flatnonzero(share > 0)
     of_eye = (model.parts == EYE_PART)[near]
-    return Opening(inside, loop, model.triangles[near], of_eye, skin[lid], share[lid].astype(float))
+    upper = loop[points[loop, 1] > centre[1]]
+    lids = _lid(model, upper, np.setdiff1d(loop, upper)), _lid(model, np.setdiff1d(loop, upper), upper)
+    return Opening(inside, loop, model.triangles[near], of_eye, *lids[0], *lids[1])
+
+
+def _lid(model: HeadModel, rim: Integers, other: Integers) -> tuple[Integers, Floats]:
+    """The skin that follows one part of the rim, and how far it does."""
+    points = model.neutral.astype(np.float64)
+    skin = np.setdiff1d(model.triangles[model.parts == FACE_PART], other)
+    away, from_other = (cKDTree(points[part]).query(points[skin])[0] for part in (rim, other))
+    share = (1 - smoothstep(away, LID_CM)) * (away < from_other)
+    lid = np.flatnonzero(share > 0)
+    return skin[lid], share[lid].astype(float)
 
 
 def _loop(triangles: NDArray[np.int64]) -> Integers:

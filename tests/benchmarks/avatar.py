@@ -1,0 +1,163 @@
+"""The head's topology and rig: python -m tests.benchmarks.avatar PHOTOS PICTURES
+
+PHOTOS is a folder of photos to measure on, or "-" to draw the pictures alone. Prints the table of docs/avatar.md and
+writes its pictures, which show scikit-image's astronaut (NASA, public domain).
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import trimesh
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from selfie3d.types import Format, Mesh, Options, Topology
+from selfie3d.types.frames import transform
+from tests.photos import astronaut
+from vrn.avatar.head_surface import HeadSurface
+from vrn.avatar.model import load_model
+from vrn.avatar.registration import register
+from vrn.avatar.topology import TopologySurface
+from vrn.finder import load_finder
+from vrn.finder.face import Finder
+from vrn.network.heads import HeadNetwork, load_heads
+from vrn.pipeline import Reconstructor
+from vrn.render.preview import view
+
+Floats = NDArray[np.float64]
+Picture = NDArray[np.uint8]
+
+HEAD = Options(topology=Topology.HEAD)
+RIGGED = Options(Format.GLB, rigged=True)
+EVERY = 6  # one in so many of the face's vertices is measured
+SIZE, SMALL = 320, 150  # px of a view
+FRAMES, FRAME_MS = 10, 60  # there, and back again
+COLUMNS = 8
+MOVES = (("eyeBlinkLeft", "eyeBlinkRight"), ("mouthSmileLeft", "mouthSmileRight"), ("jawOpen",))
+
+
+def main(photos: str, pictures: Path) -> None:
+    """Print the figures and draw the pictures."""
+    if photos != "-":
+        measure(sorted(Path(photos).iterdir()))
+    reconstructor = Reconstructor.open(device="cpu")
+    mesh = reconstructor.reconstruct(astronaut(), RIGGED).mesh
+    print(f"rigged GLB, astronaut: {len(mesh.data) / 1e6:.2f} MB")
+    sheet = [reconstructor.reconstruct(astronaut(), options).mesh for options in (Options(), HEAD, Options(neutral=True))]
+    views = [np.concatenate([np.concatenate(view(each, yaw, SIZE, clay=(False, True))) for yaw in (0, 40, 85)], 1) for each in sheet]
+    Image.fromarray(np.concatenate(views)).save(pictures / "avatar-topology.jpg", quality=88)
+    Image.fromarray(shapes_sheet(mesh)).save(pictures / "avatar-shapes.jpg", quality=85)
+    if mesh.texture:
+        Image.fromarray(mesh.texture.image).resize((640, 640)).save(pictures / "avatar-texture.jpg", quality=88)
+    animation(mesh, pictures / "avatar-moves.webp")
+
+
+def measure(files: Iterable[Path]) -> None:
+    """Registration on photos: distances, time, and how far the head of a mirrored photo is from the mirrored head."""
+    finder, heads = load_finder("bundled"), load_heads(device="cpu")
+    if heads is None:
+        raise ValueError("the bundled networks of whole heads are missing")
+    rows = []
+    for file in files:
+        image = np.asarray(Image.open(file).convert("RGB"))
+        one, other = _registered(image, finder, heads), _registered(np.ascontiguousarray(image[:, ::-1]), finder, heads)
+        if one is not None and other is not None:
+            mirrored = (other[1] * [-1, 1, 1])[load_model().mirror]
+            rows.append((*one[0], float(np.linalg.norm(one[1] - mirrored, axis=1).mean() * 10)))
+    figures = np.array(rows)
+    print(f"{len(rows)} photos in which a face was found, and as many mirrored")
+    for name, column in zip(("median mm", "95 % mm", "CPU ms", "mirrored, mean mm"), figures.T, strict=True):
+        print(f"| {name} | median {np.median(column):.2f} | worst {column.max():.2f} |")
+
+
+def _registered(image: Picture, finder: Finder, heads: HeadNetwork) -> tuple[tuple[float, float, float], Floats] | None:
+    """Median and 95 % of the distances on the face and the time of the registration, and the head, cm."""
+    faces = finder.find(image)
+    if not faces:
+        return None
+    face = max(faces, key=lambda each: each.area_in(image))
+    surface = HeadSurface.of_head(heads.head(image, face), face, Options())
+    start = time.process_time()
+    found = register(surface.whole, surface.vertices, surface.normals)
+    taken = 1e3 * (time.process_time() - start)
+    solid = trimesh.Trimesh(surface.vertices, surface.triangles, process=False)
+    points = transform(found.to_crop(), found.head)[_face()[::EVERY]]
+    away = trimesh.proximity.closest_point(solid, points)[1] * 10 / found.pose.scale[0]
+    return (float(np.median(away)), float(np.quantile(away, 0.95)), taken), found.head
+
+
+def _face() -> NDArray[np.intp]:
+    """The vertices of the face: in front of the ears, above the chin, not in the mouth nor in the eyes."""
+    model = load_model()
+    hidden = np.unique(model.triangles[model.parts > 1])
+    face = (model.neutral[:, 2] > 3) & (model.neutral[:, 1] > -8) & (np.abs(model.neutral[:, 0]) < 6.5)
+    return np.setdiff1d(np.flatnonzero(face), hidden)
+
+
+def posed(mesh: Mesh, names: Iterable[str], weight: float) -> Mesh:
+    """A rigged mesh with some expressions only, eyeballs in place."""
+    rig = mesh.rig
+    if rig is None:
+        raise ValueError("the mesh is not rigged")
+    weights = np.array([weight if name in names else 0.0 for name in rig.names])
+    return drawn(mesh, weights)
+
+
+def drawn(mesh: Mesh, weights: Floats) -> Mesh:
+    """The mesh with expressions, and with its eyeballs as part of it, coloured from the texture."""
+    rig, texture = mesh.rig, mesh.texture
+    if rig is None or texture is None:
+        raise ValueError("the mesh is not rigged")
+    vertices, normals, triangles, uv = [rig.moved(mesh.vertices, weights)[texture.source]], [mesh.normals[texture.source]], [texture.triangles], [texture.uv]
+    for eye in rig.eyes:
+        triangles.append(eye.triangles + sum(map(len, vertices)))
+        turned = (eye.vertices @ eye.rotation.T).astype(np.float32)
+        vertices.append(turned + eye.centre.astype(np.float32))
+        normals.append(turned / np.linalg.norm(turned, axis=1, keepdims=True))
+        uv.append(eye.uv)
+    size = len(texture.image)
+    at = np.rint(np.concatenate(uv) * [size, -size] + [-0.5, size - 0.5]).astype(int).clip(0, size - 1)
+    return replace(
+        mesh,
+        vertices=np.concatenate(vertices),
+        normals=np.concatenate(normals),
+        triangles=np.concatenate(triangles).astype(np.int32),
+        colours=texture.image[at[:, 1], at[:, 0]],
+        rig=None,
+        texture=None,
+    )
+
+
+def shapes_sheet(mesh: Mesh) -> Picture:
+    """Every shape at weight 1, named; mouthClose with the jaw open, which it shuts the lips of."""
+    rig = mesh.rig
+    if rig is None:
+        raise ValueError("the mesh is not rigged")
+    tiles = []
+    for name in rig.names:
+        names = (name, "jawOpen") if name == "mouthClose" else (name,)
+        tile = Image.fromarray(view(posed(mesh, names, 1.0), 0.0, SMALL)[0])
+        ImageDraw.Draw(tile).text((4, SMALL - 13), name, fill=(40, 40, 40))
+        tiles.append(np.asarray(tile))
+    tiles += [np.full_like(tiles[0], 244)] * (-len(tiles) % COLUMNS)
+    return np.concatenate([np.concatenate(tiles[k : k + COLUMNS], 1) for k in range(0, len(tiles), COLUMNS)])
+
+
+def animation(mesh: Mesh, file: Path) -> None:
+    """A blink, a smile and a jaw drop, one after the other."""
+    frames = []
+    for names in MOVES:
+        for weight in np.sin(np.linspace(0, np.pi, FRAMES)) ** 2:
+            frames.append(Image.fromarray(view(posed(mesh, names, float(weight)), 12.0, SIZE)[0]))
+    frames[0].save(file, "WEBP", save_all=True, append_images=frames[1:], duration=FRAME_MS, loop=0, quality=82)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]))
