@@ -80,7 +80,7 @@ def known_head(
 
 
 def from_bump(model: HeadModel) -> Floats:
-    """(v,) cm - how far the vertices of the neutral head are from the middle of the bump, on the left of the forehead."""
+    """(v,) cm - how far the neutral head's vertices are from the middle of the bump, left on the forehead."""
     middle = np.linalg.norm(model.neutral - [2.0, 8.0, 10.5], axis=1).argmin()
     return np.asarray(np.linalg.norm(model.neutral - model.neutral[middle], axis=1), np.float64)
 

@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Iterable
 from dataclasses import replace
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +23,6 @@ from tests.photos import astronaut
 from vrn.avatar.head_surface import HeadSurface
 from vrn.avatar.model import load_model
 from vrn.avatar.registration import register
-from vrn.avatar.topology import TopologySurface
 from vrn.finder import load_finder
 from vrn.finder.face import Finder
 from vrn.network.heads import HeadNetwork, load_heads
@@ -35,6 +33,7 @@ Floats = NDArray[np.float64]
 Picture = NDArray[np.uint8]
 
 HEAD = Options(topology=Topology.HEAD)
+NEUTRAL = Options(neutral=True)
 RIGGED = Options(Format.GLB, rigged=True)
 EVERY = 6  # one in so many of the face's vertices is measured
 SIZE, SMALL = 320, 150  # px of a view
@@ -50,13 +49,18 @@ def main(photos: str, pictures: Path) -> None:
     reconstructor = Reconstructor.open(device="cpu")
     mesh = reconstructor.reconstruct(astronaut(), RIGGED).mesh
     print(f"rigged GLB, astronaut: {len(mesh.data) / 1e6:.2f} MB")
-    sheet = [reconstructor.reconstruct(astronaut(), options).mesh for options in (Options(), HEAD, Options(neutral=True))]
-    views = [np.concatenate([np.concatenate(view(each, yaw, SIZE, clay=(False, True))) for yaw in (0, 40, 85)], 1) for each in sheet]
-    Image.fromarray(np.concatenate(views)).save(pictures / "avatar-topology.jpg", quality=88)
+    sheet = [reconstructor.reconstruct(astronaut(), options).mesh for options in (Options(), HEAD, NEUTRAL)]
+    Image.fromarray(np.concatenate([_row(each) for each in sheet])).save(pictures / "avatar-topology.jpg", quality=88)
     Image.fromarray(shapes_sheet(mesh)).save(pictures / "avatar-shapes.jpg", quality=85)
     if mesh.texture:
         Image.fromarray(mesh.texture.image).resize((640, 640)).save(pictures / "avatar-texture.jpg", quality=88)
     animation(mesh, pictures / "avatar-moves.webp")
+
+
+def _row(mesh: Mesh) -> Picture:
+    """From three sides, in colour and as clay."""
+    pairs = [np.concatenate(view(mesh, yaw, SIZE, clay=(False, True)), 1) for yaw in (0.0, 40.0, 85.0)]
+    return np.concatenate(pairs, 1)
 
 
 def measure(files: Iterable[Path]) -> None:
@@ -115,7 +119,8 @@ def drawn(mesh: Mesh, weights: Floats) -> Mesh:
     rig, texture = mesh.rig, mesh.texture
     if rig is None or texture is None:
         raise ValueError("the mesh is not rigged")
-    vertices, normals, triangles, uv = [rig.moved(mesh.vertices, weights)[texture.source]], [mesh.normals[texture.source]], [texture.triangles], [texture.uv]
+    vertices, normals = [rig.moved(mesh.vertices, weights)[texture.source]], [mesh.normals[texture.source]]
+    triangles, uv = [texture.triangles], [texture.uv]
     for eye in rig.eyes:
         triangles.append(eye.triangles + sum(map(len, vertices)))
         turned = (eye.vertices @ eye.rotation.T).astype(np.float32)

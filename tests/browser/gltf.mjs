@@ -38,7 +38,7 @@ window.look = async (bytes) => {
     face.morphTargetInfluences.fill(0);
     const rest = draw();
     face.morphTargetInfluences[index] = 1;
-    changed[name] = draw().filter((value, at) => Math.abs(value - rest[at]) > 8).length;
+    changed[name] = draw().filter((value, at) => Math.abs(value - rest[at]) > 1).length;
   }
   face.morphTargetInfluences.splice(0, weights.length, ...weights);
   const eye = scene.getObjectByName("eyeLeft");

@@ -121,7 +121,8 @@ class Reconstructor:
         on_stage : called before each stage; what it raises stops the job and passes through
 
         Raises selfie3d_photo.PhotoError, NoFaceError, FieldError, OptionError for options that contradict, and
-        WeightsError for a head's topology with weights that know the face only. With all faces, one whose volume holds no face is left out as long as another is left.
+        WeightsError for a head's topology with weights that know the face only. With all faces, one whose volume holds
+        no face is left out as long as another is left.
         """
         options = replace(options or Options(), **wanted)
         if options.topology is Topology.HEAD and self._heads is None:

@@ -123,7 +123,7 @@ def _seen(found: Registration, opening: Opening, centre: Floats, sampler: PhotoS
 
 
 def _away(at: Floats, way: Floats) -> Floats:
-    """(p,) cm - along the sphere from a direction (3,) to directions (p, 3), up and down counting half: lids hide it."""
+    """(p,) cm - along the sphere from a direction (3,) to directions (p, 3); up and down count half: lids hide it."""
     flat = at - way
     return np.asarray(RADIUS_CM * np.hypot(np.hypot(flat[:, 0], flat[:, 2]), 0.5 * flat[:, 1]))
 

@@ -123,7 +123,7 @@ def equations(
 ) -> tuple[Floats, Floats]:
     """The normal equations of a step towards points, without a prior: (n, 7 + k, 7 + k) and (n, 7 + k).
 
-    target (n, p, 3) px, camera frame; neutral (p, 3) and shapes (k, p, 3) cm; weights (p, 3); size (n,) of the faces, px
+    target (n, p, 3) px, camera frame; neutral (p, 3) and shapes (k, p, 3) cm; weights (p, 3); size (n,) of faces, px
     """
     shaped = neutral + (pose.coefficients @ shapes.reshape(len(shapes), -1)).reshape(-1, *neutral.shape)
     turned = pose.scale[:, None, None] * shaped @ pose.rotation.transpose(0, 2, 1)
@@ -135,7 +135,7 @@ def equations(
 
 
 def moved(model: HeadModel, pose: HeadPose, step: Floats, size: Floats) -> HeadPose:
-    """The pose after a step, (n, 7 + k): rotation vector, logarithm of the scale, translation in sizes, coefficients."""
+    """The pose after a step, (n, 7 + k): rotation vector, logarithm of the scale, shift in sizes, coefficients."""
     return HeadPose(
         pose.scale * np.exp(np.clip(step[:, 3], -0.2, 0.2)),
         rotations(step[:, :3]) @ pose.rotation,

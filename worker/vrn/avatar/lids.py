@@ -20,7 +20,7 @@ Integers = NDArray[np.intp]
 LID_CM = (0.35, 1.2)  # from the eye's rim, over which the skin follows the lid less and less
 AROUND_CM = 2.2  # from the middle of an eye, all that can cover it
 STEP_CM, ROWS = 0.02, 120  # of the picture in which the open part of an eye is measured
-OVERLAP_CM = 0.02  # by which a lid goes further than it must
+OVERLAP_CM = 0.05  # by which a lid goes further than it must
 SPREAD = (7, 2.0)  # columns over which the opening is widened and smoothed
 ROUNDS = 8
 

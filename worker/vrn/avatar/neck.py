@@ -34,6 +34,14 @@ def evened_neck(model: HeadModel, head: NDArray[np.floating]) -> Floats:
     return head
 
 
+def free_of_neck(model: HeadModel) -> Floats:
+    """(v,) float64 - how far each vertex may move with an expression: the neck's rim stays, and its cap."""
+    _, cap, _, _, away = _neck(model)
+    free = smoothstep(away, (0.0, REACH_CM)).astype(np.float64)
+    free[cap] = 0
+    return free
+
+
 @lru_cache(maxsize=1)
 def _neck(model: HeadModel) -> tuple[Integers, Integers, Integers, Floats, Floats]:
     """The rim's and the cap's vertices; for every vertex the nearest of the rim, (v, 4), how much each counts, and how

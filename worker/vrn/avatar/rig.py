@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from vrn.avatar.lids import openings
 from vrn.avatar.model import HeadModel
+from vrn.avatar.neck import free_of_neck
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
@@ -33,8 +34,8 @@ SOCKET_CM = 1.2  # how far behind the lids the head lies in the eyes, where eyeb
 def shapes_of(model: HeadModel, neutral: Floats) -> Singles:
     """(45 + 2, v, 3) float32 - cm, head frame: how each of NAMES moves the vertices of this person.
 
-    neutral : (v, 3) float64 - the person's neutral head, cm. A closed eye closes on it exactly; the expressions of both
-    sides of ARKit are the sums of the two.
+    neutral : (v, 3) float64 - the person's neutral head, cm. A closed eye closes on it exactly, and the neck's rim
+    stays; the expressions of both sides of ARKit are the sums of the two.
     """
     shapes = model.shapes[model.identities :].reshape(len(EXPRESSIONS), -1, 3).copy()
     for name, opening in zip(BLINKS, openings(model), strict=True):
@@ -42,6 +43,7 @@ def shapes_of(model: HeadModel, neutral: Floats) -> Singles:
         blink[:] = opening.closed(neutral + blink) - neutral
     for opening in openings(model):
         shapes[:, opening.inside] = 0
+    shapes *= free_of_neck(model).astype(np.float32)[:, None]
     both = [sum(shapes[EXPRESSIONS.index(name + side)] for side in ("Left", "Right")) for name in BOTH]
     return np.concatenate([shapes, np.asarray(both)])
 

@@ -138,7 +138,7 @@ class TopologySurface(HeadSurface):
 
 
 def _normals(vertices: NDArray[np.floating], model: HeadModel) -> Singles:
-    """(v, 3) float32 - outward, of vertices of the crop frame; the neck's rim belongs to the neck and not to its cap."""
+    """(v, 3) float32 - outward, of vertices of the crop frame; the neck's rim belongs to the neck, not to its cap."""
     points, cap = upright(vertices.astype(np.float32)), model.parts == CAP_PART
     normals, of_skin = vertex_normals(points, model.triangles), vertex_normals(points, model.triangles[~cap])
     has_skin = np.unique(model.triangles[~cap])

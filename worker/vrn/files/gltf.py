@@ -116,6 +116,7 @@ class _Builder:
         moved = np.flatnonzero(np.abs(deltas).max(1) > LEAST_MM)
         values = np.ascontiguousarray(deltas[moved], "<f4")
         low, high = (bound(values, axis=0, initial=0) for bound in (np.min, np.max))
+        index = self.view(moved.astype("<u2").tobytes())
         return self.add(
             "accessors",
             {
@@ -126,7 +127,7 @@ class _Builder:
                 "max": high.tolist(),
                 "sparse": {
                     "count": len(moved),
-                    "indices": {"bufferView": self.view(moved.astype("<u2").tobytes()), "componentType": UNSIGNED_SHORT},
+                    "indices": {"bufferView": index, "componentType": UNSIGNED_SHORT},
                     "values": {"bufferView": self.view(values.tobytes())},
                 },
             },

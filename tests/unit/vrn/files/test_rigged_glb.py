@@ -53,7 +53,8 @@ def values(accessor: int) -> NDArray[Any]:
         start = tree().bufferViews[found.bufferView].byteOffset
         dense = np.frombuffer(blob, "<f4", 3 * found.count, start).reshape(-1, 3).copy()
     if found.sparse is not None:
-        at = np.frombuffer(blob, "<u2", found.sparse.count, tree().bufferViews[found.sparse.indices.bufferView].byteOffset)
+        start = tree().bufferViews[found.sparse.indices.bufferView].byteOffset
+        at = np.frombuffer(blob, "<u2", found.sparse.count, start)
         start = tree().bufferViews[found.sparse.values.bufferView].byteOffset
         dense[at] = np.frombuffer(blob, "<f4", 3 * found.sparse.count, start).reshape(-1, 3)
     return dense
