@@ -50,7 +50,12 @@ class KnownHead:
 
 
 def known_head(
-    seed: int = 0, yaw: float = 0.0, roll: float = 0.0, *, mirrored: bool = False, **expressions: float
+    seed: int = 0,
+    yaw: float = 0.0,
+    roll: float = 0.0,
+    expressions: dict[str, float] | None = None,
+    *,
+    mirrored: bool = False,
 ) -> KnownHead:
     """A random person with an expression and something that the model does not know: a bump on the forehead.
 
@@ -60,7 +65,7 @@ def known_head(
     model = load_model()
     coefficients = np.zeros(len(model.shapes))
     coefficients[:30] = np.random.default_rng(seed).normal(0, 0.7, 30)
-    for name, weight in expressions.items():
+    for name, weight in (expressions or {}).items():
         coefficients[model.identities + EXPRESSIONS.index(name)] = weight
     head = model.vertices(coefficients).astype(np.float64)
     head[:, 2] += BUMP_CM * np.exp(-((from_bump(model) / 1.5) ** 2))

@@ -20,7 +20,7 @@ from selfie3d.types.frames import Grid
 from selfie3d_photo import PhotoError
 from vrn.avatar.model import load_model
 from vrn.avatar.whole_head import WholeHead
-from vrn.errors import FieldError, NoFaceError
+from vrn.errors import FieldError, NoFaceError, WeightsError
 from vrn.finder.face import AlignedFace, Detection
 from vrn.meshing.field import Field
 from vrn.network.guided_load import untrained
@@ -277,3 +277,19 @@ def test_the_extent_decides_between_the_head_and_the_face(
 def test_without_a_network_of_heads_every_mesh_is_of_the_face(two: Reconstructor, photo: bytes) -> None:
     mesh = two.reconstruct(photo, Options(detail=Detail.PREVIEW, extent=Extent.HEAD)).mesh
     assert np.ptp(mesh.vertices[:, 2]) < 150
+
+
+def test_the_head_s_topology_needs_a_network_of_heads(two: Reconstructor, photo: bytes) -> None:
+    with pytest.raises(WeightsError, match="know the face only"):
+        two.reconstruct(photo, Options(format=Format.GLB, rigged=True))
+
+
+def test_the_topology_decides_whose_vertices_the_mesh_has(heads: list[Any], photo: bytes) -> None:
+    reconstructor = Reconstructor(KnownFields(heads[0].field()), KnownFaces([heads[0].face]), heads=KnownHeads())
+    options = Options(detail=Detail.PREVIEW, format=Format.GLB)
+    marched = reconstructor.reconstruct(photo, options).mesh
+    face = reconstructor.reconstruct(photo, replace(options, rigged=True)).faces[0]
+    assert len(face.mesh.vertices) == 11_020 != len(marched.vertices)
+    assert face.vertices == 11_020
+    assert face.mesh.rig is not None
+    assert face.preview.data[:4] == b"RIFF"

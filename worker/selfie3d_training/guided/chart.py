@@ -169,11 +169,10 @@ def _even(model: HeadModel, triangles: Integers, owner: Integers, outline: tuple
         total = float((areas * stretch**2).sum() / areas.sum())
         if total < least:
             best, least = flat, total
-        around = np.bincount(triangles.ravel(), np.repeat(areas * stretch**2, 3), len(points))
-        around /= np.maximum(np.bincount(triangles.ravel(), np.repeat(areas, 3), len(points)), 1e-12)
-        around = np.sqrt(np.maximum(around, 1e-12))
-        around /= np.median(around)
-        weights = weights @ _diagonal(around**-POWER)
+        squares = np.bincount(triangles.ravel(), np.repeat(areas * stretch**2, 3), len(points))
+        total_area = np.bincount(triangles.ravel(), np.repeat(areas, 3), len(points))
+        around = np.sqrt(np.maximum(squares / np.maximum(total_area, 1e-12), 1e-12))
+        weights = weights @ _diagonal(np.asarray((around / np.median(around)) ** -POWER, np.float64))
     return best
 
 

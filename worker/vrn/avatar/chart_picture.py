@@ -9,15 +9,18 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from selfie3d.types.frames import Crop
 from vrn.avatar.chart import EYEBALL, load_chart
 from vrn.avatar.eyeballs import Eyeballs
+from vrn.avatar.neighbours import Neighbours
 from vrn.meshing.colour import Paint, PhotoSampler
 from vrn.meshing.diffusion import pull_push
 
 Singles = NDArray[np.float32]
 
+COARSER = 4  # the texture's pixels to one of the completed colours
 LEAST_TEXEL_PX = 0.25  # head crop px; finer ones show no more of any photo
 
 
@@ -50,12 +53,19 @@ class Texels:
     corners: NDArray[np.int32]
     weights: Singles
 
+    @property
+    def neighbours(self) -> Neighbours:
+        """The corners as neighbours, the nearest first."""
+        order = np.argsort(-self.weights, 1)
+        index = np.take_along_axis(self.corners, order, 1)
+        return Neighbours(np.asarray(index, np.intp), np.take_along_axis(self.weights, order, 1))
+
     def mean(self, values: Singles) -> Singles:
         """(p, c) float32 from values (v, c) of the model's vertices."""
         return np.asarray(sum(values[self.corners[:, k]] * self.weights[:, k : k + 1] for k in range(3)), np.float32)
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=4)
 def texels(size: int) -> Texels:
     """Of a texture of size x size; the same for every head."""
     chart = load_chart()
@@ -65,10 +75,18 @@ def texels(size: int) -> Texels:
     return Texels(at.astype(np.int32), corners.astype(np.int32), weights.reshape(-1, 3)[at])
 
 
-def chart_picture(photo: NDArray[np.uint8], surface: Painted, paint: Paint, size: int) -> NDArray[np.uint8]:
-    """(size, size, 3) uint8 sRGB; photo : (H, W, 3) uint8; paint : of the surface's vertices."""
+def chart_picture(
+    photo: NDArray[np.uint8], surface: Painted, completed: Singles, paint: Paint, size: int
+) -> NDArray[np.uint8]:
+    """(size, size, 3) uint8 sRGB.
+
+    photo : (H, W, 3) uint8; paint : of the surface's vertices
+    completed : (p, 3) float32 - colours all round, of the texels of a picture COARSER times smaller
+    """
     covered = texels(size)
-    colours = covered.mean(paint.colours)
+    coarse = Image.fromarray(padded(texels(size // COARSER).at, completed, size // COARSER))
+    smooth = np.asarray(coarse.resize((size, size), Image.Resampling.BILINEAR))
+    colours = smooth.reshape(-1, 3)[covered.at].astype(np.float32)
     seen = covered.mean(paint.seen[:, None])[:, 0]
     shown = np.flatnonzero(seen > 0)
     places = Texels(covered.at[shown], covered.corners[shown], covered.weights[shown]).mean(surface.vertices)

@@ -113,7 +113,7 @@ def _fit(model: HeadModel, points: Floats, neutral: Floats, shapes: Floats, weig
     for _ in range(steps):
         normal, gradient = equations(pose, target, neutral, shapes, weights, size)
         gradient[:, POSE:] -= prior[POSE:] * pose.coefficients
-        step = np.linalg.solve(normal + np.diag(prior), gradient[..., None])[..., 0]
+        step = np.asarray(np.linalg.solve(normal + np.diag(prior), gradient[..., None])[..., 0], np.float64)
         pose = moved(model, pose, step, size)
     return pose
 

@@ -24,20 +24,20 @@ def evened_neck(model: HeadModel, head: NDArray[np.floating]) -> Floats:
     head : (v, 3) float - cm, head frame. Returns (v, 3) float64.
     """
     rim, cap, nearest, share, away = _neck(model)
-    head = np.array(head, np.float64)
-    level = np.stack([head[:, 0], head[:, 2], np.ones(len(head))], 1)
-    plane = np.linalg.lstsq(level[rim], head[rim, 1])[0]
-    above = level @ plane - head[:, 1]
+    even = np.array(head, np.float64)
+    level = np.stack([even[:, 0], even[:, 2], np.ones(len(even))], 1)
+    plane = np.linalg.lstsq(level[rim], even[rim, 1])[0]
+    above = level @ plane - even[:, 1]
     lift = (above[rim][nearest] * share).sum(1) * (1 - smoothstep(away, (0.0, REACH_CM)))
     lift[cap] = above[cap]
-    head[:, 1] += lift
-    return head
+    even[:, 1] += lift
+    return even
 
 
 def free_of_neck(model: HeadModel) -> Floats:
     """(v,) float64 - how far each vertex may move with an expression: the neck's rim stays, and its cap."""
     _, cap, _, _, away = _neck(model)
-    free = smoothstep(away, (0.0, REACH_CM)).astype(np.float64)
+    free = np.asarray(smoothstep(away, (0.0, REACH_CM)), np.float64)
     free[cap] = 0
     return free
 

@@ -27,15 +27,15 @@ Singles = NDArray[np.float32]
 
 DENSE = tuple(range(0, 468, 3))  # of the 478 points, those that start the fit
 START_STEPS = 3
-SAMPLES = 1500  # vertices whose closest points are fitted
+SAMPLES = 1200  # vertices whose closest points are fitted
 NOISE_CM = 0.1  # standard deviation of a point's distance from the surface
 CORRELATED = 0.15  # weight of each sample: neighbours are wrong together
 LANDMARK_SHARE = 0.3  # of the landmarks' weights beside the surface
-REACH_CM = (1.5, 0.8, 0.5)  # from which distance a closest point counts nothing, step by step
+REACH_CM = (1.0, 0.5)  # from which distance a closest point counts nothing, step by step
 FACING = 0.5  # least cosine between the normals of a vertex and its closest point
 CUT_PX = (1.0, 10.0)  # head crop px above the cut through the neck, over which the surface begins to count
 MOST_CM = 0.8  # how far the displacement may take a vertex
-SMOOTHING = (24, 8, 3, 1, 1)  # rounds of averaging of each pass of the displacement, from coarse to fine
+SMOOTHING = (16, 6, 3, 1, 1)  # rounds of averaging of each pass of the displacement, from coarse to fine
 LEAST = 0.1  # weight of no displacement
 
 
@@ -160,14 +160,15 @@ def _left_over(model: HeadModel, pose: HeadPose, surface: _Surface) -> Floats:
     placed, normals = _placed(model, pose, model.vertices(pose.coefficients[0]))
     distance, normal, weight = surface.closest(placed, normals, REACH_CM[-1] * scale)
     weight = weight * shown
-    target = normal * np.clip(distance, -MOST_CM * scale, MOST_CM * scale)[:, None]
-    moved_by = np.zeros_like(target)
+    far = MOST_CM * scale
+    target = (normal * np.clip(distance, -far, far)[:, None]).astype(np.float32)
+    weight, moved_by = weight.astype(np.float32), np.zeros_like(target)
     for rounds in SMOOTHING:
         sums = np.concatenate([(target - moved_by) * weight[:, None], weight[:, None]], 1)
         for _ in range(rounds):
             sums = average @ sums
-        moved_by += sums[:, :3] / (sums[:, 3:] + LEAST)
-    return np.asarray(upright(moved_by) @ pose.rotation[0] / scale)
+        moved_by += sums[:, :3] / (sums[:, 3:] + np.float32(LEAST))
+    return np.asarray(upright(moved_by) @ pose.rotation[0] / scale, np.float64)
 
 
 @lru_cache(maxsize=1)
@@ -195,7 +196,7 @@ def _averages(model: HeadModel) -> csr_matrix:
     vertices = np.arange(len(model.neutral))
     rows, columns = np.concatenate([edges[:, 0], vertices]), np.concatenate([edges[:, 1], vertices])
     count = np.bincount(rows, minlength=len(vertices))
-    return csr_matrix((1 / count[rows], (rows, columns)), (len(vertices),) * 2)
+    return csr_matrix(((1 / count[rows]).astype(np.float32), (rows, columns)), (len(vertices),) * 2)
 
 
 @lru_cache(maxsize=1)

@@ -13,13 +13,15 @@ from selfie3d.types import Detail, Mesh, Options, Texture
 from selfie3d.types.frames import transform, upright, upright_rotation
 from selfie3d.types.rig import Eye, Rig
 from vrn.avatar.chart import EYEBALL, load_chart
-from vrn.avatar.chart_picture import LEAST_TEXEL_PX, chart_picture, with_eyeball
+from vrn.avatar.chart_picture import COARSER, LEAST_TEXEL_PX, chart_picture, texels, with_eyeball
 from vrn.avatar.eyeballs import NAMES as EYE_NAMES
 from vrn.avatar.eyeballs import Eyeballs, ball, eyeballs
+from vrn.avatar.head_colour import paint_head
 from vrn.avatar.head_surface import HeadSurface
 from vrn.avatar.model import CAP_PART, HeadModel
 from vrn.avatar.neck import evened_neck
 from vrn.avatar.neighbours import Neighbours
+from vrn.avatar.places import Places
 from vrn.avatar.registration import Registration, register
 from vrn.avatar.rig import NAMES, shapes_of, weights_of, with_sockets
 from vrn.finder.face import AlignedFace
@@ -88,9 +90,17 @@ class TopologySurface(HeadSurface):
 
     @cached_property
     def _rest(self) -> NDArray[np.float64]:
-        """(v, 3) cm, head frame - the neutral head; a rigged one with room for its eyeballs."""
+        """(v, 3) cm, head frame - the neutral head; of a rigged one what its expressions leave, with room for eyes."""
         found = self.registered
-        return with_sockets(found.model, found.neutral_head) if self.rigged else found.neutral_head
+        if not self.rigged:
+            return found.neutral_head
+        shown = np.tensordot(weights_of(found.expression).astype(np.float32), self._shapes, 1)
+        return with_sockets(found.model, found.head - shown)
+
+    @cached_property
+    def _shapes(self) -> Singles:
+        """(k, v, 3) float32 - cm, head frame: the expressions."""
+        return shapes_of(self.registered.model, self.registered.neutral_head)
 
     def coloured(
         self, photo: NDArray[np.uint8], face: AlignedFace, *, textured: bool = False, delight: bool = False
@@ -114,10 +124,10 @@ class TopologySurface(HeadSurface):
         turn = np.eye(3) if self.neutral else eyes.rotation
         vertices, triangles, places = ball()
         left, bottom, side = EYEBALL
-        uv = (places + 1) / 2 * np.float32(side) + np.array([left, bottom], np.float32)
+        uv = ((places + 1) / 2 * side + np.array([left, bottom])).astype(np.float32)
         return Rig(
             NAMES,
-            shapes_of(found.model, found.neutral_head) * np.float32(mm),
+            self._shapes * np.float32(mm),
             weights_of(weights),
             tuple(
                 Eye(name, mm * centre + origin, turn, vertices * np.float32(mm), triangles, uv)
@@ -133,7 +143,12 @@ class TopologySurface(HeadSurface):
     def textured(self, photo: NDArray[np.uint8], painted: Paint) -> Texture:
         """See `FaceSurface`: the chart that all heads share, filled all round."""
         chart = load_chart()
-        picture = chart_picture(photo, self, painted, self.size)
+        between = texels(self.size // COARSER)
+        normals = between.mean(self.normals)
+        normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), np.float32(1e-6))
+        places = Places.of(self.registered.model, between.neighbours, between.mean(self.vertices), normals)
+        completed = paint_head(photo, self.whole, places, self.view, self.symmetry, self.spacing).colours
+        picture = chart_picture(photo, self, completed, painted, self.size)
         return Texture(picture, chart.uv, chart.source.astype(np.int32), chart.triangles.astype(np.int32))
 
 

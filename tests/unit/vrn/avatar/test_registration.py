@@ -23,7 +23,7 @@ def registered(known: KnownHead) -> tuple[Registration, HeadSurface]:
 
 @pytest.mark.parametrize(("yaw", "roll"), [(0.0, 0.0), (35.0, 20.0), (-70.0, 0.0)])
 def test_the_face_lies_on_the_surface_that_the_volume_has(yaw: float, roll: float) -> None:
-    known = known_head(1, yaw, roll, **SMILE)
+    known = known_head(1, yaw, roll, expressions=SMILE)
     found, surface = registered(known)
     solid = trimesh.Trimesh(surface.vertices, surface.triangles, process=False)
     face = np.flatnonzero((known.model.neutral[:, 2] > 6) & (np.abs(known.model.neutral[:, 0]) < 6.5))
@@ -36,7 +36,7 @@ def test_the_face_lies_on_the_surface_that_the_volume_has(yaw: float, roll: floa
 
 
 def test_every_vertex_finds_its_own_place() -> None:
-    known = known_head(2, 20.0, **SMILE)
+    known = known_head(2, 20.0, expressions=SMILE)
     found, _ = registered(known)
     above = known.whole.vertices @ known.whole.plane[:3] + known.whole.plane[3] > 6
     away = np.linalg.norm(transform(found.to_crop(), found.head) - known.whole.vertices, axis=1)[above]
@@ -55,7 +55,7 @@ def test_what_the_model_does_not_know_is_in_the_displacement() -> None:
 
 
 def test_the_expression_is_told_from_the_person() -> None:
-    smiling, _ = registered(known_head(4, **SMILE))
+    smiling, _ = registered(known_head(4, expressions=SMILE))
     calm, _ = registered(known_head(4))
     for name, weight in SMILE.items():
         assert smiling.expression[EXPRESSIONS.index(name)] == pytest.approx(weight, abs=0.35)
@@ -67,8 +67,8 @@ def test_the_expression_is_told_from_the_person() -> None:
 
 
 def test_a_mirrored_photo_gives_the_mirrored_head() -> None:
-    one, _ = registered(known_head(5, 25.0, **SMILE))
-    other, _ = registered(known_head(5, 25.0, mirrored=True, **SMILE))
+    one, _ = registered(known_head(5, 25.0, expressions=SMILE))
+    other, _ = registered(known_head(5, 25.0, expressions=SMILE, mirrored=True))
     mirrored = (other.head * [-1, 1, 1])[other.model.mirror]
     assert np.linalg.norm(one.head - mirrored, axis=1).mean() * 10 < 1.0  # mm
 

@@ -25,7 +25,7 @@ ARKIT_WITHOUT_EYES_AND_TONGUE = 43
 
 @cache
 def smiling() -> KnownHead:
-    return known_head(7, 20.0, 10.0, **SMILE)
+    return known_head(7, 20.0, 10.0, expressions=SMILE)
 
 
 @cache
@@ -163,6 +163,14 @@ def test_a_closed_eye_is_closed_on_every_face(seed: int) -> None:
         assert opening.gaps(head)[1].max() > 0.4
         closed = head + shapes[NAMES.index(name)]
         assert opening.gaps(closed)[1].max() == 0
+
+
+def test_the_eyes_of_a_rigged_head_close() -> None:
+    mesh = rigged()
+    assert mesh.rig is not None
+    for name, opening in zip(BLINKS, openings(load_model()), strict=True):
+        closed = mesh.vertices + mesh.rig.deltas[mesh.rig.names.index(name)]
+        assert opening.gaps(closed / 10.0)[1].max() == 0
 
 
 def test_no_shape_tears_the_skin_or_takes_it_far() -> None:

@@ -29,7 +29,9 @@ OPTIONS = Options(Format.GLB, rigged=True)
 
 @cache
 def mesh() -> Mesh:
-    return known_head(9, 15.0, mouthSmileLeft=0.6, mouthSmileRight=0.6, jawOpen=0.3).mesh(OPTIONS)
+    return known_head(9, 15.0, expressions={"mouthSmileLeft": 0.6, "mouthSmileRight": 0.6, "jawOpen": 0.3}).mesh(
+        OPTIONS
+    )
 
 
 @cache
