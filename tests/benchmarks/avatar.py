@@ -23,6 +23,7 @@ from selfie3d.types.frames import transform
 from tests.photos import astronaut
 from vrn.avatar.head_surface import HeadSurface
 from vrn.avatar.model import load_model
+from vrn.avatar.raster import crossings, foremost
 from vrn.avatar.registration import register
 from vrn.finder import load_finder
 from vrn.finder.face import Finder
@@ -37,6 +38,7 @@ HEAD = Options(topology=Topology.HEAD)
 NEUTRAL = Options(neutral=True)
 RIGGED = Options(Format.GLB, rigged=True)
 NEAR = 12  # triangles whose distance is taken
+RAYS_PER_CM = 8
 EVERY = 6  # one in so many of the face's vertices is measured
 SIZE, SMALL = 320, 150  # px of a view
 FRAMES, FRAME_MS = 10, 60  # there, and back again
@@ -94,10 +96,23 @@ def _registered(image: Picture, finder: Finder, heads: HeadNetwork) -> tuple[tup
     start = time.process_time()
     found = register(surface.whole, surface.vertices, surface.normals)
     taken = 1e3 * (time.process_time() - start)
-    points = transform(found.to_crop(), found.head)[_face()[::EVERY]]
+    shown = np.intersect1d(_face(), _visible(found.head))[::EVERY]
+    points = transform(found.to_crop(), found.head)[shown]
     points = points[points @ surface.whole.plane[:3] + surface.whole.plane[3] > 0]  # the volume ends at the cut
     away = _distances(surface, points) * 10 / found.pose.scale[0]
     return (float(np.median(away)), float(np.quantile(away, 0.95)), taken), found.head
+
+
+def _visible(head: Floats) -> NDArray[np.intp]:
+    """The vertices that show from in front or from either side: not those in the nose or between shut lips."""
+    triangles, seen = load_model().triangles, []
+    for angle in np.radians([0, -50, 50]):
+        x = head[:, 0] * np.cos(angle) + head[:, 2] * np.sin(angle)
+        z = head[:, 2] * np.cos(angle) - head[:, 0] * np.sin(angle)
+        place = np.stack([(x + 13) * RAYS_PER_CM, (16 - head[:, 1]) * RAYS_PER_CM, z], 1)
+        shown, _, _ = foremost(crossings(place, triangles, 28 * RAYS_PER_CM, 28 * RAYS_PER_CM), *[28 * RAYS_PER_CM] * 2)
+        seen.append(np.unique(triangles[np.unique(shown[shown >= 0])]))
+    return np.unique(np.concatenate(seen))
 
 
 def _distances(surface: HeadSurface, points: Floats) -> Floats:
