@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO, Any, Protocol, cast
 
-from selfie3d import Detail, Extent, Face, Format, JobOptions, OptionError, Options, Priority, Result
+from selfie3d import Detail, Extent, Face, Format, JobOptions, OptionError, Options, Priority, Result, Topology
 from selfie3d.types.mesh_file import write_atomically
 from selfie3d.types.options import check_one_person
 from selfie3d.types.photo import MOST_PHOTOS, check_photo_count
@@ -69,6 +69,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--format", choices=[*Format], help="default: the ending of FILE, else ply")
     parser.add_argument("--detail", choices=[*Detail], default=Detail.STANDARD, help="default: %(default)s")
     parser.add_argument("--extent", choices=[*Extent], help="the whole head or the face only; default: head")
+    parser.add_argument("--topology", choices=[*Topology], help="the volume's vertices, or the same for every photo")
+    parser.add_argument("--rigged", action="store_true", help="a face that moves: morph targets by ARKit's names (glb)")
+    parser.add_argument("--neutral", action="store_true", help="the face without its expression")
     parser.add_argument("--all-faces", action="store_true", help="every face, not the largest only")
     parser.add_argument("--scene", action="store_true", help="with --all-faces: one file with all faces in place")
     parser.add_argument(
@@ -214,6 +217,9 @@ def _options(args: argparse.Namespace) -> Options:
             printable=args.printable,
             extent=_extent(args),
             delight=args.delight,
+            topology=Topology(args.topology or Topology.VOLUME),
+            rigged=args.rigged,
+            neutral=args.neutral,
         )
     except OptionError as error:
         raise UsageError(f"--{_as_flags(str(error))}") from error
@@ -260,7 +266,7 @@ def _check_together(args: argparse.Namespace, photos: list[PhotoFile]) -> None:
 
 def _as_flags(words: str) -> str:
     """A sentence of an OptionError with the names of options as they are typed."""
-    return re.sub(r"(?<= )(format|all_faces|one_person)", lambda word: f"--{word[0]}", words).replace("_", "-")
+    return re.sub(r"(?<= )(format|all_faces|extent|one_person)", lambda word: f"--{word[0]}", words).replace("_", "-")
 
 
 def _each(

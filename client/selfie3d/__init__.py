@@ -60,6 +60,7 @@ if TYPE_CHECKING:
         Priority,
         Result,
         Stage,
+        Topology,
     )
     from selfie3d.types.errors import MissingExtra
     from vrn import Reconstructor
@@ -77,7 +78,7 @@ _MODULES = {
     ),
     "selfie3d.types": (
         "Detail Event Extent Face Format JobOptions JobState JobStatus LeftOut Mesh MeshFile OptionError Options "
-        "PhotoView Pose Preview Priority Result Stage"
+        "PhotoView Pose Preview Priority Result Stage Topology"
     ),
     "selfie3d.types.errors": "MissingExtra",
     "vrn": "Reconstructor",
@@ -133,6 +134,7 @@ __all__ = [
     "Stage",
     "Tls",
     "TlsFailed",
+    "Topology",
     "Unauthenticated",
     "Unavailable",
     "Violation",

@@ -32,6 +32,7 @@ from selfie3d.types import (
     Preview,
     Priority,
     Stage,
+    Topology,
 )
 from selfie3d.types.options import check_one_person, choice
 from selfie3d.v1 import reconstruction_pb2 as pb
@@ -69,13 +70,16 @@ def options_message(options: Options) -> pb.Options:
         printable=options.printable,
         extent=f"EXTENT_{options.extent.name}",
         delight=options.delight,
+        topology=f"TOPOLOGY_{options.topology.name}",
+        rigged=options.rigged,
+        neutral=options.neutral,
     )
 
 
 def options_of(message: pb.Options) -> Options:
     """The message's options; what is unset takes its default. Raises OptionError."""
     format, detail = _word(pb.MeshFormat, message.format), _word(pb.Detail, message.detail)
-    extent = _word(pb.Extent, message.extent)
+    extent, topology = _word(pb.Extent, message.extent), _word(pb.Topology, message.topology)
     return Options(
         format=choice(Format, "format", format) if format else Options.format,
         detail=choice(Detail, "detail", detail) if detail else Options.detail,
@@ -85,6 +89,9 @@ def options_of(message: pb.Options) -> Options:
         printable=message.printable,
         extent=choice(Extent, "extent", extent) if extent else Options.extent,
         delight=message.delight,
+        topology=choice(Topology, "topology", topology) if topology else Options.topology,
+        rigged=message.rigged,
+        neutral=message.neutral,
     )
 
 

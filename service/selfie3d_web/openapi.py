@@ -13,7 +13,7 @@ from selfie3d_jobs.payload import enum_words
 from selfie3d_web import preview, problem
 from selfie3d_web.body import MAX_PHOTO_BYTES, MAX_PHOTOS_BYTES
 from selfie3d_web.mesh import MEDIA_TYPES
-from selfie3d_web.settings import DETAILS, EXTENTS, FORMATS, ONE_PERSON, PRIORITIES, STATES, SWITCHES
+from selfie3d_web.settings import DETAILS, EXTENTS, FORMATS, ONE_PERSON, PRIORITIES, STATES, SWITCHES, TOPOLOGIES
 
 PHOTO_TYPES = ("image/jpeg", "image/png", "image/webp", "image/heic", "image/avif", "application/octet-stream")
 Json = dict[Any, Any]  # the numbers of statuses are keys, too, until they are written
@@ -72,6 +72,7 @@ def _create() -> Json:
         "format": _enum(FORMATS, "ply"),
         "detail": _enum(DETAILS, "standard"),
         "extent": _enum(EXTENTS, "head"),
+        "topology": _enum(TOPOLOGIES, "volume"),
         **{name: {"type": "boolean", "default": False, "description": SWITCH_TEXTS[name]} for name in SWITCHES},
         ONE_PERSON: {"type": "boolean", "default": False, "description": ONE_PERSON_TEXT},
         "priority": _enum(PRIORITIES, "interactive"),
@@ -267,6 +268,8 @@ SWITCH_TEXTS = {
     "textured": "A JPEG texture instead of vertex colours: obj (then a ZIP) and glb; usdz always has one.",
     "printable": "A solid with a flat base for a 3D printer.",
     "delight": "The photo's light taken out of the colours, so that the mesh can be lit anew.",
+    "rigged": "A GLB whose face moves: morph targets named as ARKit names them. Makes the topology head.",
+    "neutral": "The face without the photo's expression. Makes the topology head.",
 }
 MESH_HEADERS = {
     name: {"schema": {"type": "string"}}

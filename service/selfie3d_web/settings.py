@@ -14,12 +14,13 @@ from selfie3d_web.problem import Problem
 FORMATS = enum_words(pb.MeshFormat.DESCRIPTOR)
 DETAILS = enum_words(pb.Detail.DESCRIPTOR)
 EXTENTS = enum_words(pb.Extent.DESCRIPTOR)
+TOPOLOGIES = enum_words(pb.Topology.DESCRIPTOR)
 PRIORITIES = enum_words(pb.Priority.DESCRIPTOR)
 STATES = enum_words(pb.JobState.DESCRIPTOR)
-SWITCHES = ("all_faces", "scene", "textured", "printable", "delight")
+SWITCHES = ("all_faces", "scene", "textured", "printable", "delight", "rigged", "neutral")
 SWITCH_WORDS = {"true": True, "1": True, "on": True, "false": False, "0": False, "off": False, "": True}
 ONE_PERSON = "one_person"
-NAMES = ("format", "detail", "extent", *SWITCHES, ONE_PERSON, "priority", "timeout", "webhook_url")
+NAMES = ("format", "detail", "extent", "topology", *SWITCHES, ONE_PERSON, "priority", "timeout", "webhook_url")
 
 
 def job_settings(fields: Iterable[tuple[str, str]], request_id: str) -> pb.JobSettings:
@@ -61,6 +62,8 @@ def _set(settings: pb.JobSettings, name: str, value: str) -> None:
         options.detail = one_of(DETAILS, name, value)
     elif name == "extent":
         options.extent = one_of(EXTENTS, name, value)
+    elif name == "topology":
+        options.topology = one_of(TOPOLOGIES, name, value)
     elif name == "priority":
         settings.priority = one_of(PRIORITIES, name, value)  # type: ignore[assignment]
     elif name == "webhook_url":

@@ -12,15 +12,16 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from selfie3d.types import Extent, Face, Mesh, MeshFile, Options, Result, Stage
+from selfie3d.types import Extent, Face, Mesh, MeshFile, Options, Result, Stage, Topology
 from selfie3d.types.options import OptionError, check_one_person
 from selfie3d.types.photo import PhotoSource, photos_bytes
 from selfie3d_photo import Limits, PhotoError, decode
 from vrn.avatar.head_surface import HeadSurface
+from vrn.avatar.topology import TopologySurface
 from vrn.avatar.whole_head import WholeHead
 from vrn.crop import resample
 from vrn.engine import choose
-from vrn.errors import FieldError, NoFaceError
+from vrn.errors import FieldError, NoFaceError, WeightsError
 from vrn.files.export import encode, encode_scene
 from vrn.finder import load_finder
 from vrn.finder.face import AlignedFace, Detection, Finder
@@ -121,10 +122,13 @@ class Reconstructor:
         on_stage : called before each stage; what it raises stops the job and passes through
         one_person : the photos are of one person; `Result.views` says what each of them gave
 
-        Raises selfie3d_photo.PhotoError, NoFaceError, FieldError, and OptionError for options that contradict. With
-        all faces, one whose volume holds no face is left out as long as another is left.
+        Raises selfie3d_photo.PhotoError, NoFaceError, FieldError, OptionError for options that contradict, and
+        WeightsError for a head's topology with weights that know the face only. With all faces, one whose volume holds
+        no face is left out as long as another is left.
         """
         options = replace(options or Options(), **wanted)
+        if options.topology is Topology.HEAD and self._heads is None:
+            raise WeightsError("These weights know the face only: the topology of the head needs the bundled ones.")
         clock = _Clock(on_stage)
         photos = photos_bytes(photo, one_person=one_person)
         if one_person:
@@ -141,7 +145,7 @@ class Reconstructor:
         if options.scene:
             made = _in_scene(made, options, clock)
         faces = [
-            Face.of_mesh(index, face.box_px, face.score, mesh, file, partial(draw_preview, mesh))
+            Face.of_mesh(index, face.box_px, face.score, mesh, file, partial(draw_preview, mesh.expressed))
             for index, (face, mesh, file) in enumerate(made)
             if file is not None
         ]
@@ -239,9 +243,14 @@ class Reconstructor:
         heads = self._heads if options.extent is Extent.HEAD and not options.solid else None
         if heads is not None:
             head = clock.run(Stage.NETWORK, lambda: heads.head(image, face))
-            return clock.run(Stage.SURFACE, lambda: HeadSurface.of_head(head, face, options))
+            return clock.run(Stage.SURFACE, lambda: _head_surface(head, face, options))
         field = clock.run(Stage.NETWORK, lambda: self._network.field(resample(image, face.crop)))
         return clock.run(Stage.SURFACE, lambda: FaceSurface.of(field, face, options))
+
+
+def _head_surface(head: WholeHead, face: AlignedFace, options: Options) -> HeadSurface:
+    surface = HeadSurface.of_head(head, face, options)
+    return TopologySurface.of_surface(surface, options) if options.topology is Topology.HEAD else surface
 
 
 def _in_scene(made: Sequence[Made], options: Options, clock: _Clock) -> list[Made]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from os import PathLike
 from pathlib import Path
@@ -16,6 +16,7 @@ from selfie3d.types.frames import upright
 from selfie3d.types.mesh_file import MeshFile
 from selfie3d.types.ply import columns, read_ply
 from selfie3d.types.pose import Pose
+from selfie3d.types.rig import Rig
 
 if TYPE_CHECKING:
     from trimesh import Trimesh
@@ -64,6 +65,9 @@ class Mesh:
     landmark_vertices : (68,) int32 - the vertex of each landmark of the 68-point Multi-PIE scheme
     pose : Pose - of the head in the photo
     texture : Texture | None - made in this process only
+    rig : Rig | None - of a rigged mesh, whose vertices are the neutral face's; made in this process only
+    dense_vertices : (478,) int32 | None - of a mesh with the head's topology, made in this process: the vertex of each
+        point of the face mesh topology
     file : MeshFile | None - the file that holds the mesh
     """
 
@@ -76,6 +80,8 @@ class Mesh:
     landmark_vertices: NDArray[np.int32]
     pose: Pose
     texture: Texture | None = None
+    rig: Rig | None = None
+    dense_vertices: NDArray[np.int32] | None = None
     file: MeshFile | None = None
 
     @classmethod
@@ -125,6 +131,13 @@ class Mesh:
         """Width, height and depth of the bounding box, estimated mm."""
         width, height, depth = np.ptp(self.vertices, axis=0).tolist()
         return (width, height, depth)
+
+    @property
+    def expressed(self) -> Mesh:
+        """The mesh as the photo shows it: a rigged one with the expression on, its eyes in place; any other itself."""
+        if self.rig is None:
+            return self
+        return replace(self, vertices=self.rig.moved(self.vertices, self.rig.weights), rig=None)
 
     def save(self, path: str | PathLike[str]) -> Path:
         """Write the file as it came; returns the path. Missing folders are made. Raises OSError, ValueError."""

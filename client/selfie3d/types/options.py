@@ -34,6 +34,13 @@ class Extent(StrEnum):
     FACE = "face"  # what the paper's volume holds: the face, cut flat behind the cheeks
 
 
+class Topology(StrEnum):
+    """Whose vertices the mesh has."""
+
+    VOLUME = "volume"  # marched from the volume: as many as the detail asks for, others for every photo
+    HEAD = "head"  # the head model's: the same for every photo, with texture coordinates
+
+
 class Priority(StrEnum):
     """Interactive jobs overtake bulk jobs. Also the names of the queues, in the order in which workers look at them."""
 
@@ -71,6 +78,11 @@ class Options:
     printable : a solid with a flat back to print; an STL always is one, and it always is the face
     extent : the whole head or the face only
     delight : take the photo's light out of the colours, so that the mesh can be lit anew
+    topology : the vertices of the volume's surface, or the head model's, registered to it; the latter only for whole
+        heads that are no solids. OBJ and GLB then always have the texture
+    rigged : a GLB whose face moves: expressions as morph targets on a neutral face, by ARKit's names; implies the
+        topology of the head
+    neutral : the face without the photo's expression; implies the topology of the head
     """
 
     format: Format = Format.PLY
@@ -81,6 +93,9 @@ class Options:
     printable: bool = False
     extent: Extent = Extent.HEAD
     delight: bool = False
+    topology: Topology = Topology.VOLUME
+    rigged: bool = False
+    neutral: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "format", choice(Format, "format", self.format))
@@ -90,16 +105,40 @@ class Options:
             raise OptionError("textured", "textured needs format obj, glb or usdz: the others hold no texture.")
         if self.scene and not self.all_faces:
             raise OptionError("scene", "scene needs all_faces.")
+        wanted = choice(Topology, "topology", self.topology)
+        object.__setattr__(self, "topology", Topology.HEAD if self.rigged or self.neutral else wanted)
+        self._check_topology()
 
-    @property
-    def needs_texture(self) -> bool:
-        """Whether the mesh must have a texture."""
-        return self.textured or self.format is Format.USDZ
+    def _check_topology(self) -> None:
+        """Raises OptionError where the head model's vertices are wanted of what is no whole head."""
+        if self.topology is Topology.VOLUME:
+            return
+        field = "rigged" if self.rigged else "neutral" if self.neutral else "topology"
+        wish = "topology head" if field == "topology" else field
+        if self.rigged and self.format is not Format.GLB:
+            raise OptionError(field, "rigged needs format glb: the others hold no morph targets.")
+        if self.extent is not Extent.HEAD:
+            raise OptionError(field, f"{wish} needs extent head.")
+        if self.solid:
+            raise OptionError(field, f"{wish} makes no solid to print: leave printable and stl out.")
+        if self.rigged and self.scene:
+            raise OptionError(field, "rigged makes one file a face: leave scene out.")
 
     @property
     def solid(self) -> bool:
         """Whether the mesh must be printable."""
         return self.printable or self.format is Format.STL
+
+    @property
+    def upright(self) -> bool:
+        """Whether the mesh stands upright and looks along its z axis, instead of as the photo shows it."""
+        return self.rigged or self.neutral
+
+    @property
+    def needs_texture(self) -> bool:
+        """Whether the mesh must have a texture."""
+        of_head = self.topology is Topology.HEAD and self.format in (Format.OBJ, Format.GLB)
+        return self.textured or of_head or self.format is Format.USDZ
 
     @classmethod
     def of(cls, **wanted: Any) -> Self:
@@ -125,6 +164,9 @@ class JobOptions(TypedDict, total=False):
     printable: bool
     extent: Extent | str
     delight: bool
+    topology: Topology | str
+    rigged: bool
+    neutral: bool
     priority: Priority | str
     job_timeout: float | None
     request_id: str
@@ -139,6 +181,9 @@ def check_one_person(options: Options) -> None:
     if options.solid or options.extent is Extent.FACE:
         field = "extent" if options.extent is Extent.FACE else "printable"
         raise OptionError(field, f"{field} does not go together with one_person, which gives whole heads.")
+    if options.topology is Topology.HEAD:
+        field = "rigged" if options.rigged else "neutral" if options.neutral else "topology"
+        raise OptionError(field, f"{field} does not go together with one_person: the head's topology takes one photo.")
 
 
 def choice(enum: type[E], field: str, word: str) -> E:

@@ -55,6 +55,12 @@ class Extent(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     EXTENT_HEAD: _ClassVar[Extent]
     EXTENT_FACE: _ClassVar[Extent]
 
+class Topology(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    TOPOLOGY_UNSPECIFIED: _ClassVar[Topology]
+    TOPOLOGY_VOLUME: _ClassVar[Topology]
+    TOPOLOGY_HEAD: _ClassVar[Topology]
+
 class Priority(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     PRIORITY_UNSPECIFIED: _ClassVar[Priority]
@@ -89,12 +95,15 @@ DETAIL_FULL: Detail
 EXTENT_UNSPECIFIED: Extent
 EXTENT_HEAD: Extent
 EXTENT_FACE: Extent
+TOPOLOGY_UNSPECIFIED: Topology
+TOPOLOGY_VOLUME: Topology
+TOPOLOGY_HEAD: Topology
 PRIORITY_UNSPECIFIED: Priority
 PRIORITY_INTERACTIVE: Priority
 PRIORITY_BULK: Priority
 
 class Options(_message.Message):
-    __slots__ = ("format", "detail", "all_faces", "scene", "textured", "printable", "extent", "delight")
+    __slots__ = ("format", "detail", "all_faces", "scene", "textured", "printable", "extent", "delight", "topology", "rigged", "neutral")
     FORMAT_FIELD_NUMBER: _ClassVar[int]
     DETAIL_FIELD_NUMBER: _ClassVar[int]
     ALL_FACES_FIELD_NUMBER: _ClassVar[int]
@@ -103,6 +112,9 @@ class Options(_message.Message):
     PRINTABLE_FIELD_NUMBER: _ClassVar[int]
     EXTENT_FIELD_NUMBER: _ClassVar[int]
     DELIGHT_FIELD_NUMBER: _ClassVar[int]
+    TOPOLOGY_FIELD_NUMBER: _ClassVar[int]
+    RIGGED_FIELD_NUMBER: _ClassVar[int]
+    NEUTRAL_FIELD_NUMBER: _ClassVar[int]
     format: MeshFormat
     detail: Detail
     all_faces: bool
@@ -111,7 +123,10 @@ class Options(_message.Message):
     printable: bool
     extent: Extent
     delight: bool
-    def __init__(self, format: _Optional[_Union[MeshFormat, str]] = ..., detail: _Optional[_Union[Detail, str]] = ..., all_faces: _Optional[bool] = ..., scene: _Optional[bool] = ..., textured: _Optional[bool] = ..., printable: _Optional[bool] = ..., extent: _Optional[_Union[Extent, str]] = ..., delight: _Optional[bool] = ...) -> None: ...
+    topology: Topology
+    rigged: bool
+    neutral: bool
+    def __init__(self, format: _Optional[_Union[MeshFormat, str]] = ..., detail: _Optional[_Union[Detail, str]] = ..., all_faces: _Optional[bool] = ..., scene: _Optional[bool] = ..., textured: _Optional[bool] = ..., printable: _Optional[bool] = ..., extent: _Optional[_Union[Extent, str]] = ..., delight: _Optional[bool] = ..., topology: _Optional[_Union[Topology, str]] = ..., rigged: _Optional[bool] = ..., neutral: _Optional[bool] = ...) -> None: ...
 
 class JobSettings(_message.Message):
     __slots__ = ("request_id", "options", "priority", "timeout", "webhook_url", "one_person")

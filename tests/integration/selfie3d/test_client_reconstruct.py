@@ -59,7 +59,12 @@ async def test_the_request_says_what_was_asked(client: Any, script: Script) -> N
     assert request.settings == pb.JobSettings(
         request_id="mine",
         options=pb.Options(
-            format=pb.MESH_FORMAT_GLB, detail=pb.DETAIL_FULL, all_faces=True, textured=True, extent=pb.EXTENT_FACE
+            format=pb.MESH_FORMAT_GLB,
+            detail=pb.DETAIL_FULL,
+            all_faces=True,
+            textured=True,
+            extent=pb.EXTENT_FACE,
+            topology=pb.TOPOLOGY_VOLUME,
         ),
         priority=pb.PRIORITY_BULK,
         timeout={"seconds": 1, "nanos": 500_000_000},

@@ -19,8 +19,8 @@ PUBLIC = [
     "JobCancelled", "JobEnded", "JobExpired", "JobFailed", "JobOptions", "JobPhotoRejected", "JobState", "JobStatus",
     "LeftOut", "Mesh", "MeshFile", "MeshUnreadable", "MissingExtra", "NoFace", "NotFound", "OptionError", "Options",
     "PermissionDenied", "PhotoRejected", "PhotoView", "Pose", "Preview", "Priority", "QuotaExceeded", "Reconstructor",
-    "Result", "Retry", "Selfie3dError", "ServiceError", "Stage", "Tls", "TlsFailed", "Unauthenticated", "Unavailable",
-    "Violation", "__version__",
+    "Result", "Retry", "Selfie3dError", "ServiceError", "Stage", "Tls", "TlsFailed", "Topology", "Unauthenticated",
+    "Unavailable", "Violation", "__version__",
 ]  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from selfie3d import (
     PhotoView,
     Pose,
     Stage,
+    Topology,
 )
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d.wire import (
@@ -59,6 +61,20 @@ def test_options_survive_the_wire(extent: Extent, format: Format, detail: Detail
     options = Options(format, detail, all_faces=True, scene=True, textured=textured, printable=not textured)
     options = replace(options, extent=extent, delight=textured)
     assert options_of(options_message(options)) == options
+
+
+@pytest.mark.parametrize(
+    "wanted", [{"topology": Topology.HEAD}, {"rigged": True}, {"neutral": True}, {"rigged": True, "neutral": True}]
+)
+def test_the_topology_survives_the_wire(wanted: dict[str, Any]) -> None:
+    options = Options(Format.GLB, **wanted)
+    assert options.topology is Topology.HEAD
+    assert options_of(options_message(options)) == options
+
+
+def test_a_caller_who_says_only_rigged_gets_the_topology_of_the_head() -> None:
+    options = options_of(pb.Options(format=pb.MESH_FORMAT_GLB, rigged=True))
+    assert (options.topology, options.rigged) == (Topology.HEAD, True)
 
 
 def test_unset_options_are_the_defaults() -> None:

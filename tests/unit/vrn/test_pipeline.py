@@ -22,7 +22,7 @@ from selfie3d_photo import PhotoError
 from tests.unit.vrn.avatar.portraits import Portrait, portrait
 from vrn.avatar.model import load_model
 from vrn.avatar.whole_head import WholeHead
-from vrn.errors import FieldError, NoFaceError
+from vrn.errors import FieldError, NoFaceError, WeightsError
 from vrn.finder.face import AlignedFace, Detection
 from vrn.meshing.field import Field
 from vrn.network.guided_load import untrained
@@ -386,6 +386,8 @@ def test_a_damaged_photo_among_several_is_named(together: Reconstructor, person:
         (2, {"one_person": True, "printable": True}, "printable"),
         (2, {"one_person": True, "format": "stl"}, "printable"),
         (2, {"one_person": True, "extent": "face"}, "extent"),
+        (2, {"one_person": True, "topology": "head"}, "topology"),
+        (2, {"one_person": True, "format": "glb", "rigged": True}, "rigged"),
     ],
 )
 def test_what_does_not_go_together_with_one_person_is_refused(
@@ -406,3 +408,19 @@ def test_a_textured_and_lit_head_of_one_person_is_written(together: Reconstructo
     result = together.reconstruct(photos, PREVIEW, one_person=True, format="glb", textured=True, delight=True)
     assert result.mesh.texture is not None
     assert result.files[0].data[:4] == b"glTF"
+
+
+def test_the_head_s_topology_needs_a_network_of_heads(two: Reconstructor, photo: bytes) -> None:
+    with pytest.raises(WeightsError, match="know the face only"):
+        two.reconstruct(photo, Options(format=Format.GLB, rigged=True))
+
+
+def test_the_topology_decides_whose_vertices_the_mesh_has(heads: list[Any], photo: bytes) -> None:
+    reconstructor = Reconstructor(KnownFields(heads[0].field()), KnownFaces([heads[0].face]), heads=KnownHeads())
+    options = Options(detail=Detail.PREVIEW, format=Format.GLB)
+    marched = reconstructor.reconstruct(photo, options).mesh
+    face = reconstructor.reconstruct(photo, replace(options, rigged=True)).faces[0]
+    assert len(face.mesh.vertices) == 11_020 != len(marched.vertices)
+    assert face.vertices == 11_020
+    assert face.mesh.rig is not None
+    assert face.preview.data[:4] == b"RIFF"

@@ -12,6 +12,7 @@ import numpy as np
 from selfie3d.types import Extent, Options
 from selfie3d_training.engine import Trainer
 from selfie3d_training.finder.train import FinderTask
+from selfie3d_training.guided.chart import save_chart
 from selfie3d_training.guided.config import MOST_RESIDUAL, DenseTrainConfig, GuidedTrainConfig
 from selfie3d_training.guided.dense import DenseSamples
 from selfie3d_training.guided.dense_errors import ERRORS, DenseErrors
@@ -44,6 +45,10 @@ def add_guided_commands(commands: Any, run_options: argparse.ArgumentParser) -> 
     model.add_argument("--data", type=Path, required=True, help="folder of head_model.npz")
     model.add_argument("--out", type=Path, required=True)
     model.set_defaults(command=_model)
+
+    chart = commands.add_parser("head-chart", help="write the texture chart that every head shares")
+    chart.add_argument("--out", type=Path, required=True)
+    chart.set_defaults(command=_chart)
 
     found = argparse.ArgumentParser(add_help=False)
     found.add_argument("--found", type=Path, required=True, help="cache of the aligner's landmarks, filled first")
@@ -80,6 +85,10 @@ def _material(options: argparse.Namespace) -> HeadMaterial:
 
 def _model(options: argparse.Namespace) -> None:
     export_model(options.data / "head_model.npz", options.out)
+
+
+def _chart(options: argparse.Namespace) -> None:
+    save_chart(load_model(), options.out)
 
 
 def _train(options: argparse.Namespace) -> None:

@@ -108,26 +108,40 @@ def _fit(model: HeadModel, points: Floats, neutral: Floats, shapes: Floats, weig
     """points (n, p, 3) px; neutral (p, 3) and shapes (k, p, 3) cm; weights (p, 3)."""
     target = upright(points)
     size = np.sqrt(np.prod(np.ptp(target[:, :68, :2], axis=1), axis=1))
-    scale, rotation, translation = _similarity(neutral, target)
-    prior = _prior(model)
-    coefficients = np.zeros((len(target), len(shapes)))
-    flat = shapes.reshape(len(shapes), -1)
+    pose = HeadPose(*_similarity(neutral, target), np.zeros((len(target), len(shapes))))
+    prior = prior_of(model)
     for _ in range(steps):
-        shaped = neutral + (coefficients @ flat).reshape(-1, *neutral.shape)
-        turned = scale[:, None, None] * shaped @ rotation.transpose(0, 2, 1)
-        residual = target - turned - translation[:, None]
-        jacobian = _jacobian(shapes, scale, rotation, turned, size)
-        unit = weights / (NOISE * size[:, None, None]) ** 2  # (n, p, 3)
-        weighted = jacobian * unit.reshape(len(target), 1, -1)
-        normal = weighted @ jacobian.transpose(0, 2, 1) + np.diag(prior)
-        gradient = (weighted @ residual.reshape(len(target), -1, 1))[..., 0]
-        gradient[:, POSE:] -= prior[POSE:] * coefficients
-        step = np.linalg.solve(normal, gradient[..., None])[..., 0]
-        rotation = rotations(step[:, :3]) @ rotation
-        scale = scale * np.exp(np.clip(step[:, 3], -0.2, 0.2))
-        translation = translation + step[:, 4:POSE] * size[:, None]
-        coefficients = _bounded(model, coefficients + step[:, POSE:])
-    return HeadPose(scale, rotation, translation, coefficients)
+        normal, gradient = equations(pose, target, neutral, shapes, weights, size)
+        gradient[:, POSE:] -= prior[POSE:] * pose.coefficients
+        step = np.asarray(np.linalg.solve(normal + np.diag(prior), gradient[..., None])[..., 0], np.float64)
+        pose = moved(model, pose, step, size)
+    return pose
+
+
+def equations(
+    pose: HeadPose, target: Floats, neutral: Floats, shapes: Floats, weights: Floats, size: Floats
+) -> tuple[Floats, Floats]:
+    """The normal equations of a step towards points, without a prior: (n, 7 + k, 7 + k) and (n, 7 + k).
+
+    target (n, p, 3) px, camera frame; neutral (p, 3) and shapes (k, p, 3) cm; weights (p, 3); size (n,) of faces, px
+    """
+    shaped = neutral + (pose.coefficients @ shapes.reshape(len(shapes), -1)).reshape(-1, *neutral.shape)
+    turned = pose.scale[:, None, None] * shaped @ pose.rotation.transpose(0, 2, 1)
+    residual = target - turned - pose.translation[:, None]
+    jacobian = _jacobian(shapes, pose.scale, pose.rotation, turned, size)
+    unit = weights / (NOISE * size[:, None, None]) ** 2  # (n, p, 3)
+    weighted = jacobian * unit.reshape(len(target), 1, -1)
+    return weighted @ jacobian.transpose(0, 2, 1), (weighted @ residual.reshape(len(target), -1, 1))[..., 0]
+
+
+def moved(model: HeadModel, pose: HeadPose, step: Floats, size: Floats) -> HeadPose:
+    """The pose after a step, (n, 7 + k): rotation vector, logarithm of the scale, shift in sizes, coefficients."""
+    return HeadPose(
+        pose.scale * np.exp(np.clip(step[:, 3], -0.2, 0.2)),
+        rotations(step[:, :3]) @ pose.rotation,
+        pose.translation + step[:, 4:POSE] * size[:, None],
+        _bounded(model, pose.coefficients + step[:, POSE:]),
+    )
 
 
 def rotations(vectors: Floats) -> Floats:
@@ -182,7 +196,7 @@ def dense_weights(points: int) -> Floats:
     return weights
 
 
-def _prior(model: HeadModel) -> Floats:
+def prior_of(model: HeadModel) -> Floats:
     """(7 + k,) - inverse variances; the pose is free."""
     prior = np.full(POSE + len(model.shapes), 1e-6)
     prior[POSE:] = 1.0

@@ -27,7 +27,7 @@ Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class HeadModel:
     """Shapes of a head; a head is ``neutral + coefficients @ shapes``.
 
@@ -90,6 +90,16 @@ class HeadModel:
         return np.asarray((corners * self.dense_weights[..., None]).sum(-2))
 
     @cached_property
+    def landmark_indices(self) -> NDArray[np.int32]:
+        """(68,) int32 - the vertex nearest to each landmark."""
+        return _heaviest(self.landmark_vertices, self.landmark_weights)
+
+    @cached_property
+    def dense_indices(self) -> NDArray[np.int32]:
+        """(478,) int32 - the vertex nearest to each point of the face mesh topology."""
+        return _heaviest(self.dense_vertices, self.dense_weights)
+
+    @cached_property
     def hollow(self) -> Singles:
         """(v,) float32 - cm by which the neighbours of each vertex of the neutral head rise above it: where the head is
         hollow, and light hardly comes."""
@@ -128,6 +138,11 @@ class HeadModel:
         neutral, shapes = self.landmark_shapes
         chin = neutral[CHIN] + coefficients[: self.identities] @ shapes[: self.identities, CHIN]
         return np.array([0.0, 1.0, NECK_TILT, -(chin[1] - UNDER_CHIN_CM) - NECK_TILT * chin[2]])
+
+
+def _heaviest(vertices: NDArray[np.int64], weights: Singles) -> NDArray[np.int32]:
+    """(n,) int32 - of the corners of barycentric points, (n, 3) both, those with the largest weights."""
+    return np.take_along_axis(vertices, weights.argmax(1)[:, None], 1)[:, 0].astype(np.int32)
 
 
 @lru_cache(maxsize=1)

@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from selfie3d.types import Detail, Mesh, Options, Pose
+from selfie3d.types import Detail, Mesh, Options, Pose, Texture
 from selfie3d.types.frames import Crop, transform, upright
 from vrn.finder.face import AlignedFace
 from vrn.meshing.assemble import assemble, px_per_mm
@@ -85,10 +85,24 @@ class FaceSurface:
             seen = self.view.seen(self.vertices, self.normals) * self.skin
             photo = evened(photo, self.crop, self.vertices, self.normals, seen, self.spacing)
         painted = self.painted(photo)
-        at = nearest_vertices(self.landmarks, self.vertices)
-        picture = texture(photo, self.crop, self.vertices, self.triangles, painted) if textured else None
-        surface = self.vertices, self.triangles
-        return assemble(surface, self.normals, painted, face, self.crop, self.pose, at, self.axes, picture)
+        picture = self.textured(photo, painted) if textured else None
+        vertices, normals = self.shape
+        surface, at = (vertices, self.triangles), self.landmark_vertices
+        return assemble(surface, normals, painted, face, self.crop, self.pose, at, self.axes, picture)
+
+    @property
+    def shape(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The vertices and normals of the mesh, (n, 3) float32 each, crop frame: those that the photo shows."""
+        return self.vertices, self.normals
+
+    @property
+    def landmark_vertices(self) -> NDArray[np.int32]:
+        """(68,) int32 - the vertex of each landmark."""
+        return nearest_vertices(self.landmarks, self.vertices)
+
+    def textured(self, photo: NDArray[np.uint8], painted: Paint) -> Texture:
+        """A texture with what the photo, (H, W, 3) uint8, shows of the painted surface."""
+        return texture(photo, self.crop, self.vertices, self.triangles, painted)
 
     @property
     def skin(self) -> NDArray[np.float32]:
