@@ -69,7 +69,7 @@ def _row(mesh: Mesh) -> Picture:
 
 def measure(files: Iterable[Path]) -> None:
     """Registration on photos: distances, time, and how far the head of a mirrored photo is from the mirrored head."""
-    finder, heads = load_finder("bundled"), load_heads(device="cpu")
+    finder, heads = load_finder("bundled"), load_heads()
     if heads is None:
         raise ValueError("the bundled networks of whole heads are missing")
     rows = []

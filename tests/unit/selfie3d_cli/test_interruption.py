@@ -17,6 +17,7 @@ class Interrupted:
     """A backend that is interrupted at its third photo; the first has no face."""
 
     at_once = 1
+    engine = None
 
     def __init__(self) -> None:
         self.photos: list[bytes] = []

@@ -194,7 +194,7 @@ def test_options_may_be_keywords_and_the_photo_a_file(two: Reconstructor, photo:
 
 
 def test_options_that_contradict_are_refused(two: Reconstructor, photo: bytes) -> None:
-    with pytest.raises(OptionError, match="needs format obj or glb") as caught:
+    with pytest.raises(OptionError, match="needs format obj, glb or usdz") as caught:
         two.reconstruct(photo, textured=True)
     assert caught.value.field == "textured"
     with pytest.raises(TypeError, match="colour"):

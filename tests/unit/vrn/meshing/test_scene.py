@@ -44,7 +44,9 @@ def test_the_first_keeps_its_frame_and_the_others_share_it(pair: list[Any]) -> N
     assert second.vertices[:, 1].mean() < first.vertices[:, 1].mean()
 
 
-@pytest.mark.parametrize("format", list(Format))
+@pytest.mark.parametrize(
+    "format", [format for format in Format if format is not Format.USDZ]
+)  # which trimesh does not read
 def test_every_format_holds_all_faces(pair: list[Any], format: Format) -> None:
     data = encode_scene(placed(pair), Options(format)).data
     scene = trimesh.load_scene(BytesIO(data), file_type=str(format), process=False)
