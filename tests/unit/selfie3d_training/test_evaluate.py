@@ -18,6 +18,8 @@ from vrn.finder.face import AlignedFace
 from vrn.meshing.field import Field
 from vrn.network import HourglassConfig
 
+pytestmark = pytest.mark.slow  # each test runs whole networks
+
 GRID = HourglassConfig().grid
 CENTRE = np.array([95.5, 95.5, 50.0])
 

@@ -21,13 +21,14 @@ from vrn.errors import WeightsError
 from vrn.network import load_network
 from vrn.weights import file as weights
 
+pytestmark = pytest.mark.slow  # each test trains
+
 
 def lines(folder: Path, kind: str) -> list[dict[str, str]]:
     with (folder / "log.csv").open(newline="") as file:
         return [line for line in csv.DictReader(file) if line["kind"] == kind]
 
 
-@pytest.mark.slow
 def test_a_few_steps_lower_the_loss(material: Material, tiny: TrainConfig, tmp_path: Path) -> None:
     Trainer(VolumeTask(tiny, material), tmp_path).run(steps=24)
     losses = [float(line["loss"]) for line in lines(tmp_path, "train")]
@@ -46,7 +47,6 @@ def test_a_resumed_run_ends_with_the_same_weights(material: Material, tiny: Trai
             assert torch.equal(value, parts[key][name]), name
 
 
-@pytest.mark.slow
 def test_samples_made_by_other_processes_are_the_same(material: Material, tiny: TrainConfig, tmp_path: Path) -> None:
     Trainer(VolumeTask(tiny, material), tmp_path / "alone").run(steps=2)
     Trainer(VolumeTask(tiny.override({"workers": 1}), material), tmp_path / "helped").run(steps=2)
@@ -89,7 +89,6 @@ def test_a_checkpoint_of_another_configuration_is_refused(
     Trainer(VolumeTask(tiny.override({"minutes": 5.0}), material), tmp_path)
 
 
-@pytest.mark.slow
 def test_bfloat16_trains_too(material: Material, tiny: TrainConfig, tmp_path: Path) -> None:
     Trainer(VolumeTask(tiny.override({"bf16": True}), material), tmp_path).run(steps=8)
     losses = [float(line["loss"]) for line in lines(tmp_path, "train")]
@@ -114,7 +113,6 @@ def test_a_folder_without_a_checkpoint_cannot_be_exported(tmp_path: Path) -> Non
         export(tmp_path, tmp_path / "x.safetensors")
 
 
-@pytest.mark.slow
 def test_the_command_line_trains_exports_and_evaluates(
     data: Path, tiny: TrainConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -146,7 +144,6 @@ def test_a_run_goes_on_with_as_many_processes_as_it_began(
         Trainer(VolumeTask(tiny, material), tmp_path)
 
 
-@pytest.mark.slow
 def test_two_processes_train_one_network(data: Path, tiny: TrainConfig, tmp_path: Path) -> None:
     (tmp_path / "tiny.json").write_text(tiny.override({"samples": 96}).to_json())
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]

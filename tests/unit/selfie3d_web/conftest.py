@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -11,7 +12,15 @@ import pytest
 from selfie3d_web import WebConfig, WebServer
 from tests.scripted_service import Running
 
+HERE = Path(__file__).parent
 PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # no TLS here; reading the system's authorities takes 0.1 s a client
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What starts servers is no part of `make unit`."""
+    for item in items:
+        if HERE in item.path.parents and {"web", "service"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture

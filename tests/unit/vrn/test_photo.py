@@ -21,6 +21,8 @@ from vrn.errors import NoFaceError
 from vrn.finder.face import AlignedFace
 from vrn.photo import ScaledPhoto
 
+pytestmark = pytest.mark.slow  # photos of many megapixels
+
 EVERYTHING = 10**9  # px: no view is reduced
 LARGE = (2000, 2664)  # px
 

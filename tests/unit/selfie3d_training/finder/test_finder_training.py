@@ -36,6 +36,8 @@ from vrn.finder.face import AlignedFace, Detection
 from vrn.finder.networks import AlignerNetwork, DetectorNetwork
 from vrn.weights import file as weights
 
+pytestmark = pytest.mark.slow  # each test trains
+
 SMALL_DETECTOR = DetectorConfig((4, 8, 8, 8))
 SMALL_ALIGNER = AlignerConfig(32, (4, 8, 8, 8), 8)
 PHOTOS = 8
@@ -242,7 +244,6 @@ def finder_tasks(source: FaceSource, **settings: Any) -> Iterator[FinderTask]:
     yield FinderTask(replace(config, network=SMALL_DETECTOR), DetectorSamples(source, nonfaces, SMALL_DETECTOR))
 
 
-@pytest.mark.slow
 def test_a_few_steps_lower_the_loss_of_both_networks(source: FaceSource, tmp_path: Path) -> None:
     for task in finder_tasks(source, samples=320, batch=8, learning_rate=5e-3, warmup=40):
         held_out = Batches(task.samples, replace(task.config, batch=24), 0, 1)[99]
@@ -255,7 +256,6 @@ def test_a_few_steps_lower_the_loss_of_both_networks(source: FaceSource, tmp_pat
         assert after < 0.6 * before
 
 
-@pytest.mark.slow
 def test_a_run_that_was_stopped_ends_with_the_weights_of_one_that_was_not(source: FaceSource, tmp_path: Path) -> None:
     for task in finder_tasks(source, samples=24, batch=4, warmup=8):
         folder = tmp_path / type(task.config.network).__name__

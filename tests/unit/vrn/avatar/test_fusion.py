@@ -15,6 +15,8 @@ from vrn.avatar.fusion import UNSEEN, fuse, registered, weights_of
 from vrn.avatar.model import load_model
 from vrn.avatar.photo_head import PhotoHead, face_vertices
 
+pytestmark = pytest.mark.slow  # each test makes whole heads
+
 Floats = NDArray[np.float64]
 
 SIDES = (0.0, -40.0, 40.0)

@@ -22,6 +22,8 @@ from vrn.meshing.delight import encoded, linear
 from vrn.meshing.normals import vertex_normals
 from vrn.render.render import rasterise
 
+pytestmark = pytest.mark.slow  # each test makes whole heads
+
 SIDE = 480  # px of the photo
 SCALE = 14.0  # photo px per cm
 SKIN, HAIR, GREEN = np.array([205, 160, 135.0]), np.array([70, 50, 40.0]), np.array([20, 230, 40.0])

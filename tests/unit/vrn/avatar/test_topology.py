@@ -18,6 +18,8 @@ from vrn.avatar.model import CAP_PART, EYE_PART, MOUTH_PART, load_model
 from vrn.avatar.raster import crossings
 from vrn.avatar.rig import BLINKS, EXPRESSIONS, NAMES, shapes_of, weights_of
 
+pytestmark = pytest.mark.slow  # each test makes whole heads
+
 SMILE = {"mouthSmileLeft": 0.7, "mouthSmileRight": 0.6, "jawOpen": 0.25}
 HEAD = Options(Format.GLB, topology=Topology.HEAD)
 ARKIT_WITHOUT_EYES_AND_TONGUE = 43

@@ -27,6 +27,8 @@ from vrn.network.hourglass import Hourglass
 from vrn.weights import file as weights
 from vrn.weights.store import FOLDER, GRAPH_SUFFIX, SUFFIX
 
+pytestmark = pytest.mark.slow  # each test runs whole networks
+
 BUNDLED = sorted(path.stem for path in FOLDER.glob(f"*{SUFFIX}"))
 SMALL = HourglassConfig(stem=4, widths=(6, 8), bottom=1, lateral=6)
 Singles = NDArray[np.float32]

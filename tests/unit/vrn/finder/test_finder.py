@@ -15,6 +15,8 @@ from vrn.finder.face import AlignedFace, Finder
 from vrn.finder.open import ALIGNER_WEIGHTS, DETECTOR_WEIGHTS
 from vrn.weights import file as weights
 
+pytestmark = pytest.mark.slow  # each test runs whole networks
+
 Image = NDArray[np.uint8]
 PUPILS = np.array([[203.0, 101.5], [246.5, 103.5]])  # read off the picture: subject's right and left
 MOUTH_CORNERS = np.array([[203.0, 140.0], [244.0, 140.0]])
