@@ -21,7 +21,7 @@ test: .venv/.dev .venv/redis-7/redis-server $(TOOLS) $(PAGE)/node_modules $(TYPE
 	$(BIN)/pytest --cov --cov-report=term:skip-covered
 
 unit: .venv/.dev
-	$(BIN)/pytest tests/unit -m "not slow and not soak" -n 3 --dist loadfile
+	$(BIN)/pytest tests/unit --ignore tests/unit/selfie3d_training -m "not slow and not soak" -n 2 --dist loadfile
 
 audit: .venv/.dev
 	$(PYTHON) -m venv .venv/audit && .venv/audit/bin/pip install --quiet pip-audit && .venv/audit/bin/pip-audit --strict --skip-editable -s osv --path .venv/lib/python3.*/site-packages

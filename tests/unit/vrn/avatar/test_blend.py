@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
@@ -15,6 +16,8 @@ from vrn.avatar.neighbours import Neighbours, model_normals
 from vrn.avatar.places import Places
 from vrn.meshing.colour import Confidence
 from vrn.one_person import Portraits
+
+pytestmark = pytest.mark.slow  # each test makes whole heads
 
 Floats = NDArray[np.float64]
 

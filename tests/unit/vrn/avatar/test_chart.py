@@ -12,6 +12,8 @@ from vrn.avatar.model import load_model
 from vrn.avatar.raster import crossings
 from vrn.errors import WeightsError
 
+pytestmark = pytest.mark.slow  # each test looks at the whole chart
+
 SIZE = 2048  # px
 
 

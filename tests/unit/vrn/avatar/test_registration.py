@@ -13,6 +13,8 @@ from vrn.avatar.head_surface import HeadSurface
 from vrn.avatar.registration import Registration, register
 from vrn.avatar.rig import EXPRESSIONS
 
+pytestmark = pytest.mark.slow  # each test fits whole heads
+
 SMILE = {"mouthSmileLeft": 0.7, "mouthSmileRight": 0.7, "jawOpen": 0.3}
 
 
