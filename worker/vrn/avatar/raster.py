@@ -47,43 +47,53 @@ def crossings(vertices: NDArray[np.floating], triangles: Integers, height: int, 
     vertices : (v, 3) float - x and y in columns, rays at the integers; depth grows towards the viewer
     triangles : (t, 3) int64 - counter-clockwise seen from outside (y up)
     """
-    fixed = np.rint(vertices[:, :2] * FIXED)
-    corners = fixed[triangles]  # (t, 3, 2) float64 that are whole numbers: their products are exact
-    x, y = corners[..., 0], corners[..., 1]
-    area = (x[:, 1] - x[:, 0]) * (y[:, 2] - y[:, 0]) - (y[:, 1] - y[:, 0]) * (x[:, 2] - x[:, 0])
-    left = np.maximum(np.ceil(x.min(1) / FIXED), 0).astype(np.int64)
-    right = np.minimum(np.floor(x.max(1) / FIXED), width - 1).astype(np.int64)
-    top = np.maximum(np.ceil(y.min(1) / FIXED), 0).astype(np.int64)
-    bottom = np.minimum(np.floor(y.max(1) / FIXED), height - 1).astype(np.int64)
+    fixed = np.rint(vertices[:, :2].T * FIXED)  # whole numbers in float64: their products are exact
+    first, second, third = np.ascontiguousarray(triangles.T)
+    x, y = ([column[first], column[second], column[third]] for column in fixed)
+    area = (x[1] - x[0]) * (y[2] - y[0]) - (y[1] - y[0]) * (x[2] - x[0])
+    left, right = _rays(x, width)
+    top, bottom = _rays(y, height)
     hit = np.flatnonzero((right >= left) & (bottom >= top) & (area != 0))
-    left, top, area, x, y = left[hit], top[hit], area[hit], x[hit], y[hit]
-    across, down = right[hit] - left + 1, bottom[hit] - top + 1
+    left, right, top, bottom, area = left[hit], right[hit], top[hit], bottom[hit], area[hit]
+    x, y = ([column[hit] for column in columns] for columns in (x, y))
+    across, down = (right - left + 1).astype(np.int64), (bottom - top + 1).astype(np.int64)
     counts = across * down
     owner = np.repeat(np.arange(len(hit)), counts)
     place = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
-    row, column = np.divmod(place, across[owner])
-    row += top[owner]
-    column += left[owner]
+    row = place // across[owner]
+    column = (place - row * across[owner]) + left[owner]
+    row = row + top[owner]
     edges, least = _edges(x, y, np.sign(area))
-    values = [a[owner] * column + b[owner] * row + c[owner] for a, b, c in edges]
-    inside = np.logical_and.reduce([v >= low[owner] for v, low in zip(values, least, strict=True)])
-    owner, row, column = owner[inside], row[inside], column[inside]
+    values = []
+    for (a, b, c), low in zip(edges, least, strict=True):
+        values.append(a[owner] * column + b[owner] * row + c[owner])
+        kept = np.flatnonzero(values[-1] >= low[owner])
+        owner, row, column = owner[kept], row[kept], column[kept]
+        values = [value[kept] for value in values]
     size = np.abs(area[owner])
-    weights = np.stack([values[1][inside] / size, values[2][inside] / size], 1)
-    of = triangles[hit[owner]]
-    depth = vertices[:, 2][of].astype(np.float64)
-    depth = depth[:, 0] + weights[:, 0] * (depth[:, 1] - depth[:, 0]) + weights[:, 1] * (depth[:, 2] - depth[:, 0])
-    return Crossings(row * width + column, hit[owner], depth, area[owner] < 0, weights)
+    weights = np.stack([values[1] / size, values[2] / size], 1)
+    of = hit[owner]
+    depths = vertices[:, 2].astype(np.float64)
+    start = depths[first[of]]
+    depth = start + weights[:, 0] * (depths[second[of]] - start) + weights[:, 1] * (depths[third[of]] - start)
+    return Crossings((row * width + column).astype(np.int64), of, depth, area[owner] < 0, weights)
 
 
-def _edges(x: Floats, y: Floats, sign: Floats) -> tuple[list[tuple[Floats, Floats, Floats]], list[Floats]]:
+def _rays(corners: list[Floats], size: int) -> tuple[Floats, Floats]:
+    """The first and the last of `size` rays that triangles touch, (t,) whole numbers; corners : three times (t,)"""
+    low, high = np.minimum(corners[0], corners[1]), np.maximum(corners[0], corners[1])
+    low, high = np.minimum(low, corners[2]), np.maximum(high, corners[2])
+    return np.maximum(np.ceil(low / FIXED), 0), np.minimum(np.floor(high / FIXED), size - 1)
+
+
+def _edges(x: list[Floats], y: list[Floats], sign: Floats) -> tuple[list[tuple[Floats, Floats, Floats]], list[Floats]]:
     """For the edge opposite each corner: a, b, c of ``a * column + b * row + c``, positive inside; and the least value
     that still counts as inside: 0 on top and left edges, 1 on others."""
     edges, least = [], []
     for k in range(3):
         i, j = (k + 1) % 3, (k + 2) % 3
-        ex, ey = (x[:, j] - x[:, i]) * sign, (y[:, j] - y[:, i]) * sign
-        edges.append((-ey * FIXED, ex * FIXED, ey * x[:, i] - ex * y[:, i]))
+        ex, ey = (x[j] - x[i]) * sign, (y[j] - y[i]) * sign
+        edges.append((-ey * FIXED, ex * FIXED, ey * x[i] - ex * y[i]))
         least.append(np.where((ey < 0) | ((ey == 0) & (ex > 0)), 0.0, 1.0))
     return edges, least
 
