@@ -6,6 +6,7 @@ a vertex crosses exactly once.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -127,45 +128,78 @@ def soft_occupancy(vertices: NDArray[np.floating], triangles: Integers, plane: F
     kept = vertices[vertices @ plane[:3] + plane[3] >= 0]
     grid = _part(grid, kept.min(0), kept.max(0)) if len(kept) else grid
     place = (vertices - np.array(grid.origin)) / np.array(grid.step)
-    inside = [
-        np.moveaxis(_along(place[:, order], triangles, *np.array(grid.shape)[list(axes)]), (0, 1, 2), axes)
-        for order, axes in AXES
-    ]
-    weights = [_squared_slope(inside[0] + inside[1] + inside[2], axis) for axis in range(3)]
-    total = weights[0] + weights[1] + weights[2] + np.float32(1e-6)
-    mixed = sum(weight * values for weight, values in zip(weights, inside, strict=True))
-    values = np.asarray((mixed + np.float32(1e-6) * inside[0]) / total, np.float32)
-    return Field(values * _kept(plane, grid), grid, 0.5)
+    inside = [_along(place, triangles, axis, grid.shape) for axis in (2, 1, 0)]
+    weights = _squared_slopes(inside[0] + inside[1] + inside[2])
+    total = weights[0] + weights[1]
+    total += weights[2]
+    total += np.float32(1e-6)
+    values = weights[0] * inside[0]
+    for weight, share in ((weights[1], inside[1]), (weights[2], inside[2]), (np.float32(1e-6), inside[0])):
+        values += weight * share
+    values /= total
+    values *= _kept(plane, grid)
+    return Field(values, grid, 0.5)
 
 
-# for rays along depth, y and x: the vertices' coordinates as (column, row, along), and the volume's axes of (along,
-# row, column)
-AXES = (([0, 1, 2], (0, 1, 2)), ([0, 2, 1], (1, 0, 2)), ([1, 2, 0], (2, 0, 1)))
+def _along(place: Floats, triangles: Integers, axis: int, shape: tuple[int, int, int]) -> Singles:
+    """(depth, height, width) float32 - how much of each sample's step along an axis lies inside.
 
-
-def _along(place: Floats, triangles: Integers, depth: int, height: int, width: int) -> Singles:
-    """(depth, height, width) float32 - how much of each sample's step along depth lies inside; place in samples."""
-    found = crossings(place, triangles, height, width)
-    at = np.clip(found.depth, -1.0, depth + 1.0) + 1.5  # in samples of a volume with a layer more at either end
+    place : (v, 3) float64 - in samples; axis : 0 = x, 1 = y, 2 = depth
+    """
+    column, row = (other for other in range(3) if other != axis)
+    counts = shape[::-1]
+    count, width = counts[axis], counts[column]
+    found = crossings(place[:, [column, row, axis]], triangles, counts[row], width)
+    at = np.clip(found.depth, -1.0, count + 1.0) + 1.5  # in samples of a volume with layers more at either end
     sample = np.floor(at).astype(np.int64)
     later = (at - sample).astype(np.float32)
     sign = np.where(found.front, -1, 1).astype(np.float32)
-    first = sample * (height * width) + found.column
-    both, share = np.concatenate([first, first + height * width]), np.concatenate([1 - later, later])
-    change = np.bincount(both, np.tile(sign, 2) * share, (depth + 4) * height * width).astype(np.float32)
-    change = np.cumsum(change.reshape(depth + 4, height * width), axis=0)
-    return np.minimum(np.abs(change[1 : depth + 1]), 1).reshape(depth, height, width)
+    larger = [size + 4 if k == axis else size for k, size in enumerate(counts)]
+    strides = 1, larger[0], larger[0] * larger[1]
+    rows = found.column // width
+    first = rows * strides[row] + (found.column - rows * width) * strides[column] + sample * strides[axis]
+    both, share = np.concatenate([first, first + strides[axis]]), np.concatenate([1 - later, later])
+    change = np.bincount(both, np.tile(sign, 2) * share, int(np.prod(larger))).astype(np.float32)
+    volume = change.reshape(larger[::-1])
+    _sum_up(volume, 2 - axis)
+    inside = np.abs(volume[_part_of(2 - axis, 1, count + 1)])
+    return np.asarray(np.minimum(inside, 1, out=inside))
 
 
-def _squared_slope(values: Singles, axis: int) -> Singles:
-    """The squared difference over the neighbours along an axis, smoothed across it."""
-    for other in range(3):
-        if other != axis:
-            values = _smoothed(values, (other,))
-    slope = np.zeros_like(values)
-    source, target = np.moveaxis(values, axis, 0), np.moveaxis(slope, axis, 0)
-    target[1:-1] = source[2:] - source[:-2]
-    return np.asarray(slope * slope, np.float32)
+def _sum_up(values: Singles, axis: int) -> None:
+    """Cumulative sums along an axis, in place. Layer by layer is quicker than along the rows."""
+    if axis == values.ndim - 1:
+        np.cumsum(values, axis=axis, out=values)
+        return
+    layers = np.moveaxis(values, axis, 0)
+    for before, layer in itertools.pairwise(layers):
+        layer += before
+
+
+def _squared_slopes(values: Singles) -> list[Singles]:
+    """For each axis the squared difference over the neighbours along it, smoothed across it."""
+    by_depth = _smoothed(values, 0)
+    across = [_smoothed(_smoothed(values, 1), 2), _smoothed(by_depth, 2), _smoothed(by_depth, 1)]
+    slopes = []
+    for axis, smooth in enumerate(across):
+        slope = np.zeros_like(smooth)
+        before, here, after = (_part_of(axis, start, stop) for start, stop in ((None, -2), (1, -1), (2, None)))
+        np.subtract(smooth[after], smooth[before], out=slope[here])
+        slopes.append(np.multiply(slope, slope, out=slope))
+    return slopes
+
+
+def _smoothed(values: Singles, axis: int) -> Singles:
+    """Weights of a quarter, a half and a quarter over the neighbours along an axis."""
+    smooth, quarter = values * np.float32(0.5), values * np.float32(0.25)
+    smooth[_part_of(axis, 1, None)] += quarter[_part_of(axis, None, -1)]
+    smooth[_part_of(axis, None, -1)] += quarter[_part_of(axis, 1, None)]
+    return smooth
+
+
+def _part_of(axis: int, start: int | None, stop: int | None) -> tuple[slice, ...]:
+    """The index of a part of an axis."""
+    return (slice(None),) * axis + (slice(start, stop),)
 
 
 def _part(grid: Grid, low: Floats, high: Floats) -> Grid:
@@ -188,12 +222,3 @@ def _kept(plane: Floats, grid: Grid) -> Singles:
     a, b, c, d = (plane / reach).astype(np.float32)
     distance = (a * x)[None, None] + (b * y)[None, :, None] + (c * z + d)[:, None, None]
     return np.asarray(np.clip(distance + np.float32(0.5), 0, 1), np.float32)
-
-
-def _smoothed(values: Singles, axes: tuple[int, ...] = (0, 1, 2)) -> Singles:
-    for axis in axes:
-        smooth = values * np.float32(0.5)
-        for target, source in ((slice(1, None), slice(None, -1)), (slice(None, -1), slice(1, None))):
-            np.moveaxis(smooth, axis, 0)[target] += np.moveaxis(values, axis, 0)[source] * np.float32(0.25)
-        values = smooth
-    return values
