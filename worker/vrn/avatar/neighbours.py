@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -40,7 +41,7 @@ class Neighbours:
     @classmethod
     def of(cls, whole: WholeHead, points: Floats, normals: Floats, model_normals: Floats) -> Self:
         """points, normals : (n, 3) float32 - head crop frame; model_normals : (v, 3) float32 - of whole.vertices."""
-        distance, index = cKDTree(whole.vertices).query(points, COUNT)
+        distance, index = cKDTree(whole.vertices, balanced_tree=False).query(points, COUNT)  # built in half the time
         width = KERNEL * np.maximum(distance[:, 1:2], LEAST_PX)
         weights = np.exp(-((distance / width) ** 2)).astype(np.float32)
         agree = sum(model_normals[:, c][index] * normals[:, c : c + 1] for c in range(3))
@@ -48,10 +49,23 @@ class Neighbours:
 
     def mean(self, values: Floats) -> Floats:
         """(n, c) float32 - weighted means of values (v, c) of the model's vertices; the nearest's where none counts."""
-        total = self.weights.sum(1) + np.float32(1e-6)
-        weights = self.weights / total[:, None]
-        weights[:, 0] += np.float32(1e-6) / total
-        return np.stack([(column[self.index] * weights).sum(1) for column in values.T], 1)
+        return np.stack([row_sums(column[self.index] * self._shares) for column in np.ascontiguousarray(values.T)], 1)
+
+    @cached_property
+    def _shares(self) -> Floats:
+        """(n, 4) float32 - the weights so that they add up to 1; the nearest's is 1 where none counts."""
+        total = row_sums(self.weights) + np.float32(1e-6)
+        shares = self.weights / total[:, None]
+        shares[:, 0] += np.float32(1e-6) / total
+        return shares
+
+
+def row_sums(values: Floats) -> Floats:
+    """(n,) float32 - of (n, k), k few: column by column, which is much quicker than `sum` along short rows."""
+    total = values[:, 0].copy()
+    for column in values.T[1:]:
+        total += column
+    return total
 
 
 def model_normals(whole: WholeHead) -> Floats:
@@ -75,16 +89,17 @@ def onto_model(
     near = Neighbours.of(whole, vertices, normals, of_model)
     points = whole.vertices.astype(np.float32)
     plane = (whole.plane / np.linalg.norm(whole.plane[:3])).astype(np.float32)
-    total = near.weights.sum(1)
+    total = row_sums(near.weights)
     cap = smoothstep(normals @ -plane[:3], CAP) * (vertices @ plane[:3] + plane[3] < CAP_STEPS * spacing)
     share = (1 - cap) * total / (total + np.float32(1e-3))
     off = np.zeros_like(near.weights)
     for c in range(3):
-        off += of_model[:, c][near.index] * (vertices[:, c : c + 1] - points[:, c][near.index])
-    move = share * (off * near.weights).sum(1) / np.maximum(total, np.float32(1e-6))
+        towards, at = np.ascontiguousarray(of_model[:, c]), np.ascontiguousarray(points[:, c])
+        off += towards[near.index] * (vertices[:, c : c + 1] - at[near.index])
+    move = share * row_sums(off * near.weights) / np.maximum(total, np.float32(1e-6))
     smooth = normals + (near.mean(of_model) - normals) * share[:, None]
     smooth -= (smooth + plane[:3]) * cap[:, None]
-    smooth /= np.maximum(np.linalg.norm(smooth, axis=1, keepdims=True), np.float32(1e-6))
+    smooth /= np.maximum(np.sqrt(row_sums(smooth * smooth)), np.float32(1e-6))[:, None]
     moved = vertices - np.clip(move, -spacing / 2, spacing / 2)[:, None] * smooth
     return _onto_cut(moved, smooth, cap, plane, spacing), np.asarray(smooth, np.float32), near
 

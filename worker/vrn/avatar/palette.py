@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from vrn.avatar.neighbours import row_sums
 from vrn.avatar.places import Places
 from vrn.meshing.colour import PhotoSampler
 from vrn.meshing.diffusion import diffuse
@@ -78,5 +79,5 @@ def _median(colours: Floats, weights: Floats) -> Floats | None:
 
 def nearer(colours: Floats, one: Floats, other: Floats) -> Floats:
     """(n,) 0..1 - how much nearer colours lie to one than to another."""
-    to_one, to_other = (((colours - colour) ** 2).sum(1) for colour in (one, other))
+    to_one, to_other = (row_sums((colours - colour) ** 2) for colour in (one, other))
     return smoothstep(to_other / (to_one + to_other + np.float32(1)), NEARER)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vrn.avatar.model import EYE_PART, MOUTH_PART, HeadModel
-from vrn.avatar.neighbours import Neighbours
+from vrn.avatar.neighbours import Neighbours, row_sums
 from vrn.meshing.visibility import smoothstep
 
 Floats = NDArray[np.float32]
@@ -81,7 +81,7 @@ def ear(neutral: Floats) -> Floats:
     """(n,) float32 0..1 - whether places (n, 3) of the neutral head belong to an ear."""
     inside = smoothstep(np.abs(neutral[:, 0]), EAR_SIDE_CM)
     away = ((neutral[:, 1:] - EAR_CENTRE_CM) / EAR_RADII_CM).astype(np.float32)
-    return np.asarray(inside * (1 - smoothstep(np.linalg.norm(away, axis=1), EAR_RIM)), np.float32)
+    return np.asarray(inside * (1 - smoothstep(np.sqrt(row_sums(away * away)), EAR_RIM)), np.float32)
 
 
 def _of_part(model: HeadModel, part: int) -> NDArray[np.bool_]:

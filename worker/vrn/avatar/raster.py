@@ -6,6 +6,7 @@ a vertex crosses exactly once.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,43 +48,53 @@ def crossings(vertices: NDArray[np.floating], triangles: Integers, height: int, 
     vertices : (v, 3) float - x and y in columns, rays at the integers; depth grows towards the viewer
     triangles : (t, 3) int64 - counter-clockwise seen from outside (y up)
     """
-    fixed = np.rint(vertices[:, :2] * FIXED)
-    corners = fixed[triangles]  # (t, 3, 2) float64 that are whole numbers: their products are exact
-    x, y = corners[..., 0], corners[..., 1]
-    area = (x[:, 1] - x[:, 0]) * (y[:, 2] - y[:, 0]) - (y[:, 1] - y[:, 0]) * (x[:, 2] - x[:, 0])
-    left = np.maximum(np.ceil(x.min(1) / FIXED), 0).astype(np.int64)
-    right = np.minimum(np.floor(x.max(1) / FIXED), width - 1).astype(np.int64)
-    top = np.maximum(np.ceil(y.min(1) / FIXED), 0).astype(np.int64)
-    bottom = np.minimum(np.floor(y.max(1) / FIXED), height - 1).astype(np.int64)
+    fixed = np.rint(vertices[:, :2].T * FIXED)  # whole numbers in float64: their products are exact
+    first, second, third = np.ascontiguousarray(triangles.T)
+    x, y = ([column[first], column[second], column[third]] for column in fixed)
+    area = (x[1] - x[0]) * (y[2] - y[0]) - (y[1] - y[0]) * (x[2] - x[0])
+    left, right = _rays(x, width)
+    top, bottom = _rays(y, height)
     hit = np.flatnonzero((right >= left) & (bottom >= top) & (area != 0))
-    left, top, area, x, y = left[hit], top[hit], area[hit], x[hit], y[hit]
-    across, down = right[hit] - left + 1, bottom[hit] - top + 1
+    left, right, top, bottom, area = left[hit], right[hit], top[hit], bottom[hit], area[hit]
+    x, y = ([column[hit] for column in columns] for columns in (x, y))
+    across, down = (right - left + 1).astype(np.int64), (bottom - top + 1).astype(np.int64)
     counts = across * down
     owner = np.repeat(np.arange(len(hit)), counts)
     place = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
-    row, column = np.divmod(place, across[owner])
-    row += top[owner]
-    column += left[owner]
+    row = place // across[owner]
+    column = (place - row * across[owner]) + left[owner]
+    row = row + top[owner]
     edges, least = _edges(x, y, np.sign(area))
-    values = [a[owner] * column + b[owner] * row + c[owner] for a, b, c in edges]
-    inside = np.logical_and.reduce([v >= low[owner] for v, low in zip(values, least, strict=True)])
-    owner, row, column = owner[inside], row[inside], column[inside]
+    values = []
+    for (a, b, c), low in zip(edges, least, strict=True):
+        values.append(a[owner] * column + b[owner] * row + c[owner])
+        kept = np.flatnonzero(values[-1] >= low[owner])
+        owner, row, column = owner[kept], row[kept], column[kept]
+        values = [value[kept] for value in values]
     size = np.abs(area[owner])
-    weights = np.stack([values[1][inside] / size, values[2][inside] / size], 1)
-    of = triangles[hit[owner]]
-    depth = vertices[:, 2][of].astype(np.float64)
-    depth = depth[:, 0] + weights[:, 0] * (depth[:, 1] - depth[:, 0]) + weights[:, 1] * (depth[:, 2] - depth[:, 0])
-    return Crossings(row * width + column, hit[owner], depth, area[owner] < 0, weights)
+    weights = np.stack([values[1] / size, values[2] / size], 1)
+    of = hit[owner]
+    depths = vertices[:, 2].astype(np.float64)
+    start = depths[first[of]]
+    depth = start + weights[:, 0] * (depths[second[of]] - start) + weights[:, 1] * (depths[third[of]] - start)
+    return Crossings((row * width + column).astype(np.int64), of, depth, area[owner] < 0, weights)
 
 
-def _edges(x: Floats, y: Floats, sign: Floats) -> tuple[list[tuple[Floats, Floats, Floats]], list[Floats]]:
+def _rays(corners: list[Floats], size: int) -> tuple[Floats, Floats]:
+    """The first and the last of `size` rays that triangles touch, (t,) whole numbers; corners : three times (t,)"""
+    low, high = np.minimum(corners[0], corners[1]), np.maximum(corners[0], corners[1])
+    low, high = np.minimum(low, corners[2]), np.maximum(high, corners[2])
+    return np.maximum(np.ceil(low / FIXED), 0), np.minimum(np.floor(high / FIXED), size - 1)
+
+
+def _edges(x: list[Floats], y: list[Floats], sign: Floats) -> tuple[list[tuple[Floats, Floats, Floats]], list[Floats]]:
     """For the edge opposite each corner: a, b, c of ``a * column + b * row + c``, positive inside; and the least value
     that still counts as inside: 0 on top and left edges, 1 on others."""
     edges, least = [], []
     for k in range(3):
         i, j = (k + 1) % 3, (k + 2) % 3
-        ex, ey = (x[:, j] - x[:, i]) * sign, (y[:, j] - y[:, i]) * sign
-        edges.append((-ey * FIXED, ex * FIXED, ey * x[:, i] - ex * y[:, i]))
+        ex, ey = (x[j] - x[i]) * sign, (y[j] - y[i]) * sign
+        edges.append((-ey * FIXED, ex * FIXED, ey * x[i] - ex * y[i]))
         least.append(np.where((ey < 0) | ((ey == 0) & (ex > 0)), 0.0, 1.0))
     return edges, least
 
@@ -117,45 +128,78 @@ def soft_occupancy(vertices: NDArray[np.floating], triangles: Integers, plane: F
     kept = vertices[vertices @ plane[:3] + plane[3] >= 0]
     grid = _part(grid, kept.min(0), kept.max(0)) if len(kept) else grid
     place = (vertices - np.array(grid.origin)) / np.array(grid.step)
-    inside = [
-        np.moveaxis(_along(place[:, order], triangles, *np.array(grid.shape)[list(axes)]), (0, 1, 2), axes)
-        for order, axes in AXES
-    ]
-    weights = [_squared_slope(inside[0] + inside[1] + inside[2], axis) for axis in range(3)]
-    total = weights[0] + weights[1] + weights[2] + np.float32(1e-6)
-    mixed = sum(weight * values for weight, values in zip(weights, inside, strict=True))
-    values = np.asarray((mixed + np.float32(1e-6) * inside[0]) / total, np.float32)
-    return Field(values * _kept(plane, grid), grid, 0.5)
+    inside = [_along(place, triangles, axis, grid.shape) for axis in (2, 1, 0)]
+    weights = _squared_slopes(inside[0] + inside[1] + inside[2])
+    total = weights[0] + weights[1]
+    total += weights[2]
+    total += np.float32(1e-6)
+    values = weights[0] * inside[0]
+    for weight, share in ((weights[1], inside[1]), (weights[2], inside[2]), (np.float32(1e-6), inside[0])):
+        values += weight * share
+    values /= total
+    values *= _kept(plane, grid)
+    return Field(values, grid, 0.5)
 
 
-# for rays along depth, y and x: the vertices' coordinates as (column, row, along), and the volume's axes of (along,
-# row, column)
-AXES = (([0, 1, 2], (0, 1, 2)), ([0, 2, 1], (1, 0, 2)), ([1, 2, 0], (2, 0, 1)))
+def _along(place: Floats, triangles: Integers, axis: int, shape: tuple[int, int, int]) -> Singles:
+    """(depth, height, width) float32 - how much of each sample's step along an axis lies inside.
 
-
-def _along(place: Floats, triangles: Integers, depth: int, height: int, width: int) -> Singles:
-    """(depth, height, width) float32 - how much of each sample's step along depth lies inside; place in samples."""
-    found = crossings(place, triangles, height, width)
-    at = np.clip(found.depth, -1.0, depth + 1.0) + 1.5  # in samples of a volume with a layer more at either end
+    place : (v, 3) float64 - in samples; axis : 0 = x, 1 = y, 2 = depth
+    """
+    column, row = (other for other in range(3) if other != axis)
+    counts = shape[::-1]
+    count, width = counts[axis], counts[column]
+    found = crossings(place[:, [column, row, axis]], triangles, counts[row], width)
+    at = np.clip(found.depth, -1.0, count + 1.0) + 1.5  # in samples of a volume with layers more at either end
     sample = np.floor(at).astype(np.int64)
     later = (at - sample).astype(np.float32)
     sign = np.where(found.front, -1, 1).astype(np.float32)
-    first = sample * (height * width) + found.column
-    both, share = np.concatenate([first, first + height * width]), np.concatenate([1 - later, later])
-    change = np.bincount(both, np.tile(sign, 2) * share, (depth + 4) * height * width).astype(np.float32)
-    change = np.cumsum(change.reshape(depth + 4, height * width), axis=0)
-    return np.minimum(np.abs(change[1 : depth + 1]), 1).reshape(depth, height, width)
+    larger = [size + 4 if k == axis else size for k, size in enumerate(counts)]
+    strides = 1, larger[0], larger[0] * larger[1]
+    rows = found.column // width
+    first = rows * strides[row] + (found.column - rows * width) * strides[column] + sample * strides[axis]
+    both, share = np.concatenate([first, first + strides[axis]]), np.concatenate([1 - later, later])
+    change = np.bincount(both, np.tile(sign, 2) * share, int(np.prod(larger))).astype(np.float32)
+    volume = change.reshape(larger[::-1])
+    _sum_up(volume, 2 - axis)
+    inside = np.abs(volume[_part_of(2 - axis, 1, count + 1)])
+    return np.asarray(np.minimum(inside, 1, out=inside))
 
 
-def _squared_slope(values: Singles, axis: int) -> Singles:
-    """The squared difference over the neighbours along an axis, smoothed across it."""
-    for other in range(3):
-        if other != axis:
-            values = _smoothed(values, (other,))
-    slope = np.zeros_like(values)
-    source, target = np.moveaxis(values, axis, 0), np.moveaxis(slope, axis, 0)
-    target[1:-1] = source[2:] - source[:-2]
-    return np.asarray(slope * slope, np.float32)
+def _sum_up(values: Singles, axis: int) -> None:
+    """Cumulative sums along an axis, in place. Layer by layer is quicker than along the rows."""
+    if axis == values.ndim - 1:
+        np.cumsum(values, axis=axis, out=values)
+        return
+    layers = np.moveaxis(values, axis, 0)
+    for before, layer in itertools.pairwise(layers):
+        layer += before
+
+
+def _squared_slopes(values: Singles) -> list[Singles]:
+    """For each axis the squared difference over the neighbours along it, smoothed across it."""
+    by_depth = _smoothed(values, 0)
+    across = [_smoothed(_smoothed(values, 1), 2), _smoothed(by_depth, 2), _smoothed(by_depth, 1)]
+    slopes = []
+    for axis, smooth in enumerate(across):
+        slope = np.zeros_like(smooth)
+        before, here, after = (_part_of(axis, start, stop) for start, stop in ((None, -2), (1, -1), (2, None)))
+        np.subtract(smooth[after], smooth[before], out=slope[here])
+        slopes.append(np.multiply(slope, slope, out=slope))
+    return slopes
+
+
+def _smoothed(values: Singles, axis: int) -> Singles:
+    """Weights of a quarter, a half and a quarter over the neighbours along an axis."""
+    smooth, quarter = values * np.float32(0.5), values * np.float32(0.25)
+    smooth[_part_of(axis, 1, None)] += quarter[_part_of(axis, None, -1)]
+    smooth[_part_of(axis, None, -1)] += quarter[_part_of(axis, 1, None)]
+    return smooth
+
+
+def _part_of(axis: int, start: int | None, stop: int | None) -> tuple[slice, ...]:
+    """The index of a part of an axis."""
+    return (slice(None),) * axis + (slice(start, stop),)
 
 
 def _part(grid: Grid, low: Floats, high: Floats) -> Grid:
@@ -178,12 +222,3 @@ def _kept(plane: Floats, grid: Grid) -> Singles:
     a, b, c, d = (plane / reach).astype(np.float32)
     distance = (a * x)[None, None] + (b * y)[None, :, None] + (c * z + d)[:, None, None]
     return np.asarray(np.clip(distance + np.float32(0.5), 0, 1), np.float32)
-
-
-def _smoothed(values: Singles, axes: tuple[int, ...] = (0, 1, 2)) -> Singles:
-    for axis in axes:
-        smooth = values * np.float32(0.5)
-        for target, source in ((slice(1, None), slice(None, -1)), (slice(None, -1), slice(1, None))):
-            np.moveaxis(smooth, axis, 0)[target] += np.moveaxis(values, axis, 0)[source] * np.float32(0.25)
-        values = smooth
-    return values

@@ -28,11 +28,12 @@ def diffuse(
     for column, size in zip(at, shape, strict=True):
         cells = cells * size + np.rint(column).astype(np.intp)
     size = int(np.prod(shape))
-    sums = [np.bincount(cells, w, size) for w in (*(values * weights[:, None]).T, weights)]
-    lattice = pull_push(np.stack(sums, -1).astype(np.float32).reshape(*shape, -1))
+    sums = np.empty((values.shape[1] + 1, size), np.float32)
+    for channel, w in zip(sums, (*(values * weights[:, None]).T, weights), strict=True):
+        channel[:] = np.bincount(cells, w, size)
+    lattice = _filled(sums.reshape(-1, *shape))
     places = np.stack(at if wanted is None else [column[wanted] for column in at])
-    found = [map_coordinates(lattice[..., c], places, order=1, mode="nearest") for c in range(values.shape[1])]
-    return np.asarray(np.stack(found, -1), np.float32)
+    return np.stack([map_coordinates(channel, places, order=1, mode="nearest") for channel in lattice], -1)
 
 
 def pull_push(sums: Floats32) -> Floats32:
@@ -42,30 +43,47 @@ def pull_push(sums: Floats32) -> Floats32:
 
     Returns (..., c) float32. Source: Gortler et al., The Lumigraph, 1996, section 3.4.
     """
-    shape, weight = sums.shape[:-1], sums[..., -1:]
-    own = np.asarray(sums[..., :-1] / np.maximum(weight, 1e-12), np.float32)
+    return np.moveaxis(_filled(np.ascontiguousarray(np.moveaxis(sums, -1, 0), np.float32)), 0, -1)
+
+
+def _filled(sums: Floats32) -> Floats32:
+    """The same with the channels first, (c + 1, ...) to (c, ...): each of them is contiguous, which is quicker."""
+    shape, weight = sums.shape[1:], sums[-1]
+    own = sums[:-1] / np.maximum(weight, np.float32(1e-12))
     if max(shape) <= 1:
         return own
-    coarse = _enlarge(pull_push(_halve(sums)), shape)
-    trust = np.minimum(weight, 1.0)
-    return np.asarray(trust * own + (1 - trust) * coarse, np.float32)
+    coarse = _enlarge(_filled(_halve(sums)), shape)
+    trust = np.minimum(weight, np.float32(1))
+    own *= trust
+    coarse *= 1 - trust
+    own += coarse
+    return own
 
 
 def _halve(sums: Floats32) -> Floats32:
     """Add up blocks of two along each spatial axis."""
-    for axis in range(sums.ndim - 1):
-        if sums.shape[axis] % 2:
-            sums = np.concatenate([sums, np.zeros_like(np.take(sums, [0], axis))], axis)
-        first = np.moveaxis(sums, axis, 0)
-        sums = np.moveaxis(first[0::2] + first[1::2], 0, axis)
+    for axis in range(1, sums.ndim):
+        even, odd = (sums[_along(axis, slice(start, None, 2))] for start in (0, 1))
+        sums = even.copy()
+        sums[_along(axis, slice(odd.shape[axis]))] += odd
     return sums
 
 
 def _enlarge(values: Floats32, shape: tuple[int, ...]) -> Floats32:
     """Linear interpolation to twice the size, cut to `shape`."""
-    for axis, size in enumerate(shape):
-        first = np.moveaxis(values, axis, 0)
-        before, after = np.concatenate([first[:1], first[:-1]]), np.concatenate([first[1:], first[-1:]])
-        pairs = np.stack([0.75 * first + 0.25 * before, 0.75 * first + 0.25 * after], 1).astype(np.float32)
-        values = np.moveaxis(pairs.reshape(-1, *first.shape[1:])[:size], 0, axis)
+    but_first, but_last, first, last = slice(1, None), slice(None, -1), slice(1), slice(-1, None)
+    for axis, size in enumerate(shape, 1):
+        near, far = values * np.float32(0.75), values * np.float32(0.25)
+        pairs = np.empty((*values.shape[:axis], 2 * values.shape[axis], *values.shape[axis + 1 :]), np.float32)
+        even, odd = (pairs[_along(axis, slice(start, None, 2))] for start in (0, 1))
+        for target, source in ((but_first, but_last), (first, first)):
+            np.add(near[_along(axis, target)], far[_along(axis, source)], out=even[_along(axis, target)])
+        for target, source in ((but_last, but_first), (last, last)):
+            np.add(near[_along(axis, target)], far[_along(axis, source)], out=odd[_along(axis, target)])
+        values = pairs[_along(axis, slice(size))]
     return values
+
+
+def _along(axis: int, part: slice) -> tuple[slice, ...]:
+    """The index of a part of an axis."""
+    return (slice(None),) * axis + (part,)

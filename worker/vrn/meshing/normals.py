@@ -11,10 +11,16 @@ def vertex_normals(vertices: NDArray[np.floating], triangles: NDArray[np.integer
 
     vertices : (n, 3) float; triangles : (m, 3) int, counter-clockwise seen from outside. Returns (n, 3) float32.
     """
-    a, b, c = (vertices[triangles[:, k]] for k in range(3))
-    (ux, uy, uz), (vx, vy, vz) = (b - a).T, (c - a).T
+    corners_of = np.ascontiguousarray(triangles.T)
+    (ux, vx), (uy, vy), (uz, vz) = (_edges(np.ascontiguousarray(column), corners_of) for column in vertices.T)
     faces = (uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx)
     corners = triangles.ravel()
     normals = np.stack([np.bincount(corners, np.repeat(face, 3), len(vertices)) for face in faces], 1)
     lengths = np.sqrt(np.einsum("ij,ij->i", normals, normals))[:, None]
     return np.asarray(normals / np.where(lengths > 0, lengths, 1), np.float32)
+
+
+def _edges(column: NDArray[np.floating], corners: NDArray[np.integer]) -> list[NDArray[np.floating]]:
+    """One coordinate of the two edges at each triangle's first corner; corners : (3, m)"""
+    start = column[corners[0]]
+    return [column[corners[k]] - start for k in (1, 2)]
