@@ -638,10 +638,11 @@ async def test_a_photo_that_is_none_is_named_among_several(api: Any, keys: Keys)
 
 async def test_each_photo_and_all_together_have_their_limit(api: Any) -> None:
     settings, large = pb.JobSettings(one_person=True), PERSON[0] + bytes(17 << 20)
+    last = PERSON[0] + bytes((60 << 20) - 3 * len(large) - len(PERSON[0]) + 1)  # too much by its last byte
     with pytest.raises(grpc.aio.AioRpcError, match=r"Photo 2: .*20 MiB"):
         await uploaded(api, settings, [PERSON[0], PERSON[0] + bytes(20 << 20)])
     with pytest.raises(grpc.aio.AioRpcError, match=r"together.*60 MiB") as raised:
-        await uploaded(api, settings, [large] * 4)
+        await uploaded(api, settings, [large, large, large, last])
     status = rpc_status.from_call(raised.value)
     assert status is not None
     assert _details(status)[0] == "PHOTO_TOO_LARGE"
