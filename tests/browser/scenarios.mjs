@@ -33,6 +33,35 @@ async function picture(page) {
   );
 }
 
+/** The red of the drawn pixels in a part of the canvas: left, top, width and height as parts of its own. */
+async function reds(page, part) {
+  await settled(page);
+  return page.evaluate(
+    ([left, top, width, height]) =>
+      new Promise((resolve) => {
+        const view = document.getElementById("view");
+        const before = view.dataset.drawn;
+        document.getElementById("light").dispatchEvent(new Event("input")); // draws again
+        const look = () => {
+          if (view.dataset.drawn === before) return requestAnimationFrame(look);
+          const copy = document.createElement("canvas");
+          [copy.width, copy.height] = [view.width, view.height];
+          const context = copy.getContext("2d");
+          context.drawImage(view, 0, 0);
+          const box = [left * copy.width, top * copy.height, width * copy.width, height * copy.height].map(Math.round);
+          return resolve([...context.getImageData(...box).data].filter((_, place) => place % 4 === 0));
+        };
+        requestAnimationFrame(look);
+      }),
+    part,
+  );
+}
+
+/** The part of pixels that differ clearly. */
+function changed(one, other) {
+  return one.filter((value, place) => Math.abs(value - other[place]) > 12).length / one.length;
+}
+
 /** Waits until nothing has been drawn for a while: movements have ended. */
 async function settled(page) {
   await page.waitForFunction(() => {
@@ -91,6 +120,70 @@ export const scenarios = {
     assert.equal((await picture(page)).sum, first.sum);
     assert.match(page.url(), /\/j\/[0-9a-f]{32}$/);
     assert.match(await page.textContent("#kept"), /kept until .*\d{4}.* Nothing leaves this server/);
+  },
+
+  async moves(given) {
+    const { open, photo, assert } = given;
+    const page = await open({ reducedMotion: "reduce" });
+    await page.click(".more summary");
+    await page.check("#rigged");
+    await head(page, photo("astronaut.jpg"));
+    assert.equal(await page.textContent("#all-moves-title"), "All 47");
+    assert.equal(await page.locator("#all-moves input").count(), 47);
+    const [mouth, crown] = [[0.4, 0.45, 0.2, 0.25], [0.3, 0, 0.4, 0.2]];
+    const before = { mouth: await reds(page, mouth), crown: await reds(page, crown) };
+    assert.ok(new Set(before.mouth).size > 60, "the texture is on the face");
+    const start = await page.inputValue("#move-jaw");
+    await page.focus("#move-jaw");
+    await page.keyboard.press("End");
+    assert.equal(await page.inputValue("#shape-jawOpen"), "100", "both sliders of a shape say the same");
+    assert.ok(changed(before.mouth, await reds(page, mouth)) > 0.05, "the mouth opens");
+    assert.equal(changed(before.crown, await reds(page, crown)), 0, "the crown stays");
+    await page.focus("#still");
+    await page.keyboard.press("Enter");
+    assert.equal(await page.inputValue("#move-jaw"), start);
+    assert.deepEqual(await reds(page, mouth), before.mouth, "reset brings the mouth back");
+    const all = [0.25, 0.1, 0.5, 0.7];
+    const still = await reds(page, all);
+    for (const move of ["blink", "smile", "brows", "pucker", "frown", "aside", "eyes"]) {
+      await slide(page, `move-${move}`, 100);
+      assert.ok(changed(still, await reds(page, all)) > 0.0005, move);
+      await page.click("#still");
+    }
+    assert.deepEqual(await reds(page, all), still);
+    await page.click("#all-moves-title");
+    await audit(page, given, "head that moves");
+    await page.setViewportSize({ width: 320, height: 640 });
+    assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), "the sliders fit 320 px");
+    const [download] = await Promise.all([page.waitForEvent("download"), page.click("#files button:has-text('PLY')")]);
+    assert.match(download.suggestedFilename(), /\.ply$/);
+  },
+
+  async choices(given) {
+    const { open, photo, assert } = given;
+    const page = await open({ viewport: { width: 320, height: 640 } });
+    await page.click(".more summary");
+    assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), "the choices fit 320 px");
+    await page.check("#neutral");
+    assert.ok(await page.isDisabled("#face-only"));
+    await page.check("#rigged");
+    await page.uncheck("#neutral");
+    assert.ok(await page.isDisabled("#face-only"));
+    await audit(page, given, "choices");
+    await page.setInputFiles("#file", ["astronaut.jpg", "mirrored.jpg"].map(photo));
+    await page.waitForSelector("#several[open]");
+    assert.ok(await page.isDisabled("#one-person"));
+    assert.ok(await page.isVisible("#several-note"));
+    await page.click("#several-close");
+    await page.uncheck("#rigged");
+    await page.check("#face-only");
+    assert.ok((await page.isDisabled("#rigged")) && (await page.isDisabled("#neutral")));
+    await page.check("#delight");
+    const [request] = await Promise.all([page.waitForRequest(/v1\/jobs\?/), head(page, photo("astronaut.jpg"))]);
+    const asked = Object.fromEntries(new URL(request.url()).searchParams);
+    assert.deepEqual(asked, { all_faces: "false", detail: "standard", delight: "true", extent: "face", format: "glb" });
+    assert.ok(await page.isHidden("#moves-box"), "a head without a rig has no expressions to choose");
+    assert.ok((await picture(page)).filled > 0.1);
   },
 
   async looks({ open, photo, assert }) {

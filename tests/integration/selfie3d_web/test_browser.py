@@ -28,6 +28,8 @@ SCENARIO_BOUND = 170  # seconds of one scenario, on a busy machine
 SCENARIOS = {
     "upload": "a photo becomes a head stage by stage, and a hand turns, zooms and resets it",
     "looks": "every look, the landmarks, the light and the photo change the picture, and only likings are stored",
+    "moves": "a head that moves opens its mouth, and reset shuts it again",
+    "choices": "choices that exclude each other cannot be made together, and what is chosen is asked for",
     "person": "several photos are asked whether they are of one person, and become one head that names each photo",
     "faces": "two faces become two heads to choose from",
     "heic": "a phone's HEIC becomes a head, and the photo slider says why it is off where the browser reads no HEIC",

@@ -23,11 +23,15 @@ export function setUpDownload(get) {
   );
 }
 
-/** Only the viewer's own file is there when the photo is not; a solid is made of one photo alone. */
-export function offerFiles(hasPhoto, several) {
+/**
+ * Only the viewer's own file is there when the photo is not; a solid is made of one photo alone, and a head with the
+ * head model's vertices always has a texture.
+ */
+export function offerFiles(hasPhoto, { one_person: several, rigged, neutral }) {
   for (const [index, button] of [...$("files").children].entries()) {
     button.disabled = !hasPhoto && FILES[index] !== OWN;
-    button.hidden = several && FILES[index].options.format === "stl";
+    const { format, textured } = FILES[index].options;
+    button.hidden = Boolean((several && format === "stl") || ((rigged || neutral) && format === "obj" && !textured));
   }
   $("files-note").textContent = hasPhoto ? "" : "The photo is no longer here. Choose it again for the other formats.";
 }

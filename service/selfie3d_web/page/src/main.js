@@ -2,8 +2,10 @@
 import * as api from "./api.js";
 import { offerAr, setUpAr } from "./ar.js";
 import { setUpCamera } from "./camera.js";
+import { choices, needsOnePhoto, optionsFor, setUpChoices } from "./choices.js";
 import { $, make, only } from "./dom.js";
 import { offerFiles, setUpDownload } from "./download.js";
+import { setUpExpressions, showExpressions } from "./expressions.js";
 import { parseGlb } from "./glb.js";
 import { Line } from "./line.js";
 import { setUpPhone } from "./phone.js";
@@ -26,7 +28,7 @@ let viewer = null;
 let take = () => {}; // photos that somebody chose, dropped or pasted
 
 function setUp() {
-  take = setUpSeveral(submit);
+  take = setUpSeveral(submit, needsOnePhoto);
   const liked = preferences();
   $("all-faces").checked = liked.allFaces;
   $("detail").value = liked.detail;
@@ -46,7 +48,9 @@ function setUp() {
     event.preventDefault();
     goHome();
   });
+  setUpChoices();
   setUpDrop();
+  setUpExpressions();
   setUpViewerControls(liked);
   setUpCamera((photo) => submit([photo]));
   setUpToken();
@@ -79,7 +83,7 @@ function goHome() {
 
 /** Forgets the photo and its head. */
 function forget() {
-  Object.assign(now, { job: null, face: 0, photo: null, photos: [], extra: [], meshes: new Map() });
+  Object.assign(now, { job: null, face: 0, photo: null, photos: [], options: {}, extra: [], meshes: new Map() });
   $("thumb").hidden = true;
   viewer?.clear();
   viewer?.setPhoto(null);
@@ -92,7 +96,8 @@ function submit(photos) {
   forget();
   [now.photo] = now.photos = photos;
   const detail = $("detail").value;
-  now.options = photos.length > 1 ? { one_person: true, detail } : { all_faces: $("all-faces").checked, detail };
+  const several = photos.length > 1;
+  now.options = { ...(several ? { one_person: true } : { all_faces: $("all-faces").checked }), detail, ...choices(several) };
   prefer({ allFaces: $("all-faces").checked, detail });
   showProgress();
   showThumb(now.photo);
@@ -154,10 +159,14 @@ async function attempt(work) {
 
 async function showFace(index) {
   const face = now.job.faces[index];
+  const { signal } = now.leave;
   if (!now.meshes.has(index)) now.meshes.set(index, await api.mesh(now.job.id, face.index));
   now.face = index;
+  const arrays = await parseGlb(now.meshes.get(index));
+  if (signal.aborted || now.face !== index) return;
   viewer ??= openViewer();
-  viewer.show(parseGlb(now.meshes.get(index)), face);
+  viewer.show(arrays, face);
+  showExpressions(arrays.rig, (weights) => viewer.pose(weights));
   viewer.mode = document.querySelector("[name=mode]:checked").value;
   viewer.landmarks = $("landmarks").checked;
 }
@@ -200,7 +209,7 @@ function showDone() {
   $("faces").replaceChildren(...(several ? now.job.faces.map(faceChoice) : []));
   $("kept").textContent = keptText(now.job.expire_time);
   showViews(now.job.views);
-  offerFiles(Boolean(now.photo), now.job.settings.one_person);
+  offerFiles(Boolean(now.photo), now.options);
   offerAr(Boolean(now.photo));
   $("overlay").disabled = !now.photo;
   $("overlay-note").textContent = now.photo
@@ -314,7 +323,7 @@ async function overlay() {
 /** A file in one of the formats: {bytes, extension}. Raises Refusal. */
 async function makeFile({ options }) {
   if (options.format === VIEW_FORMAT) return { bytes: now.meshes.get(now.face), extension: `.${VIEW_FORMAT}` };
-  const made = await api.createJob(now.photos, { ...now.options, ...options }, api.newKey(), () => {});
+  const made = await api.createJob(now.photos, { ...optionsFor(options.format, now.options), ...options }, api.newKey(), () => {});
   now.extra.push(made.id);
   const job = await api.watch(made.id, { signal: now.leave.signal, onEvent: () => {}, onCut: () => {}, onBack: () => {} });
   if (job.state !== "succeeded") throw new api.Refusal(200, { reason: job.error?.reason, detail: job.error?.message });

@@ -6,8 +6,11 @@ const MOST_PHOTOS = 16;
 
 let chosen = [];
 
-/** Wires the question up; `onPhotos` gets the photos to send, one or all of one person. */
-export function setUpSeveral(onPhotos) {
+/**
+ * Wires the question up; `onPhotos` gets the photos to send, one or all of one person. `needsOne` says whether the head
+ * that is wanted can be made of one only.
+ */
+export function setUpSeveral(onPhotos, needsOne) {
   const answer = (photos) => {
     $("several").close();
     onPhotos(photos);
@@ -19,6 +22,8 @@ export function setUpSeveral(onPhotos) {
     chosen = [...files].slice(0, MOST_PHOTOS);
     if (chosen.length < 2) return chosen.length && onPhotos(chosen);
     $("several-title").textContent = `Are these ${chosen.length} photos of one person?`;
+    $("one-person").disabled = needsOne();
+    $("several-note").hidden = !needsOne();
     return $("several").showModal();
   };
 }

@@ -4,10 +4,12 @@ export const HEAD_VERTEX = `
   attribute vec4 colour;
   attribute float confidence;
   uniform mat4 clip;
+  varying vec2 vUv;
   varying vec3 vNormal;
   varying vec3 vColour;
   varying float vConfidence;
   void main() {
+    vUv = uv;
     vNormal = normal;
     vColour = colour.rgb;
     vConfidence = confidence;
@@ -21,6 +23,9 @@ export const HEAD_FRAGMENT = `
   uniform float shade; // how much the light matters in colour, 0 to 1
   uniform vec3 clay;
   uniform vec3 paper;
+  uniform sampler2D skin;
+  uniform float textured; // 1: the colour is in the skin, 0: in the vertices
+  varying vec2 vUv;
   varying vec3 vNormal;
   varying vec3 vColour;
   varying float vConfidence;
@@ -38,7 +43,8 @@ export const HEAD_FRAGMENT = `
     float light = 0.22 + 0.62 * lambert + 0.26 * fill;
     float rim = pow(1.0 - fill, 3.0) * 0.14;
     vec3 shown;
-    if (mode == 0) shown = vColour * mix(1.0, light * 1.1, shade);
+    vec3 colour = mix(vColour, texture2D(skin, vUv).rgb, textured);
+    if (mode == 0) shown = colour * mix(1.0, light * 1.1, shade);
     else if (mode == 1) shown = clay * light + rim;
     else if (mode == 2) shown = paper;
     else shown = source(vConfidence) * (0.55 + 0.45 * light) + rim * 0.4;

@@ -5,17 +5,20 @@ import {
   Camera,
   DoubleSide,
   LinearFilter,
+  LinearMipmapLinearFilter,
   Matrix4,
   Mesh,
   PerspectiveCamera,
   PlaneGeometry,
   Points,
+  SRGBColorSpace,
   Scene,
   ShaderMaterial,
   Texture,
   Vector3,
   WebGLRenderer,
 } from "three";
+import { Figure } from "./figure.js";
 import { Orbit } from "./orbit.js";
 import * as shaders from "./shaders.js";
 
@@ -45,8 +48,11 @@ export class Viewer {
     area: { value: new Float32Array([0, 0, 1, 1]) },
     photo: { value: new Float32Array([1, 1]) },
     image: { value: null },
+    skin: { value: null },
+    textured: { value: 0 },
     opacity: { value: 0 },
   };
+  #figure = null;
   #head = null;
   #wires = null;
   #points = null;
@@ -83,22 +89,29 @@ export class Viewer {
   show(arrays, face) {
     this.clear();
     this.#face = face;
-    const geometry = new BufferGeometry();
-    geometry.setAttribute("position", new BufferAttribute(arrays.positions, 3));
-    geometry.setAttribute("normal", new BufferAttribute(arrays.normals, 3));
-    geometry.setAttribute("colour", new BufferAttribute(arrays.colours, 4, true));
-    geometry.setAttribute("confidence", new BufferAttribute(arrays.confidence, 1));
-    geometry.setIndex(new BufferAttribute(arrays.indices, 1));
-    geometry.computeBoundingSphere();
+    this.#figure = new Figure(arrays);
+    const { geometry } = this.#figure;
+    this.#setSkin(arrays.texture);
     this.#centre.copy(geometry.boundingSphere.center);
     this.#radius = geometry.boundingSphere.radius;
     this.#head = this.#add(new Mesh(geometry, this.#material(shaders.HEAD_VERTEX, shaders.HEAD_FRAGMENT)));
     const wires = this.#material(shaders.WIRE_VERTEX, shaders.WIRE_FRAGMENT, { wireframe: true, transparent: true });
     this.#wires = this.#add(new Mesh(geometry, wires), 1);
-    this.#points = this.#add(this.#makePoints(face.landmarks), 2);
+    const landmarks = face.landmarks.flatMap(({ x, y, z }) => [x, y, z]);
+    this.#points = this.#add(this.#makePoints(this.#figure.landmarks() ?? new Float32Array(landmarks)), 2);
     this.#points.visible = false;
     this.mode = this.mode ?? "colour";
     this.#frame(face);
+  }
+
+  /** Moves a rigged face: weights of expressions and looks by name. */
+  pose(weights) {
+    if (!this.#figure) return;
+    this.#figure.pose(weights);
+    const { position } = this.#points.geometry.attributes;
+    position.array.set(this.#figure.landmarks() ?? position.array);
+    position.needsUpdate = true;
+    this.draw();
   }
 
   /** Takes the head away. */
@@ -109,7 +122,8 @@ export class Viewer {
       object.geometry.dispose();
       object.material.dispose();
     }
-    this.#head = this.#wires = this.#points = this.#face = null;
+    this.#figure = this.#head = this.#wires = this.#points = this.#face = null;
+    this.#setSkin(null);
     this.draw();
   }
 
@@ -255,8 +269,20 @@ export class Viewer {
     this.draw();
   }
 
-  #makePoints(landmarks) {
-    const places = new Float32Array(landmarks.flatMap(({ x, y, z }) => [x, y, z]));
+  /** The head's texture, a bitmap; null: its colours are those of its vertices. */
+  #setSkin(bitmap) {
+    const { skin, textured } = this.#uniforms;
+    skin.value?.dispose();
+    textured.value = bitmap ? 1 : 0;
+    skin.value = bitmap && new Texture(bitmap);
+    if (!bitmap) return;
+    skin.value.colorSpace = SRGBColorSpace;
+    skin.value.minFilter = LinearMipmapLinearFilter;
+    skin.value.flipY = false;
+    skin.value.needsUpdate = true;
+  }
+
+  #makePoints(places) {
     const geometry = new BufferGeometry().setAttribute("position", new BufferAttribute(places, 3));
     const options = { transparent: true, depthWrite: false };
     return new Points(geometry, this.#material(shaders.POINT_VERTEX, shaders.POINT_FRAGMENT, options));

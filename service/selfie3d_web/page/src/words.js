@@ -75,6 +75,12 @@ export function viewText({ index, weight, left_out: reason }) {
   return reason ? `Photo ${index + 1} was left out: ${LEFT_OUT[reason] ?? reason}` : `Photo ${index + 1}: ${share} % of the shape`;
 }
 
+/** An expression's name in words: eyeBlinkLeft is "Eye blink left". */
+export function shapeText(name) {
+  const words = name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+  return words[0].toUpperCase() + words.slice(1);
+}
+
 /** Where an event is, in a sentence. */
 export function progressText(event) {
   if (event.state === "queued") return "Waiting for a free worker; it starts by itself";
