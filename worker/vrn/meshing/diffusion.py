@@ -49,7 +49,7 @@ def pull_push(sums: Floats32) -> Floats32:
 def _filled(sums: Floats32) -> Floats32:
     """The same with the channels first, (c + 1, ...) to (c, ...): each of them is contiguous, which is quicker."""
     shape, weight = sums.shape[1:], sums[-1]
-    own = sums[:-1] / np.maximum(weight, np.float32(1e-12))
+    own: Floats32 = sums[:-1] / np.maximum(weight, np.float32(1e-12))
     if max(shape) <= 1:
         return own
     coarse = _enlarge(_filled(_halve(sums)), shape)
