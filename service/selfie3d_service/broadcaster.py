@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import suppress
 
 from redis.exceptions import RedisError
 
@@ -20,6 +19,7 @@ from selfie3d_jobs.queries import ANYONE, events, get
 from selfie3d_jobs.record import parse_ring
 from selfie3d_jobs.store import HEALTH_SECONDS
 from selfie3d_service.errors import CallError
+from selfie3d_service.supervision import wait_at_most
 
 log = logging.getLogger(__name__)
 
@@ -73,8 +73,7 @@ class Feed:
             while not self._ended:
                 self._bell.clear()
                 await self._read()
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._bell.wait(), POLL_SECONDS)
+                await wait_at_most(self._bell, POLL_SECONDS)
         except Exception as error:
             self.fail(error)
 

@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from selfie3d.pem import PemError, read_authorities
 from selfie3d_jobs import AsyncStore, ConfigError, StoreFull, StoreUnavailable
 from selfie3d_jobs.webhooks import Settled, Webhook, settle, take
+from selfie3d_service.supervision import wait_at_most
 from selfie3d_service.webhooks.config import WebhookConfig
 from selfie3d_service.webhooks.post import BadAnswer, post
 from selfie3d_service.webhooks.receiver import Receiver, ReceiverRefused, receiver_of, resolve
@@ -63,8 +64,7 @@ class Courier:
         while True:
             self._freed.clear()
             await self._take()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._freed.wait(), LOOK_SECONDS)
+            await wait_at_most(self._freed, LOOK_SECONDS)
 
     async def close(self) -> None:
         """Give up what is being sent: another process, or the next one, does it after the lease."""

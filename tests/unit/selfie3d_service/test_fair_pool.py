@@ -47,7 +47,8 @@ async def test_one_caller_leaves_a_thread_to_the_others() -> None:
     free.may_end.set()
     many = [asyncio.ensure_future(pool.run("greedy", stuck, b"")) for _ in range(5)]
     await stuck.await_begun(1)
-    assert await asyncio.wait_for(pool.run("honest", free, b"x"), BOUND) == b"x"
+    async with asyncio.timeout(BOUND):
+        assert await pool.run("honest", free, b"x") == b"x"
     assert len(stuck.begun) == 1
     stuck.may_end.set()
     await asyncio.gather(*many)
@@ -63,7 +64,8 @@ async def test_callers_that_vanish_give_their_turns_back() -> None:
     await asyncio.gather(*calls, return_exceptions=True)
     work.may_end.set()
     again = [pool.run(who, work, who.encode()) for who in ("a", "b", "c")]
-    assert await asyncio.wait_for(asyncio.gather(*again), BOUND) == [b"a", b"b", b"c"]
+    async with asyncio.timeout(BOUND):
+        assert await asyncio.gather(*again) == [b"a", b"b", b"c"]
     assert len(work.begun) == 5  # those that waited were never begun
     pool.close()
 

@@ -5,7 +5,7 @@ import pytest
 from prometheus_client.exposition import generate_latest
 
 from selfie3d_service.metrics import Metrics
-from selfie3d_service.supervision import supervise
+from selfie3d_service.supervision import supervise, wait_at_most
 
 
 async def test_work_goes_on_after_a_failure_which_is_logged_and_counted(caplog: pytest.LogCaptureFixture) -> None:
@@ -28,3 +28,26 @@ async def test_work_goes_on_after_a_failure_which_is_logged_and_counted(caplog: 
             await task
     assert 'selfie3d_background_failures_total{task="tests"} 2.0' in generate_latest(metrics.registry).decode()
     assert [record.exc_info[0] for record in caplog.records if record.exc_info] == [ZeroDivisionError] * 2
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_wait_that_is_cancelled_as_its_event_is_set_ends_its_loop(turns: int) -> None:
+    event = asyncio.Event()
+
+    async def work() -> None:
+        while True:
+            event.clear()
+            await wait_at_most(event, 0.1)
+
+    task = asyncio.create_task(work())
+    await asyncio.sleep(0)
+    event.set()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    task.cancel()
+    done, _ = await asyncio.wait([task], timeout=10)
+    assert done
+
+
+async def test_a_wait_ends_with_its_time() -> None:
+    await wait_at_most(asyncio.Event(), 0.01)

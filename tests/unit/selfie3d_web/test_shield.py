@@ -81,14 +81,16 @@ async def impatient(service: Running) -> AsyncIterator[WebServer]:
 async def test_a_connection_without_whole_headers_is_ended(impatient: WebServer, sent: bytes) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", impatient.port)
     writer.write(sent)
-    assert await asyncio.wait_for(reader.read(), 10) == b""
+    async with asyncio.timeout(10):
+        assert await reader.read() == b""
     writer.close()
 
 
 async def test_a_photo_that_stops_coming_is_refused(impatient: WebServer, service: Running) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", impatient.port)
     writer.write(b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nabc")
-    answer = await asyncio.wait_for(reader.readuntil(b"}"), 10)
+    async with asyncio.timeout(10):
+        answer = await reader.readuntil(b"}")
     assert answer.startswith(b"HTTP/1.1 408")
     assert b"UPLOAD_STALLED" in answer
     assert service.script.photos == {}
@@ -103,4 +105,5 @@ async def test_open_event_streams_do_not_hold_up_the_end(service: Running) -> No
         async with client.stream("GET", f"/v1/jobs/{job}/events") as answer:
             lines = answer.aiter_lines()
             await anext(lines)
-            await asyncio.wait_for(server.__aexit__(), 10)
+            async with asyncio.timeout(10):
+                await server.__aexit__()
