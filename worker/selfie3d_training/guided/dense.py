@@ -28,6 +28,7 @@ from vrn.weights import file as weights
 ROLL, SCALE, SHIFT = 5.0, 0.06, 0.03  # standard deviations of the look: degrees, logarithm, share of the face
 TURNED = 0.4  # share of the samples that are turned views
 DEPTH_WEIGHT = 0.5
+ALIGNER_HEAD = "heat.weight"  # a tensor that only an aligner has
 YAW_FROM, YAW_BOOST = (25.0, 40.0), (2.5, 5.0)
 
 Floats = NDArray[np.float64]
@@ -50,12 +51,14 @@ class DenseSamples:
         self._views = np.flatnonzero(np.isin(material.views.photos, self._ids))
 
     def network(self) -> DenseNetwork:
-        """A network that starts from the aligner."""
+        """A network that starts from the aligner, or from weights of its own kind."""
         network = DenseNetwork(DenseConfig())
         if self._initial:
             path = weights.resolve(self._initial)
             start_from(network, path)
-            start_at_landmarks(network, weights.load(path).tensors, self.material)
+            tensors = weights.load(path).tensors
+            if ALIGNER_HEAD in tensors:
+                start_at_landmarks(network, tensors, self.material)
         return network
 
     def refresh(self) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vrn.avatar.completion import completed
-from vrn.avatar.palette import background, skin_around
+from vrn.avatar.palette import background, hair_beside, skin_around
 from vrn.avatar.places import Places
 from vrn.avatar.whole_head import WholeHead
 from vrn.meshing.colour import LIGHT_CELL_PX, Confidence, Paint, PhotoSampler
@@ -21,6 +21,7 @@ from vrn.meshing.visibility import View, smoothstep
 Floats = NDArray[np.float32]
 
 FOLD_PX = 4.0  # head crop px behind the depth buffer, the depth of a fold of the skin that the photo still shows
+SMALL_FOLD_PX = 3.0  # the same at eyes, nostrils and lips, whichever way the skin faces there
 MIRROR_TOLERANCE_PX = 4.0  # head crop px between a mirrored point and the front of the surface whose colour it takes
 MOUTH_TOLERANCE_PX = 6.0  # head crop px behind the front of the surface at which the inside of a mouth is seen
 SKIN_RIM_PX = (3.0, 8.0)  # head crop px inside the silhouette, where the photo may already show the background
@@ -65,7 +66,10 @@ def finished(places: Places, colours: Floats, seen: Floats, by_mirror: Floats, o
 
 def shown(sampler: PhotoSampler, view: View, places: Places, points: Floats, normals: Floats) -> tuple[Floats, Floats]:
     """The photo's colours (n, 3) at points, which belong to the same places, and how well it shows them, (n,) 0..1."""
-    seen = view.seen(points, normals, FOLD_PX) * sampler.inside(points)
+    seen = view.seen(points, normals, FOLD_PX)
+    folds = np.flatnonzero(places.feature)
+    seen[folds] = np.maximum(seen[folds], view.on_surface(points[folds], SMALL_FOLD_PX))
+    seen *= sampler.inside(points)
     inset = view.inset_at(points)
     skin_rim, hair_rim = smoothstep(inset, SKIN_RIM_PX), smoothstep(inset, HAIR_RIM_PX)
     seen *= skin_rim + (hair_rim - skin_rim) * places.hair
@@ -75,6 +79,7 @@ def shown(sampler: PhotoSampler, view: View, places: Places, points: Floats, nor
     seen *= 1 - background(sampler, view, points, colours, seen)
     at = np.flatnonzero(places.bare)
     seen[at] *= skin_around(places, colours, seen, at)
+    seen *= 1 - hair_beside(places, colours, seen, inset)
     return colours, np.asarray(seen, np.float32)
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from selfie3d.types import Detail, Options
 from selfie3d.types.frames import CROP_SIZE, transform, upright
+from vrn.avatar.features import refined
 from vrn.avatar.head_colour import paint_head
 from vrn.avatar.neighbours import Neighbours, onto_model
 from vrn.avatar.places import Places
@@ -50,9 +51,9 @@ class HeadSurface(FaceSurface):
         landmarks = register_depth(transform(whole.crop.to_crop(), face.landmarks_px), view)
         head = HeadFit.of(upright(landmarks))
         pose = HeadFit.of(upright(transform(whole.crop.to_photo(), landmarks))).pose
-        vertices, triangles = march(closed(_above(field, MARCHED_LEVEL)))
-        vertices, normals, near = onto_model(whole, vertices, triangles, CROP_SIZE / columns)
         spacing = CROP_SIZE / columns
+        vertices, triangles = refined(whole, *march(closed(_above(field, MARCHED_LEVEL))), spacing)
+        vertices, normals, near = onto_model(whole, vertices, triangles, spacing)
         surface = whole.crop, vertices, normals, triangles
         return cls(*surface, view, landmarks, head, pose, spacing, np.eye(3), whole, near)
 

@@ -21,6 +21,7 @@ COUNT = 4
 LEAST_PX = 1e-3  # distance of the second nearest, where two vertices coincide
 KERNEL = 1.7  # width of the weights, in distances to the second nearest
 CAP, CAP_STEPS = (0.4, 0.8), 1.5  # cosine to straight down of the neck's cut, and how far above its plane it may lie
+CAP_SHADE = (0.9, 0.99)  # the same cosine of what is shaded as the cut: its rim is shaded as the neck
 RIM_STEPS, STEEPEST = 0.7, 0.3  # how far above the plane its rim may lie, and the least share of the slope
 AGREEMENT = (0.2, 0.7)  # cosine between their normals and the marched surface's from which they count
 
@@ -98,7 +99,7 @@ def onto_model(
         off += towards[near.index] * (vertices[:, c : c + 1] - at[near.index])
     move = share * row_sums(off * near.weights) / np.maximum(total, np.float32(1e-6))
     smooth = normals + (near.mean(of_model) - normals) * share[:, None]
-    smooth -= (smooth + plane[:3]) * cap[:, None]
+    smooth -= (smooth + plane[:3]) * smoothstep(normals @ -plane[:3], CAP_SHADE)[:, None] * (cap > 0)[:, None]
     smooth /= np.maximum(np.sqrt(row_sums(smooth * smooth)), np.float32(1e-6))[:, None]
     moved = vertices - np.clip(move, -spacing / 2, spacing / 2)[:, None] * smooth
     return _onto_cut(moved, smooth, cap, plane, spacing), np.asarray(smooth, np.float32), near

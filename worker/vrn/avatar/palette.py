@@ -23,6 +23,10 @@ BACKGROUND = (0.8, 0.95)  # share of the background in a colour's frequency at w
 NEARER = (0.5, 0.85)  # share of the squared distance from the other colour at which a colour begins to count, and does
 COVER_CELL_PX = 12.0  # head crop px over which it is decided whether hair or clothes cover an ear or the neck
 COVERED = (0.6, 0.9)  # share of skin-like colours there: below the first covered, above the second bare
+SIDE_PX, SIDE_CELL_PX = (12.0, 26.0), 8.0  # head crop px inside the silhouette where hair may hang beside a face
+SIDE_CM, TEMPLE_CM = (3.5, 5.0), (3.0, 4.5)  # |x| and y on the neutral head, where a cheek begins and a temple ends
+STRAND_PX = 4.0  # head crop px over which it is decided
+NEARER_HAIR = (0.25, 0.5)  # as NEARER: only what is nearer to hair than to skin is hair
 GREY = np.full(3, 128, np.float32)
 DARK = np.array([0.40, 0.34, 0.30], np.float32)  # of the skin's colour: hair that the photo does not show
 
@@ -63,6 +67,26 @@ def skin_around(places: Places, colours: Floats, seen: Floats, at: NDArray[np.in
     return smoothstep(diffuse(places.points[at], like[:, None], seen[at], COVER_CELL_PX)[:, 0], COVERED)
 
 
+def hair_beside(places: Places, colours: Floats, seen: Floats, inset: Floats) -> Floats:
+    """(n,) float32 0..1 - how likely the photo shows hair or its shadow at the side of a face, where there is skin.
+
+    A colour near the silhouette is compared with the skin further in, at the same height, and with the hair.
+    """
+    answer = np.zeros(len(colours), np.float32)
+    side = 1 - smoothstep(inset, SIDE_PX)
+    side *= smoothstep(np.abs(places.neutral[:, 0]), SIDE_CM) * (1 - smoothstep(places.neutral[:, 1], TEMPLE_CM))
+    skin = seen * (places.skin > 0.5) * ~places.bare
+    at = np.flatnonzero((skin > 0) & (side > 0) & ~places.feature)
+    inner = skin * (1 - side)
+    if np.count_nonzero(inner > 0.5) < FEW or not len(at):
+        return answer
+    skin_median, hair_median = medians(places, colours, seen)
+    of_skin = (diffuse(places.points, colours, inner, SIDE_CELL_PX, at) + skin_median) / 2
+    like = nearer(colours[at], of_skin, hair_median, NEARER_HAIR)[:, None]
+    answer[at] = side[at] * (1 - smoothstep(diffuse(places.points[at], like, skin[at], STRAND_PX)[:, 0], COVERED))
+    return answer
+
+
 def medians(places: Places, colours: Floats, seen: Floats) -> tuple[Floats, Floats]:
     """(3,) each - the colours of skin and of hair; where no hair is seen, of dark hair."""
     skin = _median(colours, seen * places.skin * ~places.bare)
@@ -77,7 +101,7 @@ def _median(colours: Floats, weights: Floats) -> Floats | None:
     return np.asarray(np.median(colours[known], 0), np.float32) if len(known) else None
 
 
-def nearer(colours: Floats, one: Floats, other: Floats) -> Floats:
+def nearer(colours: Floats, one: Floats, other: Floats, edges: tuple[float, float] = NEARER) -> Floats:
     """(n,) 0..1 - how much nearer colours lie to one than to another."""
     to_one, to_other = (row_sums((colours - colour) ** 2) for colour in (one, other))
-    return smoothstep(to_other / (to_one + to_other + np.float32(1)), NEARER)
+    return smoothstep(to_other / (to_one + to_other + np.float32(1)), edges)

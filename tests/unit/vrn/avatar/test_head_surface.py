@@ -49,9 +49,11 @@ def scene(
     roll: float = 0.0,
     spot: NDArray[np.float64] | None = None,
     light: NDArray[np.float64] | None = None,
+    dark: NDArray[np.bool_] | None = None,
 ) -> Scene:
     """yaw, roll in degrees; spot : (3,) cm - where the skin of the neutral head is red, 1.2 cm around
     light : (3,) - from where it comes, picture frame; None: from everywhere
+    dark : (v,) bool - which vertices have the hair's colour besides the scalp
     """
     model = load_model()
     turn = rotations(np.radians([[0, yaw, 0]]))[0]
@@ -64,7 +66,7 @@ def scene(
     whole = WholeHead(transform(crop.to_crop(), in_photo), model, plane, crop)
     landmarks = np.asarray(model.landmarks(in_photo), np.float64)
     above = whole.vertices @ plane[:3] + plane[3] > 0.2 * np.linalg.norm(plane[:3])
-    return Scene(whole, AlignedFace(landmarks, 1.0), picture(model, in_photo, spot, light), in_photo, above)
+    return Scene(whole, AlignedFace(landmarks, 1.0), picture(model, in_photo, spot, light, dark), in_photo, above)
 
 
 def picture(
@@ -72,8 +74,11 @@ def picture(
     in_photo: NDArray[np.float64],
     spot: NDArray[np.float64] | None,
     light: NDArray[np.float64] | None,
+    dark: NDArray[np.bool_] | None,
 ) -> NDArray[np.uint8]:
     hair = scalp(model.neutral)[:, None]
+    if dark is not None:
+        hair = np.maximum(hair, dark[:, None])
     colours = SKIN + (HAIR - SKIN) * hair
     if spot is not None:
         colours[np.linalg.norm(model.neutral - spot, axis=1) < 1.2] = [220, 20, 30]
@@ -177,6 +182,63 @@ def test_the_hidden_cheek_has_the_spot_of_the_other_one() -> None:
     assert (mesh.confidence[hidden] == 1).mean() > 0.8
 
 
+def darkness(mesh: Mesh, at: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """0 as light as skin, 1 as dark as hair."""
+    brightness = mesh.colours[at][:, :3].astype(np.float64).mean(1)
+    return np.asarray((SKIN.mean() - brightness) / (SKIN.mean() - HAIR.mean()))
+
+
+def test_hair_that_hangs_beside_the_cheeks_is_not_painted_on_them_and_a_fringe_stays() -> None:
+    x, y, z = load_model().neutral.T
+    beside = (np.abs(x) > 4.8) & (y > -5) & (y < 2.5) & (z > 1)
+    fringe = (np.abs(x) < 4) & (y > 6) & (z > 5)
+    known = scene(dark=beside | fringe)
+    mesh = known.mesh()
+    place = nearest_vertices(known, mesh)
+    on_cheek = (beside & (ear(load_model().neutral) == 0))[place]
+    assert np.quantile(darkness(mesh, on_cheek), 0.9) < 0.3
+    assert np.median(darkness(mesh, fringe[place])) > 0.9
+
+
+def test_a_dark_side_of_the_face_stays_as_dark() -> None:
+    lit = scene(light=np.array([-1.0, 0.0, 0.4]))
+    mesh = lit.mesh()
+    neutral = lit.whole.model.neutral[nearest_vertices(lit, mesh)]
+    cheek = (neutral[:, 0] < -4) & (neutral[:, 1] > -4) & (neutral[:, 1] < 1) & (neutral[:, 2] > 6)
+    other = (neutral[:, 0] > 4) & (neutral[:, 1] > -4) & (neutral[:, 1] < 1) & (neutral[:, 2] > 6)
+    ours = [mesh.colours[side][:, :3].mean() for side in (cheek, other)]
+    photo = lit.photo[tuple(np.rint(in_photo(mesh)[:, 1::-1]).astype(int).T)]
+    theirs = [photo[side].mean() for side in (cheek, other)]
+    assert abs(theirs[0] - theirs[1]) > 30
+    np.testing.assert_allclose(ours, theirs, atol=8)
+    assert (mesh.confidence[cheek | other] == 2).mean() > 0.5
+
+
+def from_eyes() -> NDArray[np.float64]:
+    """(v,) - how far the model's vertices are from the landmarks of the eyes, cm."""
+    model = load_model()
+    eyes = model.landmarks(model.neutral)[36:48]
+    return np.asarray(np.linalg.norm(model.neutral[:, None] - eyes[None], axis=2).min(1))
+
+
+def test_the_folds_of_the_lids_have_no_flecks_of_skin() -> None:
+    known = scene(dark=from_eyes() < 1.0)
+    mesh = known.mesh(Detail.FULL)
+    assert darkness(mesh, (from_eyes() < 0.5)[nearest_vertices(known, mesh)]).min() > 0.9
+
+
+def test_eyes_are_finer_than_cheeks() -> None:
+    known = scene(yaw=15.0)
+    mesh = known.mesh()
+    solid = trimesh.Trimesh(mesh.vertices, mesh.triangles, process=False)
+    place = nearest_vertices(known, mesh)
+    neutral, at_eye = known.whole.model.neutral[place], (from_eyes() < 0.3)[place]
+    lengths, ends = solid.edges_unique_length, solid.edges_unique
+    on_cheek = (np.abs(neutral[:, 0]) > 4) & (np.abs(neutral[:, 1]) < 2) & (neutral[:, 2] > 5)
+    at_eyes, on_cheeks = (np.median(lengths[some[ends].all(1)]) for some in (at_eye, on_cheek))
+    assert at_eyes < 0.35 * on_cheeks
+
+
 def test_an_open_mouth_is_a_cavity() -> None:
     model = load_model()
     opened = int(np.argmax([-model.landmarks(s.reshape(-1, 3))[57, 1] for s in model.shapes[model.identities :]]))
@@ -204,7 +266,10 @@ def test_delight_evens_the_light_of_the_skin() -> None:
         neutral = lit.whole.model.neutral[nearest_vertices(lit, mesh)]
         skin = (mesh.confidence == 2) & (scalp(neutral) == 0) & (neutral[:, 2] > 6)
         brightness = linear(mesh.colours[skin][:, :3].astype(np.float32)).mean(1)
-        spreads[delight] = brightness.std() / brightness.mean()
+        solid = trimesh.Trimesh(mesh.vertices, mesh.triangles, process=False)
+        area = np.bincount(solid.faces.ravel(), np.repeat(solid.area_faces / 3, 3))[skin]  # eyes have more vertices
+        mean = np.average(brightness, weights=area)
+        spreads[delight] = np.sqrt(np.average((brightness - mean) ** 2, weights=area)) / mean
     assert spreads[False] > 0.2
     assert spreads[True] < spreads[False] / 3
 
