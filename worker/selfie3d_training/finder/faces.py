@@ -11,15 +11,10 @@ from numpy.typing import NDArray
 from selfie3d.types.frames import FACE_SIZE
 from selfie3d_training.photos import Ids, Image, Photos
 from selfie3d_training.views import TurnedViews
+from vrn.finder.mirror import LANDMARKS as MIRROR
 
 TURNED_EXTENT = 2.6  # side of what is kept of a turned view / size of the face
 STEEP_YAWS = ((25.0, 3.0), (40.0, 7.0))  # degrees of yaw above which a photo is drawn this many times as often
-
-# The landmark that each becomes when the picture is mirrored; Multi-PIE 68-point scheme
-JAW, BROWS, NOSE = range(16, -1, -1), range(26, 16, -1), (*range(27, 31), *range(35, 30, -1))
-EYES = (45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40)
-LIPS = (*range(54, 47, -1), *range(59, 54, -1), *range(64, 59, -1), 67, 66, 65)
-MIRROR = np.array([*JAW, *BROWS, *NOSE, *EYES, *LIPS])
 
 
 @dataclass(frozen=True)

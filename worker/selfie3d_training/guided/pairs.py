@@ -19,7 +19,6 @@ from torch.utils.data import Dataset
 from selfie3d.types.frames import CROP_CENTRE, CROP_SIZE, UPRIGHT, transform, upright
 from selfie3d_training import augment
 from selfie3d_training.dataset import SampleSource
-from selfie3d_training.finder.faces import MIRROR
 from selfie3d_training.guided.config import GuidedTrainConfig
 from selfie3d_training.guided.dense_errors import ERRORS, DenseErrors
 from selfie3d_training.guided.found import cached
@@ -31,7 +30,8 @@ from vrn.avatar.fit import HeadPose, fit_landmarks, fit_points, rotations
 from vrn.avatar.guide import COLUMNS, guide_maps, head_crops, to_columns
 from vrn.avatar.model import HeadModel
 from vrn.finder.aligner import Aligner
-from vrn.finder.dense import INDICES
+from vrn.finder.dense_points import INDICES
+from vrn.finder.mirror import LANDMARKS as MIRROR
 
 ERROR_RANGE = (0.3, 1.8)  # by how much the aligner's errors are scaled
 DENSE_ERROR_RANGE = (0.4, 1.4)  # the same of the third look's errors

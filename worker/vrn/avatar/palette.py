@@ -81,7 +81,7 @@ def hair_beside(places: Places, colours: Floats, seen: Floats, inset: Floats) ->
     if np.count_nonzero(inner > 0.5) < FEW or not len(at):
         return answer
     skin_median, hair_median = medians(places, colours, seen)
-    of_skin = (diffuse(places.points, colours, inner, SIDE_CELL_PX, at) + skin_median) / 2
+    of_skin = (diffuse(places.points, colours, inner, SIDE_CELL_PX, at) + skin_median) * np.float32(0.5)
     like = nearer(colours[at], of_skin, hair_median, NEARER_HAIR)[:, None]
     answer[at] = side[at] * (1 - smoothstep(diffuse(places.points[at], like, skin[at], STRAND_PX)[:, 0], COVERED))
     return answer

@@ -15,27 +15,21 @@ from selfie3d.types.frames import CROP_SIZE, FACE_SIZE, Crop
 from vrn.crop import sample
 from vrn.engine import Engine, Graph, open_graph
 from vrn.finder.config import DENSE, PATCH_LOOSENESS, DenseConfig
+from vrn.finder.dense_points import INDICES
+from vrn.finder.mirror import LANDMARKS, of_dense
 
-# fmt: off
-LIPS = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 185, 40, 39, 37, 0, 267, 269, 270, 409,
-        78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 191, 80, 81, 82, 13, 312, 311, 310, 415)
-EYES = (33, 7, 163, 144, 145, 153, 154, 155, 133, 246, 161, 160, 159, 158, 157, 173,
-        263, 249, 390, 373, 374, 380, 381, 382, 362, 466, 388, 387, 386, 385, 384, 398)
-BROWS = (46, 53, 52, 65, 55, 70, 63, 105, 66, 107, 276, 283, 282, 295, 285, 300, 293, 334, 296, 336)
-OVAL = (10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377,
-        152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109)
-BETWEEN = (5, 6, 34, 35, 36, 94, 108, 116, 118, 137, 151, 187, 210, 213, 214, 216, 217, 219, 266, 280, 337,
-           346, 348, 352, 372, 401, 416, 427, 430, 437, 447, 455)
-# fmt: on
-INDICES = (*LIPS, *EYES, *BROWS, *OVAL, *BETWEEN)  # of the face mesh topology, in the order of the network's points
 POINTS = len(INDICES)
+MIRRORED = np.array([-1, 1, 1], np.float32)
 PATCH_PIXELS = 1.6  # of a patch per px of the network's picture
 
 Floats = NDArray[np.float64]
 
 
 class DenseAligner:
-    """The points of a face whose 68 landmarks are known. graph : of a dense aligner's look."""
+    """The points of a face whose 68 landmarks are known, seen in the photo and in its mirror image.
+
+    graph : of a dense aligner's look
+    """
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
@@ -46,8 +40,20 @@ class DenseAligner:
         any zero."""
         patch, centre, half = patch_of(image, landmarks_px, self._size)
         landmarks = in_patch(landmarks_px, centre, half)
-        (points,) = self._graph.run(patch.transpose(2, 0, 1)[None], landmarks[None])
-        return np.asarray(points[0].astype(np.float64) * half + np.array([*centre, 0.0]))
+        patches, both = (
+            np.stack([one, other])
+            for one, other in ((patch, patch[:, ::-1]), (landmarks, landmarks[LANDMARKS] * MIRRORED))
+        )
+        (answers,) = self._graph.run(np.ascontiguousarray(patches.transpose(0, 3, 1, 2)), both)
+        return averaged(*answers.astype(np.float64)) * half + np.array([*centre, 0.0])
+
+
+def averaged(points: Floats, mirrored: Floats) -> Floats:
+    """(160, 3) - the mean of what is seen in a patch and in its mirror image, of the points that have a partner."""
+    at, partner = of_dense()
+    answer = points.copy()
+    answer[at] = (points[at] + mirrored[partner] * MIRRORED) / 2
+    return answer
 
 
 def load_dense(path: str | Path, engine: Engine | None = None) -> DenseAligner:

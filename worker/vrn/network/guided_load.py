@@ -15,7 +15,7 @@ from vrn.avatar.raster import crossings, foremost
 from vrn.avatar.whole_head import WholeHead
 from vrn.crop import sample
 from vrn.engine import Engine, Graph, open_graph
-from vrn.finder.dense import INDICES
+from vrn.finder.dense_points import INDICES
 from vrn.network.guided_config import FAMILY, GuidedConfig
 
 FIT_STEPS = 3

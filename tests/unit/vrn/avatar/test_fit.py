@@ -11,7 +11,7 @@ from vrn.avatar import fit
 from vrn.avatar.fit import HeadPose, fit_landmarks, fit_points
 from vrn.avatar.guide import CENTRE_CM, PX_PER_CM, head_crops
 from vrn.avatar.model import HeadModel, load_model
-from vrn.finder.dense import INDICES
+from vrn.finder.dense_points import INDICES
 
 
 @pytest.fixture(scope="module")
