@@ -1,6 +1,6 @@
-"""The page in a real browser, and 200 open event streams while jobs run: `python -m tests.benchmarks.web`.
+"""The page in a real browser, and 200 open event streams while jobs run: `python -m tests.benchmarks.web [FOLDER]`.
 
-Visits and reconstructions in this process take turns, so that what else the machine does falls on both.
+With a folder, also writes the pictures of docs/web.md there. Visits and reconstructions in this process take turns, so that what else the machine does falls on both.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 import os
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from PIL import Image
 
 from tests.integration.selfie3d_web.test_browser import page_of
 from tests.photos import astronaut
@@ -28,15 +30,18 @@ from vrn import Reconstructor
 VISITS = 15
 JOBS = 20  # at once
 STREAMS = 200  # over them
-MEASURE = ROOT / "tests" / "browser" / "measure.mjs"
+BROWSER = ROOT / "tests" / "browser"
+WIDTHS = {"start": 1100, "light": 1100, "dark": 1100, "phone": 420}  # px of the pictures
 
 
-def page_and_streams(photo: bytes) -> None:
-    """Both over one stack."""
+def page_and_streams(photo: bytes, pictures: Path | None) -> None:
+    """All over one stack."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "me.jpg").write_bytes(photo)
         with Stack(folder) as stack, page_of(folder, stack.addresses[0]) as (address, process):
+            if pictures:
+                draw(address, folder / "me.jpg", pictures)
             in_the_browser(address, folder / "me.jpg")
             for streams in (JOBS, STREAMS):
                 print(asyncio.run(Crowd(address, photo, streams).run()).row(process))
@@ -67,10 +72,22 @@ def in_the_browser(address: str, photo: Path) -> None:
     print("| ---: | ---: | ---: | --- |")
 
 
+def draw(address: str, photo: Path, folder: Path) -> None:
+    """The page before and after, in light and dark and on a phone, as web-*.webp."""
+    with tempfile.TemporaryDirectory() as raw:
+        subprocess.run(["node", BROWSER / "pictures.mjs", address, photo, raw], check=True)
+        for name, width in WIDTHS.items():
+            picture = Image.open(Path(raw) / f"{name}.png").convert("RGB")
+            height = round(picture.height * width / picture.width)
+            picture.resize((width, height), Image.Resampling.LANCZOS).save(
+                folder / f"web-{name}.webp", quality=86, method=6
+            )
+
+
 @contextmanager
 def visitor(address: str, photo: Path) -> Iterator[Any]:
     """A browser; calling it is a visit."""
-    command = ["node", str(MEASURE), address, str(photo)]
+    command = ["node", str(BROWSER / "measure.mjs"), address, str(photo)]
     with subprocess.Popen(command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as browser:
         assert browser.stdin
         assert browser.stdout
@@ -122,4 +139,4 @@ class Crowd:
 
 
 if __name__ == "__main__":
-    page_and_streams(astronaut())
+    page_and_streams(astronaut(), Path(sys.argv[1]) if len(sys.argv) > 1 else None)

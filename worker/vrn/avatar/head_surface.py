@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -17,6 +17,7 @@ from vrn.avatar.places import Places
 from vrn.avatar.whole_head import WholeHead
 from vrn.finder.face import AlignedFace
 from vrn.meshing.colour import Paint
+from vrn.meshing.cut import cut
 from vrn.meshing.face_surface import FaceSurface
 from vrn.meshing.field import Field
 from vrn.meshing.head_fit import HeadFit
@@ -26,6 +27,7 @@ from vrn.meshing.visibility import View
 
 COLUMNS = {Detail.PREVIEW: 36, Detail.STANDARD: 96, Detail.FULL: 192}  # of the volume over the head crop
 MARCHED_LEVEL = 0.3  # of the occupancy: the shell of an ear stays whole, and the surface is moved inwards afterwards
+CUT_STEPS = 2.0  # how far below the cut through the neck the volume goes on, so that the cut is even
 VIEW_COLUMNS = 96  # at least, of the depth buffer
 
 
@@ -46,15 +48,19 @@ class HeadSurface(FaceSurface):
     def of_head(cls, whole: WholeHead, face: AlignedFace, options: Options) -> Self:
         """Raises FieldError when the head's volume holds no solid of a head's size."""
         columns = COLUMNS[options.detail]
-        field = whole.field(columns)
+        spacing = CROP_SIZE / columns
+        plane = whole.plane / np.linalg.norm(whole.plane[:3])
+        field = replace(whole, plane=plane + [0, 0, 0, CUT_STEPS * spacing]).field(columns)
         view = View.of(_above(field, field.level)) if columns >= VIEW_COLUMNS else whole.view(VIEW_COLUMNS)
         landmarks = register_depth(transform(whole.crop.to_crop(), face.landmarks_px), view)
         head = HeadFit.of(upright(landmarks))
         pose = HeadFit.of(upright(transform(whole.crop.to_photo(), landmarks))).pose
-        spacing = CROP_SIZE / columns
         vertices, triangles = refined(whole, *march(closed(_above(field, MARCHED_LEVEL))), spacing)
         vertices, normals, near = onto_model(whole, vertices, triangles, spacing)
-        surface = whole.crop, vertices, normals, triangles
+        end = cut(vertices, triangles, plane, spacing)
+        normals, near = normals[end.source], near.of_points(end.source)
+        normals[end.flat] = -plane[:3]
+        surface = whole.crop, end.vertices, normals, end.triangles
         return cls(*surface, view, landmarks, head, pose, spacing, np.eye(3), whole, near)
 
     @property

@@ -20,9 +20,6 @@ Floats = NDArray[np.float32]
 COUNT = 4
 LEAST_PX = 1e-3  # distance of the second nearest, where two vertices coincide
 KERNEL = 1.7  # width of the weights, in distances to the second nearest
-CAP, CAP_STEPS = (0.4, 0.8), 1.5  # cosine to straight down of the neck's cut, and how far above its plane it may lie
-CAP_SHADE = (0.9, 0.99)  # the same cosine of what is shaded as the cut: its rim is shaded as the neck
-RIM_STEPS, STEEPEST = 0.7, 0.3  # how far above the plane its rim may lie, and the least share of the slope
 AGREEMENT = (0.2, 0.7)  # cosine between their normals and the marched surface's from which they count
 
 
@@ -47,6 +44,10 @@ class Neighbours:
         weights = np.exp(-((distance / width) ** 2)).astype(np.float32)
         agree = sum(model_normals[:, c][index] * normals[:, c : c + 1] for c in range(3))
         return cls(np.asarray(index, np.intp), weights * smoothstep(np.asarray(agree), AGREEMENT))
+
+    def of_points(self, chosen: NDArray[np.intp]) -> Neighbours:
+        """Of some of the points, (m,) indices."""
+        return Neighbours(self.index[chosen], self.weights[chosen])
 
     def mean(self, values: Floats) -> Floats:
         """(n, c) float32 - weighted means of values (v, c) of the model's vertices; the nearest's where none counts."""
@@ -81,39 +82,21 @@ def onto_model(
 
     A volume holds a surface to a fraction of its step, which shows as rings where the light grazes it. The surface
     is the zero of the weighted mean of the distances to the tangent planes of the neighbours (Kolluri, Provably good
-    moving least squares, 2008). What faces down at the cut through the neck moves onto its plane,
-    which nothing crosses.
+    moving least squares, 2008).
 
     vertices : (n, 3) float32 - head crop frame; spacing : px between them, of which half is the furthest move
     """
     normals, of_model = upright(vertex_normals(upright(vertices), triangles)), model_normals(whole)
     near = Neighbours.of(whole, vertices, normals, of_model)
     points = whole.vertices.astype(np.float32)
-    plane = (whole.plane / np.linalg.norm(whole.plane[:3])).astype(np.float32)
     total = row_sums(near.weights)
-    cap = smoothstep(normals @ -plane[:3], CAP) * (vertices @ plane[:3] + plane[3] < CAP_STEPS * spacing)
-    share = (1 - cap) * total / (total + np.float32(1e-3))
+    share = total / (total + np.float32(1e-3))
     off = np.zeros_like(near.weights)
     for c in range(3):
         towards, at = np.ascontiguousarray(of_model[:, c]), np.ascontiguousarray(points[:, c])
         off += towards[near.index] * (vertices[:, c : c + 1] - at[near.index])
     move = share * row_sums(off * near.weights) / np.maximum(total, np.float32(1e-6))
     smooth = normals + (near.mean(of_model) - normals) * share[:, None]
-    smooth -= (smooth + plane[:3]) * smoothstep(normals @ -plane[:3], CAP_SHADE)[:, None] * (cap > 0)[:, None]
     smooth /= np.maximum(np.sqrt(row_sums(smooth * smooth)), np.float32(1e-6))[:, None]
     moved = vertices - np.clip(move, -spacing / 2, spacing / 2)[:, None] * smooth
-    return _onto_cut(moved, smooth, cap, plane, spacing), np.asarray(smooth, np.float32), near
-
-
-def _onto_cut(points: Floats, normals: Floats, cap: Floats, plane: Floats, spacing: float) -> Floats:
-    """Points of the cut moved onto its plane, and those of its rim down along the surface, so that the rim is even.
-
-    cap : (n,) float32 - 0..1, how much a point belongs to the cut; plane : (4,) float32 - with a unit normal
-    """
-    above = points @ plane[:3] + plane[3]
-    points = points - (np.minimum(above, 0) * (1 - cap) + above * cap)[:, None] * plane[:3]
-    rim = np.flatnonzero((cap < 0.5) & (above > 0) & (above < RIM_STEPS * spacing))
-    steep = normals[rim] @ plane[:3]
-    along = (plane[:3] - steep[:, None] * normals[rim]) / np.maximum(1 - steep * steep, STEEPEST)[:, None]
-    points[rim] -= above[rim, None] * along
-    return np.asarray(points, np.float32)
+    return np.asarray(moved, np.float32), np.asarray(smooth, np.float32), near

@@ -45,7 +45,7 @@ class DenseAligner:
             for one, other in ((patch, patch[:, ::-1]), (landmarks, landmarks[LANDMARKS] * MIRRORED))
         )
         (answers,) = self._graph.run(np.ascontiguousarray(patches.transpose(0, 3, 1, 2)), both)
-        return averaged(*answers.astype(np.float64)) * half + np.array([*centre, 0.0])
+        return np.asarray(averaged(*answers.astype(np.float64)) * half + np.array([*centre, 0.0]))
 
 
 def averaged(points: Floats, mirrored: Floats) -> Floats:

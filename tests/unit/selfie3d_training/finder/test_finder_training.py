@@ -23,7 +23,7 @@ from selfie3d_training.finder.aligner import FIRST, SECOND, AlignerSamples, Jitt
 from selfie3d_training.finder.augment import degraded
 from selfie3d_training.finder.detector import SCENE, DetectorSamples, DetectorTarget, placed, target_maps
 from selfie3d_training.finder.evaluate import Tally, pictures_without_faces, scenes, table
-from selfie3d_training.finder.faces import MIRROR, FacePicture, FaceSource, box_of, mirrored, resized
+from selfie3d_training.finder.faces import FacePicture, FaceSource, box_of, mirrored, resized
 from selfie3d_training.finder.mine import HARD_EXTENT, HARD_SIDE, around, hard_nonfaces, read_hard
 from selfie3d_training.finder.nonfaces import NonFaces, shipped_pictures
 from selfie3d_training.finder.train import Batches, FinderTask, FinderTrainConfig
@@ -33,6 +33,7 @@ from vrn.finder import BundledFinder
 from vrn.finder.config import LOOSENESS, AlignerConfig, DetectorConfig
 from vrn.finder.detector import decoded
 from vrn.finder.face import AlignedFace, Detection
+from vrn.finder.mirror import LANDMARKS as MIRROR
 from vrn.finder.networks import AlignerNetwork, DetectorNetwork
 from vrn.weights import file as weights
 
