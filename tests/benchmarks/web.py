@@ -1,6 +1,7 @@
 """The page in a real browser, and 200 open event streams while jobs run: `python -m tests.benchmarks.web [FOLDER]`.
 
-With a folder, also writes the pictures of docs/web.md there. Visits and reconstructions in this process take turns, so that what else the machine does falls on both.
+With a folder, also writes the pictures of docs/web.md there. Visits and reconstructions in this process take turns, so
+that what else the machine does falls on both.
 """
 
 from __future__ import annotations

@@ -50,7 +50,8 @@ class HeadSurface(FaceSurface):
         columns = COLUMNS[options.detail]
         spacing = CROP_SIZE / columns
         plane = whole.plane / np.linalg.norm(whole.plane[:3])
-        field = replace(whole, plane=plane + [0, 0, 0, CUT_STEPS * spacing]).field(columns)
+        lower = np.array([*plane[:3], plane[3] + CUT_STEPS * spacing])
+        field = replace(whole, plane=lower).field(columns)
         view = View.of(_above(field, field.level)) if columns >= VIEW_COLUMNS else whole.view(VIEW_COLUMNS)
         landmarks = register_depth(transform(whole.crop.to_crop(), face.landmarks_px), view)
         head = HeadFit.of(upright(landmarks))
