@@ -27,7 +27,7 @@ def main() -> None:
     in_process(photo)
     against_the_original()
     through_the_service(photo)
-    page_and_streams(photo)
+    page_and_streams(photo, None)
 
 
 def in_process(photo: bytes) -> None:

@@ -17,9 +17,8 @@ from vrn.meshing.visibility import smoothstep
 
 Floats = NDArray[np.float32]
 
-COUNT = 4
-LEAST_PX = 1e-3  # distance of the second nearest, where two vertices coincide
-KERNEL = 1.7  # width of the weights, in distances to the second nearest
+COUNT = 5
+LEAST_PX = 1e-3  # distance of the first that counts no more, where vertices coincide
 AGREEMENT = (0.2, 0.7)  # cosine between their normals and the marched surface's from which they count
 
 
@@ -29,8 +28,8 @@ class Neighbours:
 
     Attributes
     ----------
-    index : (n, 4) - nearest first
-    weights : (n, 4) float32 - how much each counts, 0..1: near ones that face the same way
+    index : (n, COUNT) - nearest first
+    weights : (n, COUNT) float32 - how much each counts, 0..1: near ones that face the same way
     """
 
     index: NDArray[np.intp]
@@ -39,9 +38,12 @@ class Neighbours:
     @classmethod
     def of(cls, whole: WholeHead, points: Floats, normals: Floats, model_normals: Floats) -> Self:
         """points, normals : (n, 3) float32 - head crop frame; model_normals : (v, 3) float32 - of whole.vertices."""
-        distance, index = cKDTree(whole.vertices, balanced_tree=False).query(points, COUNT)  # built in half the time
-        width = KERNEL * np.maximum(distance[:, 1:2], LEAST_PX)
-        weights = np.exp(-((distance / width) ** 2)).astype(np.float32)
+        distance, index = cKDTree(whole.vertices, balanced_tree=False).query(
+            points, COUNT + 1
+        )  # built in half the time
+        reach = np.maximum(distance[:, COUNT:], LEAST_PX)  # no weight is left where a neighbour gives way to the next
+        weights = ((1 - np.minimum(distance[:, :COUNT] / reach, 1) ** 2) ** 2).astype(np.float32)
+        index = index[:, :COUNT]
         agree = sum(model_normals[:, c][index] * normals[:, c : c + 1] for c in range(3))
         return cls(np.asarray(index, np.intp), weights * smoothstep(np.asarray(agree), AGREEMENT))
 
@@ -55,7 +57,7 @@ class Neighbours:
 
     @cached_property
     def _shares(self) -> Floats:
-        """(n, 4) float32 - the weights so that they add up to 1; the nearest's is 1 where none counts."""
+        """(n, COUNT) float32 - the weights so that they add up to 1; the nearest's is 1 where none counts."""
         total = row_sums(self.weights) + np.float32(1e-6)
         shares = self.weights / total[:, None]
         shares[:, 0] += np.float32(1e-6) / total
