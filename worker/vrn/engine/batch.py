@@ -40,7 +40,7 @@ class Ran:
     waited: float
 
 
-@dataclass
+@dataclass(eq=False)
 class _Request:
     graph: Graph
     inputs: Arrays

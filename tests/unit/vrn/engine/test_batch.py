@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
@@ -40,9 +41,20 @@ def items(*values: float, side: int = 3) -> Singles:
 
 def ask(batcher: Batcher, graph: Twice, inputs: Iterable[Singles], **how: bool) -> list[Future[Ran]]:
     """Ask for all of them at once, each from a thread of its own."""
-    inputs = list(inputs)
-    pool = ThreadPoolExecutor(len(inputs))
-    return [pool.submit(partial(batcher.run, graph, (each,), **how)) for each in inputs]
+    return [_begun(partial(batcher.run, graph, (each,), **how)) for each in inputs]
+
+
+def _begun(run: Callable[[], Ran]) -> Future[Ran]:
+    future: Future[Ran] = Future()
+
+    def work() -> None:
+        try:
+            future.set_result(run())
+        except Exception as error:
+            future.set_exception(error)
+
+    threading.Thread(target=work, daemon=True).start()  # no pool: one waits for its threads also when a test failed
+    return future
 
 
 def test_a_batch_is_run_as_soon_as_nobody_is_left_who_could_join() -> None:
@@ -77,7 +89,8 @@ def test_a_run_waits_no_longer_than_it_is_told_to() -> None:
 
 
 def test_runs_of_other_shapes_and_other_graphs_are_in_batches_of_their_own() -> None:
-    one, other, batcher = Twice(), Twice(), Batcher(Batching(99, LONG), lambda: 4)
+    one, other = Twice(), Twice()
+    batcher = Batcher(Batching(99, LONG), lambda: 4 - sum(one.sizes) - sum(other.sizes))
     futures = ask(batcher, one, [items(1), items(2), items(3, side=5)]) + ask(batcher, other, [items(4)])
     assert [future.result(LONG / 2).answers[1].tolist() for future in futures] == [[9], [18], [75], [36]]
     assert (sorted(one.sizes), other.sizes) == ([1, 2], [1])
