@@ -238,6 +238,7 @@ def check_engine(wanted: str, device: str) -> Iterator[Finding]:
     else:
         yield _on_gpu(device, engine.device) if engine.device != "cpu" else _on_cpu(engine.name)
 
+
 def check_model_process(engine: str, device: str, wanted: str) -> Iterator[Finding]:
     """In which process the networks run. engine and device as of `check_engine`; wanted : auto, on or off."""
     try:

@@ -34,7 +34,7 @@ class ExecutionResult:
     seconds: Mapping[str, float]
     previews: Sequence[bytes] = ()
     views: Sequence[pb.PhotoView] = ()
-    batches: Batches = Batches()  # noqa: RUF009 - frozen
+    batches: Batches = Batches()
 
 
 def claim(job_id: str, worker: str, token: str, lease_seconds: float) -> Command[Record | None]:
@@ -99,7 +99,7 @@ def _complete(
     outcome: pb.Job,
     files: Sequence[bytes] = (),
     previews: Sequence[bytes] = (),
-    batches: Batches = Batches(),  # noqa: B008 - frozen
+    batches: Batches = Batches(),
 ) -> Command[None]:
     why = error or JobError(0, "", "")
     return script(

@@ -123,13 +123,17 @@ def _counts(snapshot: Snapshot) -> Iterator[Metric]:
 
 def _batches(snapshot: Snapshot) -> Iterator[Metric]:
     sizes = counters.batches(snapshot.counters)
-    family = HistogramMetricFamily("selfie3d_batch_size", "Runs in one batch, for each run of a network in a process of models.")
+    family = HistogramMetricFamily(
+        "selfie3d_batch_size", "Runs in one batch, for each run of a network in a process of models."
+    )
     family.add_metric([], sizes.buckets, sizes.total)
     yield family
     waited = snapshot.counters.get("batch_wait", 0)
     yield CounterMetricFamily("selfie3d_batch_wait_seconds", "Time that runs waited for their batch.", waited)
     processes = sum(worker.model_process for worker in snapshot.workers)
-    yield GaugeMetricFamily("selfie3d_workers_batching", "Worker children whose networks a model process runs.", processes)
+    yield GaugeMetricFamily(
+        "selfie3d_workers_batching", "Worker children whose networks a model process runs.", processes
+    )
 
 
 def _labelled(snapshot: Snapshot, counter: str, name: str, text: str, labels: list[str]) -> Metric:

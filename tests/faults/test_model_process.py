@@ -6,6 +6,7 @@ import os
 import signal
 import time
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -22,14 +23,13 @@ HOLD = {"TEST_BREAKPOINT": "*:hold", "SELFIE3D_MODEL_PROCESS": "on", "SELFIE3D_C
 
 
 def model_process_of(worker: Process) -> int:
-    """Its process id; 0 while there is none. Of the worker's children it is the one that `spawn_main` runs for us."""
-    for pid in worker.children():
-        try:
-            command = Path(f"/proc/{pid}/cmdline").read_bytes()
-        except FileNotFoundError:
-            continue
-        if b"multiprocessing.spawn" in command and b"billiard" not in command:
-            return pid
+    """Its process id; 0 while there is none. It is a child of whichever thread started it, and no child of Celery's."""
+    for children in Path(f"/proc/{worker.pid}/task").glob("*/children"):
+        for pid in map(int, children.read_text().split()):
+            with suppress(FileNotFoundError):
+                command = Path(f"/proc/{pid}/cmdline").read_bytes()
+                if b"from multiprocessing.spawn" in command:
+                    return pid
     return 0
 
 

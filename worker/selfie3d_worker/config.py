@@ -78,7 +78,10 @@ class WorkerConfig:
         within=(0.0, 1000.0),
     )
     threads: int = setting(
-        "SELFIE3D_THREADS", 0, "CPU threads of a child, or of the model process; 0: the cores shared among the children, or all", within=(0, 1024)
+        "SELFIE3D_THREADS",
+        0,
+        "CPU threads of a child, or of the model process; 0: the cores shared among the children, or all",
+        within=(0, 1024),
     )
     max_decode_mib: int = setting(
         "SELFIE3D_MAX_DECODE_MIB",

@@ -20,9 +20,9 @@ from selfie3d_cli.doctor_checks import (
     Severity,
     check_disk,
     check_engine,
-    check_model_process,
     check_listen,
     check_memory,
+    check_model_process,
     check_redis,
     check_weights,
     judge_redis,
@@ -173,7 +173,11 @@ def test_doctor_says_what_runs_the_networks(wanted: str, device: str, level: Sev
     [
         ("cpu", "auto", "run in each worker child by itself (SELFIE3D_MODEL_PROCESS=auto)"),
         ("cpu", "on", "run in one model process for all children of a worker, in batches (SELFIE3D_MODEL_PROCESS=on)"),
-        ("cuda", "auto", "run in one model process for all children of a worker, in batches (SELFIE3D_MODEL_PROCESS=auto)"),
+        (
+            "cuda",
+            "auto",
+            "run in one model process for all children of a worker, in batches (SELFIE3D_MODEL_PROCESS=auto)",
+        ),
         ("cuda", "off", "run in each worker child by itself (SELFIE3D_MODEL_PROCESS=off)"),
     ],
 )

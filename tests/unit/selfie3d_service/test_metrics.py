@@ -35,7 +35,12 @@ def samples(metrics: Metrics) -> dict[tuple[str, tuple[str, ...]], float]:
 def test_the_deployment_and_the_process_are_shown() -> None:
     metrics = Metrics()
     metrics.observe_call("GetJob", "JOB_NOT_FOUND", 0.003)
-    workers = [WorkerReport("a", True), WorkerReport("b", False), WorkerReport("c", True), WorkerReport("d", True, model_process=True)]
+    workers = [
+        WorkerReport("a", True),
+        WorkerReport("b", False),
+        WorkerReport("c", True),
+        WorkerReport("d", True, model_process=True),
+    ]
     metrics.snapshot = Snapshot(workers, COUNTERS, SIZES | PAUSED, frozenset({"c", "gone"}))
     shown = samples(metrics)
     assert shown["selfie3d_queue_depth", ("interactive",)] == 3

@@ -65,10 +65,14 @@ class ModelServer:
         self._opening = threading.Lock()
 
     def serve(self) -> None:
-        """Answer callers, each in a thread of its own, as long as the process lives."""
+        """Answer callers, each in a thread of its own, until this is closed. Raises OSError then."""
         while True:
             caller = Caller(self._listener.accept())
             threading.Thread(target=self._attend, args=(caller,), daemon=True).start()
+
+    def close(self) -> None:
+        """Take no more callers."""
+        self._listener.close()
 
     def _attend(self, caller: Caller) -> None:
         self._callers.append(caller)

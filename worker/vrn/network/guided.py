@@ -181,7 +181,7 @@ def displaced(vertices: Tensor, displacement: Tensor) -> Tensor:
     spline = F.conv2d(F.pad(displacement, (1, 1, 1, 1), mode="replicate"), kernel, groups=channels)
     place = (vertices[..., :2] + 0.5) * (2 / CROP_SIZE) - 1
     sampled = F.grid_sample(spline, place[:, :, None], mode="bicubic", padding_mode="border", align_corners=False)
-    layers = sampled[..., 0].unflatten(1, (channels // 3, 3))  # (n, layers, xyz, v)
+    layers = sampled[..., 0].reshape(-1, channels // 3, 3, sampled.shape[2])  # (n, layers, xyz, v)
     weights = layer_weights(vertices[..., 2], channels // 3)  # (n, v, layers)
     return vertices + torch.einsum("nlcv,nvl->nvc", layers, weights)
 
