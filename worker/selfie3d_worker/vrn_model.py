@@ -19,8 +19,8 @@ from vrn import Reconstructor
 from vrn.engine import Engine
 from vrn.engine.remote_graph import BatchCounts, link_to
 from vrn.finder import load_finder
-from vrn.network import LoadedNetwork, load_network
-from vrn.network.heads import load_heads
+from vrn.network.heads import load_face_network, load_heads
+from vrn.network.load import LoadedNetwork, NetworkOnDemand
 
 
 def open_reconstructor(config: WorkerConfig) -> VrnModel:
@@ -29,12 +29,16 @@ def open_reconstructor(config: WorkerConfig) -> VrnModel:
     Raises vrn.VrnError, ValueError for an unknown finder, and what torch raises for a device that is not there.
     """
     engine = _engine(config)
-    network = load_network(config.model, engine)
-    network.field(np.zeros((CROP_SIZE, CROP_SIZE, 3), np.uint8))  # the first run is slow; no caller should wait for it
+    heads = load_heads(config.model, engine)
+    network = load_face_network(config.model, engine, heads)
+    if heads:  # the first run is slow; no caller should wait for it
+        heads.warm_up()
+    else:
+        network.field(np.zeros((CROP_SIZE, CROP_SIZE, 3), np.uint8))
     options = config.face_alignment.options() if config.aligner == "face-alignment" else {}
     finder = load_finder(config.aligner, engine, **options)
     limits = Limits(max_decode_bytes=config.max_decode_mib * MEBIBYTE)
-    reconstructor = Reconstructor(network, finder, limits, load_heads(config.model, engine))
+    reconstructor = Reconstructor(network, finder, limits, heads)
     return VrnModel(config.model, engine, network, reconstructor)
 
 
@@ -47,7 +51,9 @@ def _engine(config: WorkerConfig) -> Engine:
 class VrnModel:
     """A loaded model. The hash of its weights was checked when they were loaded."""
 
-    def __init__(self, name: str, engine: Engine, network: LoadedNetwork, reconstructor: Reconstructor) -> None:
+    def __init__(
+        self, name: str, engine: Engine, network: LoadedNetwork | NetworkOnDemand, reconstructor: Reconstructor
+    ) -> None:
         self.name = name
         self.device = engine.device
         self.engine = network.engine
