@@ -136,10 +136,12 @@ def _pss(pid: int) -> float:
 def _note(stages: dict[str, list[float]], result: Result, *, draw: bool = False) -> None:
     """Its seconds by stage. draw : the picture of the head, too, which a worker draws with the last stage."""
     start = time.perf_counter()
-    drawing = {Stage.ENCODE: time.perf_counter() - start} if draw and result.faces[0].preview else {}
+    if draw:
+        assert result.faces[0].preview
+    drawing = time.perf_counter() - start
     for stage, seconds in result.seconds.items():
         if stage != Stage.STORE:
-            stages[stage].append(seconds + drawing.get(Stage(stage), 0.0))
+            stages[stage].append(seconds + drawing * (stage == Stage.ENCODE))
 
 
 def _row(seconds: Sequence[float]) -> str:

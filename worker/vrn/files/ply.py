@@ -40,7 +40,7 @@ def _header(vertices: int, triangles: int) -> bytes:
         "ply",
         "format binary_little_endian 1.0",
         f"element vertex {vertices}",
-        *(f"property {TYPES[kind]} {name}" for name, kind in VERTEX.descr),
+        *(f"property {TYPES[VERTEX[name].str]} {name}" for name in VERTEX.names or ()),
         f"element face {triangles}",
         "property list uchar int vertex_indices",
         "end_header",

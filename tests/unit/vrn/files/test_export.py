@@ -60,6 +60,7 @@ def test_ply_is_what_trimesh_writes_but_for_its_comment(frontal: Mesh) -> None:
         process=False,
         validate=False,
     ).export(file_type="ply", vertex_normal=True)
+    assert isinstance(theirs, bytes)
     comment = b"comment https://github.com/mikedh/trimesh\n"
     assert encode(frontal, Options()).data == theirs.replace(comment, b"", 1)
 
