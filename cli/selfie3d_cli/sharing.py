@@ -12,7 +12,8 @@ def share(workers: int) -> tuple[int, Mapping[str, str]]:
     are the children of one worker, so that one process runs the networks of all.
     """
     try:
-        from selfie3d_jobs.env import ConfigError, from_environment
+        from selfie3d_jobs import ConfigError
+        from selfie3d_jobs.env import from_environment
         from selfie3d_worker.config import WorkerConfig
         from selfie3d_worker.model_process import is_wanted
         from selfie3d_worker.threads import threads_of

@@ -14,7 +14,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import track
@@ -77,11 +79,12 @@ def two_workers(photo: bytes) -> None:
     memory: dict[str, str] = {}
     own = _reconstructor(1)
     own.reconstruct(photo)
+    here = partial(own.reconstruct, photo)
     for mode, settings in MODES.items():
         with _stack(2, **settings) as (stack, client, _):
             for _ in _progress(mode, CROWD_TURNS):
-                rates[f"{mode}: one process"].append(_rate(lambda: own.reconstruct(photo), 1, CROWD // 3))
-                rates[mode].append(_rate(lambda client=client: client.reconstruct(photo), 4, CROWD))
+                rates[f"{mode}: one process"].append(_rate(here, 1, CROWD // 3))
+                rates[mode].append(_rate(partial(client.reconstruct, photo), 4, CROWD))
             memory[mode] = _memory(stack)
     print(f"\nTwo workers, {CROWD} jobs at once, {CROWD_TURNS} times in turns with one process of one thread")
     print(f"({_load()}); PSS of parent and children, and of the model process if there is one\n")
@@ -95,7 +98,7 @@ def two_workers(photo: bytes) -> None:
 
 
 @contextmanager
-def _stack(children: int, **settings: str) -> Iterator[tuple[Stack, Client, float]]:
+def _stack(children: int, **settings: Any) -> Iterator[tuple[Stack, Client, float]]:
     """A service, and a worker with so many children; seconds until its first result."""
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()

@@ -7,7 +7,9 @@ import signal
 import time
 import uuid
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +21,11 @@ from tests.photos import astronaut
 from tests.stack import Process, Stack, eventually
 
 CHILDREN = 2
-HOLD = {"TEST_BREAKPOINT": "*:hold", "SELFIE3D_MODEL_PROCESS": "on", "SELFIE3D_CONCURRENCY": str(CHILDREN)}
+HOLD: dict[str, Any] = {
+    "TEST_BREAKPOINT": "*:hold",
+    "SELFIE3D_MODEL_PROCESS": "on",
+    "SELFIE3D_CONCURRENCY": str(CHILDREN),
+}
 
 
 def model_process_of(worker: Process) -> int:
@@ -49,8 +55,11 @@ def test_jobs_outlive_the_process_that_runs_their_networks(tmp_path: Path, figur
         def record(job_id: str) -> Record:
             return store.run(get(job_id, ANYONE))
 
+        def is_at(job_id: str, stage: Stage) -> bool:
+            return record(job_id).stage is stage
+
         for job, stage in jobs.items():
-            eventually(lambda job=job, stage=stage: record(job.id).stage is stage, f"a job is at {stage}")
+            eventually(partial(is_at, job.id, stage), f"a job is at {stage}")
         first = model_process_of(worker)
         os.kill(first, signal.SIGKILL)
         killed = time.monotonic()
@@ -74,10 +83,11 @@ def test_the_model_process_ends_with_its_worker_however_that_ends(tmp_path: Path
             models = model_process_of(worker)
             assert models
             end(worker)
-            eventually(lambda pid=models: not Path(f"/proc/{pid}/cmdline").exists() or is_zombie(pid), "it has ended")
+            eventually(partial(has_ended, models), "it has ended")
 
 
-def is_zombie(pid: int) -> bool:
+def has_ended(pid: int) -> bool:
+    """Whether there is no such process, or nobody but its parent has still to hear of its end."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except FileNotFoundError:
