@@ -26,10 +26,6 @@ HOLD: dict[str, Any] = {
     "SELFIE3D_MODEL_PROCESS": "on",
     "SELFIE3D_CONCURRENCY": str(CHILDREN),
 }
-    "TEST_BREAKPOINT": "*:hold",
-    "SELFIE3D_MODEL_PROCESS": "on",
-    "SELFIE3D_CONCURRENCY": str(CHILDREN),
-}
 
 
 def model_process_of(worker: Process) -> int:
