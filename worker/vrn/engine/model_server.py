@@ -27,7 +27,7 @@ WAITING_CALLERS = 64  # that may connect at once
 
 
 @dataclass
-class Caller:
+class ModelCaller:
     """One connection. asking : whether it waits for an answer; since : the last change of that, time.monotonic()."""
 
     connection: Connection
@@ -59,7 +59,7 @@ class ModelServer:
             Path(address).unlink()  # left by a process that was killed
         self._listener = Listener(address, "AF_UNIX", WAITING_CALLERS)
         self._engine = engine
-        self._callers: list[Caller] = []
+        self._callers: list[ModelCaller] = []
         self._batcher = Batcher(batching, lambda: sum(caller.is_at_work for caller in list(self._callers)))
         self._graphs: dict[str, Graph] = {}
         self._opening = threading.Lock()
@@ -67,14 +67,14 @@ class ModelServer:
     def serve(self) -> None:
         """Answer callers, each in a thread of its own, until this is closed. Raises OSError then."""
         while True:
-            caller = Caller(self._listener.accept())
+            caller = ModelCaller(self._listener.accept())
             threading.Thread(target=self._attend, args=(caller,), daemon=True).start()
 
     def close(self) -> None:
         """Take no more callers."""
         self._listener.close()
 
-    def _attend(self, caller: Caller) -> None:
+    def _attend(self, caller: ModelCaller) -> None:
         self._callers.append(caller)
         try:
             with caller.connection:
