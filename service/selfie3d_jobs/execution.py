@@ -17,7 +17,7 @@ from selfie3d_jobs.record import JobError, Record
 
 
 @dataclass(frozen=True)
-class Batches:
+class BatchedRuns:
     """Runs of networks in a model process: how many by the number of runs in their batch, and the seconds waited."""
 
     runs: Mapping[int, int] = field(default_factory=dict)
@@ -34,7 +34,7 @@ class ExecutionResult:
     seconds: Mapping[str, float]
     previews: Sequence[bytes] = ()
     views: Sequence[pb.PhotoView] = ()
-    batches: Batches = Batches()
+    batches: BatchedRuns = BatchedRuns()
 
 
 def claim(job_id: str, worker: str, token: str, lease_seconds: float) -> Command[Record | None]:
@@ -99,7 +99,7 @@ def _complete(
     outcome: pb.Job,
     files: Sequence[bytes] = (),
     previews: Sequence[bytes] = (),
-    batches: Batches = Batches(),
+    batches: BatchedRuns = BatchedRuns(),
 ) -> Command[None]:
     why = error or JobError(0, "", "")
     return script(

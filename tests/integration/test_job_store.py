@@ -477,7 +477,7 @@ def test_a_waiting_job_knows_its_place_in_the_line(store: Store) -> None:
 
 def test_batches_of_a_job_are_counted_once(store: Store) -> None:
     job = start(store, submit(store).id)
-    batches = execution.Batches({1: 4, 3: 2}, 0.25)
+    batches = execution.BatchedRuns({1: 4, 3: 2}, 0.25)
     for _ in range(2):  # its answer was lost
         store.run(execution.succeed(job, execution.ExecutionResult([], [], {}, batches=batches)))
     finish(store, submit(store).id)  # with networks of its own

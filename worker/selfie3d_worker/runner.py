@@ -94,7 +94,7 @@ class Runner:
         finally:
             clock.stop()
         self._begin(job, Stage.STORE, STORE_PROGRESS)
-        batches = execution.Batches(output.batches, output.batch_wait)
+        batches = execution.BatchedRuns(output.batches, output.batch_wait)
         return execution.ExecutionResult(
             output.faces, output.files, clock.seconds, output.previews, output.views, batches
         )

@@ -94,7 +94,7 @@ def build(loaded: Weights) -> nn.Module:
     return network
 
 
-class Half(nn.Module):
+class HalfPrecision(nn.Module):
     """A network whose convolutions and products are computed in half precision; what goes in and out is single."""
 
     def __init__(self, network: nn.Module, device: torch.device) -> None:
@@ -119,7 +119,7 @@ def _single(answer: Any) -> Any:
 
 def as_run(network: nn.Module) -> nn.Module:
     """The module whose inputs and outputs are those of a graph."""
-    wrap = PASSES.get(type(network.network if isinstance(network, Half) else network))
+    wrap = PASSES.get(type(network.network if isinstance(network, HalfPrecision) else network))
     return wrap(network) if wrap else network
 
 
