@@ -72,7 +72,7 @@ class TorchGraph:
         self._layout = getattr(network, "layout", torch.channels_last)
         ready(network)
         network.to(self._device, memory_format=self._layout)  # type: ignore[call-overload]
-        self._run = as_run(Half(network, self._device) if engine.half and type(network) in HALVED else network)
+        self._run = as_run(_halved(network, engine, self._device))
         self._constants = [torch.from_numpy(array).to(self._device) for array in constants]
 
     @torch.inference_mode()
@@ -92,6 +92,10 @@ def build(loaded: Weights) -> nn.Module:
     network = FAMILIES[loaded.config["family"]](loaded.config)
     weights.fill(network, loaded.tensors)
     return network
+
+
+def _halved(network: nn.Module, engine: Engine, device: torch.device) -> nn.Module:
+    return HalfPrecision(network, device) if engine.half and type(network) in HALVED else network
 
 
 class HalfPrecision(nn.Module):
