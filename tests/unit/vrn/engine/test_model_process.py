@@ -139,7 +139,7 @@ def test_half_precision_holds(name: str) -> None:
     single, half = (open_graph(name, ANY, Engine("torch", half=half), constants(name)) for half in (False, True))
     for answer, expected in zip(half.run(*INPUTS[name]()), single.run(*INPUTS[name]()), strict=True):
         assert answer.dtype == expected.dtype == np.float32
-        spread = float(np.abs(expected).max())
+        spread = max(float(np.abs(expected).max()), 0.01)  # verdicts on noise are almost 0
         assert np.abs(answer - expected).max() < 0.01 * spread
         assert np.abs(answer - expected).mean() < 0.003 * spread
 
