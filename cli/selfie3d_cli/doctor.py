@@ -46,6 +46,7 @@ def _checks() -> dict[str, Callable[[], Iterator[Finding]]]:
         "redis": lambda: checks.check_redis(settings.redis_url, settings.data),
         "port": lambda: checks.check_listen(settings.listen, tls=bool(settings.tls_certificate)),
         "engine": lambda: checks.check_engine(settings.engine, settings.device),
+        "models": lambda: checks.check_model_process(settings.engine, settings.device, settings.model_process),
         "weights": lambda: checks.check_weights(settings),
         "memory": checks.check_memory,
         "disk": lambda: checks.check_disk(settings.data),

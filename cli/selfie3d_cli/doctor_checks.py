@@ -239,6 +239,22 @@ def check_engine(wanted: str, device: str) -> Iterator[Finding]:
         yield _on_gpu(device, engine.device) if engine.device != "cpu" else _on_cpu(engine.name)
 
 
+def check_model_process(engine: str, device: str, wanted: str) -> Iterator[Finding]:
+    """In which process the networks run. engine and device as of `check_engine`; wanted : auto, on or off."""
+    try:
+        from vrn.engine import choose
+        from vrn.errors import BackendMissingError
+    except ModuleNotFoundError:
+        return  # check_packages has said so
+    try:
+        on_gpu = choose(engine, device).device != "cpu"
+    except (BackendMissingError, ValueError):
+        return  # check_engine has said so
+    shared = wanted == "on" or (wanted == "auto" and on_gpu)
+    where = "one model process for all children of a worker, in batches" if shared else "each worker child by itself"
+    yield Finding("models", Severity.OK, f"run in {where} (SELFIE3D_MODEL_PROCESS={wanted})")
+
+
 def _on_cpu(engine: str) -> Finding:
     package = {"onnx": "onnxruntime", "torch": "torch"}[engine]
     return Finding("engine", Severity.OK, f"{engine} on the CPU, {package} {installed(package)}")

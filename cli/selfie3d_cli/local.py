@@ -17,7 +17,7 @@ from selfie3d_cli.settings import from_environment
 
 if TYPE_CHECKING:
     from vrn import Field, Reconstructor
-    from vrn.network import LoadedNetwork
+    from vrn.network.load import LoadedNetwork, NetworkOnDemand
 
 
 class LocalBackend:
@@ -62,7 +62,7 @@ class LocalBackend:
 class Recorder:
     """A network that keeps the fields it makes of a photo's faces, for --volume."""
 
-    def __init__(self, network: LoadedNetwork) -> None:
+    def __init__(self, network: LoadedNetwork | NetworkOnDemand) -> None:
         self.engine = network.engine
         self._network = network
         self.fields: list[Field] = []
@@ -79,15 +79,15 @@ def open_local(args: argparse.Namespace, options: Options) -> LocalBackend:
         from vrn import BackendMissingError, Reconstructor, VrnError
         from vrn.engine import choose
         from vrn.finder import load_finder
-        from vrn.network import load_network
-        from vrn.network.heads import load_heads
+        from vrn.network.heads import load_face_network, load_heads
     except ModuleNotFoundError as error:
         raise ExtraMissingError.for_extra("worker", error.name) from error
     settings = from_environment()
     device, aligner = args.device or settings.device, args.aligner or settings.aligner
     try:
         engine, model = choose(args.engine or settings.engine, device), args.model or settings.model
-        network, heads = Recorder(load_network(model, engine)), load_heads(model, engine)
+        heads = load_heads(model, engine)
+        network = Recorder(load_face_network(model, engine, heads))
         finder = load_finder(aligner, engine, **settings.options_of(aligner))
     except BackendMissingError as error:
         raise ExtraMissingError(str(error)) from error

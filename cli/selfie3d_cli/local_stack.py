@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -34,6 +34,7 @@ class StackConfig:
     tls : whether the service encrypts
     log_format : text or json, of the children
     worker_command : what a worker is started with
+    worker_settings : variables that only workers get
     """
 
     data: Path
@@ -44,6 +45,7 @@ class StackConfig:
     tls: bool = False
     log_format: str = "text"  # people read along here
     worker_command: Sequence[str] = selfie3d("worker")
+    worker_settings: Mapping[str, str] = field(default_factory=dict)
 
 
 class LocalStack:
@@ -67,7 +69,8 @@ class LocalStack:
         env_web["SELFIE3D_INSECURE_TOKEN"] = "on"  # whatever the address, the service is on this machine
         self._web = [Child("web", selfie3d("web"), env_web, write)] if config.web else []
         names = [f"worker-{number + 1}" for number in range(config.workers)]
-        self._workers = [Child(name, config.worker_command, env, write) for name in names]
+        env_worker = env | dict(config.worker_settings)
+        self._workers = [Child(name, config.worker_command, env_worker, write) for name in names]
         self._short_lives: dict[str, int] = {}
 
     @property

@@ -50,6 +50,7 @@ class Settings:
     aligner: str = "bundled"
     device: str = "auto"
     engine: str = "auto"
+    model_process: str = "auto"
     finder_options: Mapping[str, Any] = field(default_factory=dict)
     log_format: str | None = None
     parent: int = 0
@@ -79,6 +80,7 @@ class Settings:
             aligner=read("ALIGNER", cls.aligner),
             device=read("DEVICE", cls.device),
             engine=read("ENGINE", cls.engine),
+            model_process=read("MODEL_PROCESS", cls.model_process),
             finder_options=_finder_options(environ),
             log_format=read("LOG_FORMAT") or None,
             parent=int(environ.get(PARENT_VARIABLE) or 0),

@@ -16,6 +16,7 @@ from selfie3d_cli.errors import UsageError
 from selfie3d_cli.local_stack import LocalStack, StackConfig
 from selfie3d_cli.page import page_address, page_url
 from selfie3d_cli.settings import DEFAULT_LISTEN, from_environment
+from selfie3d_cli.sharing import share
 
 LOOK = 0.2  # seconds between two looks at the children
 
@@ -40,10 +41,12 @@ def run(args: argparse.Namespace) -> int:
         os.environ["SELFIE3D_LISTEN"] = args.listen
     refuse_bad_settings()
     settings = from_environment()
+    workers, worker_settings = share(args.workers)
     config = StackConfig(
         data=args.data,
         listen=settings.listen,
-        workers=args.workers,
+        workers=workers,
+        worker_settings=worker_settings,
         redis_url=settings.redis_url,
         web="" if args.no_web else page_address(settings, say),
         tls=bool(settings.tls_certificate),
@@ -86,7 +89,8 @@ def say(line: str) -> None:
 
 
 def _ready_line(config: StackConfig) -> str:
-    workers = "1 worker" if config.workers == 1 else f"{config.workers} workers"
+    number = config.workers * int(config.worker_settings.get("SELFIE3D_CONCURRENCY", 1))
+    workers = "1 worker" if number == 1 else f"{number} workers"
     redis = "SELFIE3D_REDIS_URL" if config.redis_url else str(config.data)
     return f"selfie3d | ready at {config.listen} with {workers}, data in {redis}. Ctrl-C drains and ends."
 

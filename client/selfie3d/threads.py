@@ -1,8 +1,10 @@
-"""What an entry point sets before it imports torch; the libraries leave the environment alone."""
+"""What an entry point sets before it imports NumPy and torch; the libraries leave the environment alone."""
 
 from __future__ import annotations
 
 import os
+
+OF_NUMPY = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
 
 
 def let_idle_threads_sleep() -> None:
@@ -12,3 +14,12 @@ def let_idle_threads_sleep() -> None:
     torch is imported.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def limit_threads(threads: int) -> None:
+    """Let NumPy and OpenMP start no more threads, unless their own variables say otherwise.
+
+    It is read once, when NumPy is imported.
+    """
+    for name in OF_NUMPY:
+        os.environ.setdefault(name, str(threads))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate
 
 from selfie3d.types import JobState, Stage
@@ -17,15 +17,24 @@ from selfie3d_jobs.record import JobError, Record
 
 
 @dataclass(frozen=True)
+class BatchedRuns:
+    """Runs of networks in a model process: how many by the number of runs in their batch, and the seconds waited."""
+
+    runs: Mapping[int, int] = field(default_factory=dict)
+    waited: float = 0.0
+
+
+@dataclass(frozen=True)
 class ExecutionResult:
-    """What an attempt hands in: faces with their files' metadata, the files in the same order, seconds by stage; and
-    what each of several photos of one person gave."""
+    """What an attempt hands in: faces with their files' metadata, the files in the same order, seconds by stage; what
+    each of several photos of one person gave; and the batches that its runs were in."""
 
     faces: Sequence[pb.Face]
     files: Sequence[bytes]
     seconds: Mapping[str, float]
     previews: Sequence[bytes] = ()
     views: Sequence[pb.PhotoView] = ()
+    batches: BatchedRuns = BatchedRuns()
 
 
 def claim(job_id: str, worker: str, token: str, lease_seconds: float) -> Command[Record | None]:
@@ -71,7 +80,9 @@ def renew(job: Record, lease_seconds: float) -> Command[bool]:
 def succeed(job: Record, result: ExecutionResult) -> Command[None]:
     """Store the meshes and their pictures and end the job, in one step. Raises JobLost."""
     outcome = pb.Job(faces=result.faces, stage_times=_stage_times(result.seconds), views=result.views)
-    return _complete(job, JobState.SUCCEEDED, None, result.seconds, outcome, result.files, result.previews)
+    return _complete(
+        job, JobState.SUCCEEDED, None, result.seconds, outcome, result.files, result.previews, result.batches
+    )
 
 
 def fail(job: Record, reason: Reason, message: str, seconds: Mapping[str, float]) -> Command[None]:
@@ -88,6 +99,7 @@ def _complete(
     outcome: pb.Job,
     files: Sequence[bytes] = (),
     previews: Sequence[bytes] = (),
+    batches: BatchedRuns = BatchedRuns(),
 ) -> Command[None]:
     why = error or JobError(0, "", "")
     return script(
@@ -103,6 +115,8 @@ def _complete(
         reason=why.reason,
         message=why.message,
         seconds=dict(seconds),
+        batches=dict(batches.runs),
+        batch_wait=batches.waited,
     )
 
 

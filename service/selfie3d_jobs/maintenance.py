@@ -56,6 +56,7 @@ class WorkerReport:
     verified : its weights match their SHA-256 and are loaded
     engine : what runs its networks, onnx or torch
     start_time : when it was ready, seconds since the epoch by its own clock; 0: an older worker does not say
+    model_process : whether a process of models runs its networks, in batches with those of others
     """
 
     name: str
@@ -68,6 +69,7 @@ class WorkerReport:
     version: str = ""
     engine: str = ""
     start_time: float = 0.0
+    model_process: bool = False
 
     @classmethod
     def of(cls, text: bytes) -> Self:

@@ -65,6 +65,7 @@ class Metrics(Collector):
             yield from _sizes(self.snapshot)
             yield from _counts(self.snapshot)
             yield from _times(self.snapshot)
+            yield from _batches(self.snapshot)
 
     def serve(self, listen: str) -> None:
         """Answer GET /metrics on HOST:PORT from a thread, until `close`. Raises ConfigError."""
@@ -120,6 +121,21 @@ def _counts(snapshot: Snapshot) -> Iterator[Metric]:
     yield CounterMetricFamily("selfie3d_admin_cancellations", "Jobs that operators cancelled by caller.", cancelled)
 
 
+def _batches(snapshot: Snapshot) -> Iterator[Metric]:
+    sizes = counters.batches(snapshot.counters)
+    family = HistogramMetricFamily(
+        "selfie3d_batch_size", "Runs in one batch, for each run of a network in a process of models."
+    )
+    family.add_metric([], sizes.buckets, sizes.total)
+    yield family
+    waited = snapshot.counters.get("batch_wait", 0)
+    yield CounterMetricFamily("selfie3d_batch_wait_seconds", "Time that runs waited for their batch.", waited)
+    processes = sum(worker.model_process for worker in snapshot.workers)
+    yield GaugeMetricFamily(
+        "selfie3d_workers_batching", "Worker children whose networks a model process runs.", processes
+    )
+
+
 def _labelled(snapshot: Snapshot, counter: str, name: str, text: str, labels: list[str]) -> Metric:
     family = CounterMetricFamily(name, text, labels=labels)
     for values, count in counters.labelled(snapshot.counters, counter).items():
@@ -130,10 +146,10 @@ def _labelled(snapshot: Snapshot, counter: str, name: str, text: str, labels: li
 def _times(snapshot: Snapshot) -> Iterator[Metric]:
     waits = HistogramMetricFamily("selfie3d_queue_seconds", "From being queued to being taken.")
     queue = counters.histogram(snapshot.counters, "queue")
-    waits.add_metric([], queue.buckets, queue.total_seconds)
+    waits.add_metric([], queue.buckets, queue.total)
     yield waits
     stages = HistogramMetricFamily("selfie3d_stage_seconds", "Time of a stage of a job.", labels=["stage"])
     for stage in Stage:
         times = counters.histogram(snapshot.counters, f"stage:{stage}")
-        stages.add_metric([stage], times.buckets, times.total_seconds)
+        stages.add_metric([stage], times.buckets, times.total)
     yield stages

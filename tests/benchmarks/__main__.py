@@ -10,13 +10,14 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
+from rich.console import Console
+from rich.progress import track
+
 from selfie3d.types import Options
-from selfie3d.v1 import reconstruction_pb2 as pb
-from selfie3d.v1 import reconstruction_pb2_grpc as rpc
+from tests.benchmarks.service import through_the_service
 from tests.benchmarks.speed import ROOT, measure, report
 from tests.benchmarks.web import page_and_streams
 from tests.photos import astronaut
-from tests.stack import Stack, download, watch
 from vrn import Reconstructor
 
 RUNS = 30
@@ -34,7 +35,7 @@ def in_process(photo: bytes) -> None:
     reconstructor = Reconstructor.open()
     reconstructor.reconstruct(photo, Options())
     stages: dict[str, list[float]] = defaultdict(list)
-    for _ in range(RUNS):
+    for _ in track(range(RUNS), "in process", console=Console(stderr=True), transient=True):
         start = time.perf_counter()
         result = reconstructor.reconstruct(photo, Options())
         stages["total"].append(time.perf_counter() - start)
@@ -52,32 +53,6 @@ def against_the_original() -> None:
     print()
     with tempfile.TemporaryDirectory() as folder:
         report(measure({"now": ROOT}, Path(folder)), ["now"])
-
-
-def through_the_service(photo: bytes) -> None:
-    """Overhead: the caller's time from create to the last byte, less the stages the worker ran for that job."""
-    with tempfile.TemporaryDirectory() as folder:
-        start = time.perf_counter()
-        with Stack(Path(folder)) as stack, stack.channel() as channel:
-            api = rpc.ReconstructionServiceStub(channel)
-            run_one(api, photo)
-            cold = time.perf_counter() - start
-            overheads, totals = zip(*(run_one(api, photo) for _ in range(RUNS)), strict=True)
-    print(f"\nThrough gRPC, Redis and Celery, {RUNS} jobs one after the other, one idle worker\n")
-    print("| what | median ms | p95 ms |\n| --- | ---: | ---: |")
-    print(f"| create to last byte | {row(totals)} |")
-    print(f"| of it added by the service | {row(overheads)} |")
-    print(f"\nFirst result after a cold start of everything: {cold:.1f} s")
-
-
-def run_one(api: rpc.ReconstructionServiceStub, photo: bytes) -> tuple[float, float]:
-    start = time.perf_counter()
-    job = api.CreateJob(pb.CreateJobRequest(photo=photo), timeout=60).job
-    *_, last = watch(api, job.id)
-    download(api, job.id)
-    total = time.perf_counter() - start
-    work = sum(entry.seconds for entry in last.job.stage_times if entry.stage != pb.STAGE_STORE)
-    return total - work, total
 
 
 def row(seconds: list[float] | tuple[float, ...]) -> str:

@@ -22,6 +22,8 @@ from typing import Any
 
 import httpx
 from PIL import Image
+from rich.console import Console
+from rich.progress import track
 
 from tests.integration.selfie3d_web.test_browser import page_of
 from tests.photos import astronaut
@@ -55,7 +57,7 @@ def in_the_browser(address: str, photo: Path) -> None:
     own: list[float] = []
     with visitor(address, photo) as visit:
         visit(), reconstructor.reconstruct(photo)
-        for _ in range(VISITS):
+        for _ in track(range(VISITS), "page", console=Console(stderr=True), transient=True):
             visits.append(visit())
             start = time.perf_counter()
             reconstructor.reconstruct(photo, format="glb")

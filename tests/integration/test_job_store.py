@@ -475,6 +475,16 @@ def test_a_waiting_job_knows_its_place_in_the_line(store: Store) -> None:
     assert {job.id: job.queue_position for job in listed} == {quick[2]: 1, bulk[0]: 2, bulk[1]: 3}
 
 
+def test_batches_of_a_job_are_counted_once(store: Store) -> None:
+    job = start(store, submit(store).id)
+    batches = execution.BatchedRuns({1: 4, 3: 2}, 0.25)
+    for _ in range(2):  # its answer was lost
+        store.run(execution.succeed(job, execution.ExecutionResult([], [], {}, batches=batches)))
+    finish(store, submit(store).id)  # with networks of its own
+    counts = store.run(maintenance.snapshot()).counters
+    assert (counts["batch:1"], counts["batch:3"], counts["batch_wait"]) == (4, 2, 0.25)
+
+
 def test_counters_say_what_happened(store: Store, jobs_config: JobsConfig, keys: Keys) -> None:
     finish(store, submit(store).id)
     lost = start(store, submit(store).id)

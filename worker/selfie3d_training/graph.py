@@ -160,6 +160,6 @@ FAMILIES: dict[Any, Shapes] = {
     GUIDED: Shapes(
         _head,
         ("vertices", "new_scale", "new_rotation", "new_translation", "new_coefficients"),
-        {},
+        dict.fromkeys(("picture", "maps", "scale", "rotation", "translation", "coefficients"), BATCH),
     ),
 }

@@ -62,6 +62,7 @@ class PoolChild:
             device=model.device,
             engine=model.engine,
             start_time=time.time(),
+            model_process=bool(self._config.models),
         )
 
     def _report_of(self, model: str) -> WorkerReport:

@@ -56,8 +56,32 @@ class WorkerConfig:
         "what runs the networks: onnx on the CPU, torch on a GPU; auto chooses by what is there",
         words=("auto", "onnx", "torch"),
     )
+    precision: str = setting(
+        "SELFIE3D_PRECISION",
+        "auto",
+        "of the networks in torch; auto is half on a GPU and single on the CPU",
+        words=("auto", "single", "half"),
+    )
+    model_process: str = setting(
+        "SELFIE3D_MODEL_PROCESS",
+        "auto",
+        "whether one process runs the networks for all children of a worker, in batches; auto: on a GPU",
+        words=("auto", "on", "off"),
+    )
+    max_batch: int = setting(
+        "SELFIE3D_MAX_BATCH", 16, "photos that the model process runs at once, at most", within=(1, 1024)
+    )
+    batch_wait_ms: float = setting(
+        "SELFIE3D_BATCH_WAIT_MS",
+        3.0,
+        "time that the model process waits for photos of other jobs, at most, ms",
+        within=(0.0, 1000.0),
+    )
     threads: int = setting(
-        "SELFIE3D_THREADS", 0, "CPU threads of a child; 0: the cores shared among the children", within=(0, 1024)
+        "SELFIE3D_THREADS",
+        0,
+        "CPU threads of a child, or of the model process; 0: the cores shared among the children, or all",
+        within=(0, 1024),
     )
     max_decode_mib: int = setting(
         "SELFIE3D_MAX_DECODE_MIB",
@@ -73,6 +97,8 @@ class WorkerConfig:
     )
     log_level: str = setting("SELFIE3D_LOG_LEVEL", "INFO", "the least that is logged", words=logs.LEVELS)
     log_format: str = setting("SELFIE3D_LOG_FORMAT", "json", "how a line is logged", words=logs.FORMATS)
+    # UNIX socket of the model process that runs the networks; the worker sets it for its children.
+    models: str = ""
     # MODULE:FUNCTION(config) -> Reconstruct. No variable sets it; tests bring their own.
     reconstructor: str = "selfie3d_worker.vrn_model:open_reconstructor"
 

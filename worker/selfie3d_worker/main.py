@@ -7,16 +7,20 @@ import os
 import socket
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from celery.exceptions import SecurityWarning
 
-from selfie3d.threads import let_idle_threads_sleep
+from selfie3d.threads import let_idle_threads_sleep, limit_threads
 from selfie3d_jobs import ConfigError, JobsError, Store, StoreFull, StoreUnavailable, logs, maintenance
 from selfie3d_jobs.broker import HARD_LIMIT_SECONDS, create_app
 from selfie3d_jobs.env import from_environment, name_unknown, report
 from selfie3d_worker.config import WorkerConfig
+from selfie3d_worker.threads import threads_of
 from selfie3d_worker.turns import Turns
 
 log = logging.getLogger(__name__)
@@ -28,8 +32,14 @@ def run(config: WorkerConfig) -> int:
     name_unknown(log)
     _refuse_cluster(config)
     let_idle_threads_sleep()  # before a child imports torch
-    app = create_app(config.jobs, partial(Turns, config.interactive_turns), **celery_settings(config))
+    limit_threads(threads_of(config.threads, config.concurrency))
     speak_of_root()
+    with models_of(config) as models:
+        return _work(replace(config, models=models))
+
+
+def _work(config: WorkerConfig) -> int:
+    app = create_app(config.jobs, partial(Turns, config.interactive_turns), **celery_settings(config))
     worker = app.Worker(
         hostname=f"selfie3d-{os.getpid()}@{socket.gethostname()}",
         without_gossip=True,
@@ -39,6 +49,30 @@ def run(config: WorkerConfig) -> int:
     )
     worker.start()
     return int(worker.exitcode or 0) or int(_has_failed_to_load(config))
+
+
+@contextmanager
+def models_of(config: WorkerConfig) -> Iterator[str]:
+    """Run the model process, if one is wanted, and yield where it serves; empty: each child runs its own networks."""
+    if config.model_process == "off" or (config.model_process == "auto" and config.device == "cpu"):
+        yield ""
+        return
+    from selfie3d_worker.model_process import ModelProcess, is_wanted  # here: other parents do without vrn
+    from vrn import VrnError
+
+    try:
+        wanted = is_wanted(config)
+    except (ValueError, RuntimeError, VrnError):  # the children find that out, too, and report it
+        wanted = False
+    if not wanted:
+        yield ""
+        return
+    process = ModelProcess(config)
+    process.start()
+    try:
+        yield process.address
+    finally:
+        process.stop()
 
 
 def speak_of_root() -> None:

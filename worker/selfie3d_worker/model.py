@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Protocol
@@ -16,12 +16,15 @@ class Output:
     """Faces by descending size, their mesh files and pictures in the same order; fewer files than faces for a scene.
 
     views : what each of several photos of one person gave
+    batches : runs in the model process, by how many runs there were in their batch; batch_wait : seconds they waited
     """
 
     faces: list[pb.Face]
     files: list[bytes]
     previews: list[bytes] = field(default_factory=list)
     views: list[pb.PhotoView] = field(default_factory=list)
+    batches: Mapping[int, int] = field(default_factory=dict)
+    batch_wait: float = 0.0
 
 
 class Reconstruct(Protocol):

@@ -94,7 +94,10 @@ class Runner:
         finally:
             clock.stop()
         self._begin(job, Stage.STORE, STORE_PROGRESS)
-        return execution.ExecutionResult(output.faces, output.files, clock.seconds, output.previews, output.views)
+        batches = execution.BatchedRuns(output.batches, output.batch_wait)
+        return execution.ExecutionResult(
+            output.faces, output.files, clock.seconds, output.previews, output.views, batches
+        )
 
     def _output(self, job: Record, on_stage: Callable[[str, float], None]) -> Output:
         if job.settings.one_person:

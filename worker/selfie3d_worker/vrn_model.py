@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -14,11 +13,14 @@ from selfie3d.wire import face_messages, options_of, view_messages
 from selfie3d_photo import MEBIBYTE, Limits
 from selfie3d_worker.config import WorkerConfig
 from selfie3d_worker.model import Output
+from selfie3d_worker.model_process import engine_of
+from selfie3d_worker.threads import threads_of
 from vrn import Reconstructor
-from vrn.engine import choose
+from vrn.engine import Engine
+from vrn.engine.remote_graph import BatchCounts, link_to
 from vrn.finder import load_finder
-from vrn.network import LoadedNetwork, load_network
-from vrn.network.heads import load_heads
+from vrn.network.heads import load_face_network, load_heads
+from vrn.network.load import LoadedNetwork, NetworkOnDemand
 
 
 def open_reconstructor(config: WorkerConfig) -> VrnModel:
@@ -26,37 +28,51 @@ def open_reconstructor(config: WorkerConfig) -> VrnModel:
 
     Raises vrn.VrnError, ValueError for an unknown finder, and what torch raises for a device that is not there.
     """
-    threads = config.threads or max(1, len(os.sched_getaffinity(0)) // config.concurrency)
-    engine = choose(config.engine, config.device, threads)
-    network = load_network(config.model, engine)
-    network.field(np.zeros((CROP_SIZE, CROP_SIZE, 3), np.uint8))  # the first run is slow; no caller should wait for it
+    engine = _engine(config)
+    heads = load_heads(config.model, engine)
+    network = load_face_network(config.model, engine, heads)
+    if heads:  # the first run is slow; no caller should wait for it
+        heads.warm_up()
+    else:
+        network.field(np.zeros((CROP_SIZE, CROP_SIZE, 3), np.uint8))
     options = config.face_alignment.options() if config.aligner == "face-alignment" else {}
     finder = load_finder(config.aligner, engine, **options)
     limits = Limits(max_decode_bytes=config.max_decode_mib * MEBIBYTE)
-    reconstructor = Reconstructor(network, finder, limits, load_heads(config.model, engine))
-    return VrnModel(config.model, engine.device, network, reconstructor)
+    reconstructor = Reconstructor(network, finder, limits, heads)
+    return VrnModel(config.model, engine, network, reconstructor)
+
+
+def _engine(config: WorkerConfig) -> Engine:
+    if config.models:
+        return link_to(config.models).engine()
+    return engine_of(config, threads_of(config.threads, config.concurrency))
 
 
 class VrnModel:
     """A loaded model. The hash of its weights was checked when they were loaded."""
 
-    def __init__(self, name: str, device: str, network: LoadedNetwork, reconstructor: Reconstructor) -> None:
+    def __init__(
+        self, name: str, engine: Engine, network: LoadedNetwork | NetworkOnDemand, reconstructor: Reconstructor
+    ) -> None:
         self.name = name
-        self.device = device
+        self.device = engine.device
         self.engine = network.engine
         self.weights_sha256 = network.sha256
         self._reconstructor = reconstructor
+        self._link = link_to(engine.address) if engine.address else None
 
     def __call__(self, photo: bytes, options: pb.Options, on_stage: Callable[[str, float], None]) -> Output:
         """Reconstruct. Raises PhotoError, VrnError, and what `on_stage` raises."""
-        return _output(self._reconstructor.reconstruct(photo, options_of(options), on_stage))
+        return self._output(self._reconstructor.reconstruct(photo, options_of(options), on_stage))
 
     def together(self, photos: Sequence[bytes], options: pb.Options, on_stage: Callable[[str, float], None]) -> Output:
         """One head of several photos. Raises PhotoError, VrnError, OptionError, and what `on_stage` raises."""
-        return _output(self._reconstructor.reconstruct(list(photos), options_of(options), on_stage, one_person=True))
+        result = self._reconstructor.reconstruct(list(photos), options_of(options), on_stage, one_person=True)
+        return self._output(result)
 
-
-def _output(result: Result) -> Output:
-    previews = [face.preview.data for face in result.faces]  # drawn here, in the time of the last stage
-    files = [file.data for file in result.files]
-    return Output(face_messages(result.faces), files, previews, view_messages(result.views))
+    def _output(self, result: Result) -> Output:
+        previews = [face.preview.data for face in result.faces]  # drawn here, in the time of the last stage
+        files = [file.data for file in result.files]
+        counts = self._link.take_counts() if self._link else BatchCounts()
+        views = view_messages(result.views)
+        return Output(face_messages(result.faces), files, previews, views, counts.runs, counts.waited)

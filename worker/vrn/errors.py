@@ -4,7 +4,8 @@ VrnError
 ├── NoFaceError          no face was found in the photo
 ├── FieldError           the network's volume holds no face-shaped solid
 ├── WeightsError         weights are missing, damaged or do not fit their network
-└── BackendMissingError  an optional package is not installed
+├── BackendMissingError  an optional package is not installed
+└── ModelProcessError    the process that runs the networks fails, or does not come back
 
 Bytes that are no usable photo raise selfie3d_photo.PhotoError, which the service shares.
 Each carries `reason`, the UPPER_SNAKE code that travels between processes with the message.
@@ -46,3 +47,7 @@ class BackendMissingError(VrnError):
     """An optional package is missing: install what the message names."""
 
     reason = "BACKEND_MISSING"
+
+
+class ModelProcessError(VrnError):
+    """The process that runs the networks fails."""

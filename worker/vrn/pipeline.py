@@ -28,8 +28,7 @@ from vrn.finder.face import AlignedFace, Detection, Finder
 from vrn.meshing.face_surface import FaceSurface
 from vrn.meshing.field import Field
 from vrn.meshing.scene import placed
-from vrn.network import load_network
-from vrn.network.heads import load_heads
+from vrn.network.heads import load_face_network, load_heads
 from vrn.one_person import Portraits
 from vrn.photo import ScaledPhoto
 from vrn.render.preview import draw_preview
@@ -103,7 +102,8 @@ class Reconstructor:
         Raises WeightsError, BackendMissingError, and ValueError for a finder or an engine that there is not.
         """
         chosen = choose(engine, device)
-        return cls(load_network(model, chosen), load_finder(finder, chosen), heads=load_heads(model, chosen))
+        heads = load_heads(model, chosen)
+        return cls(load_face_network(model, chosen, heads), load_finder(finder, chosen), heads=heads)
 
     def reconstruct(
         self,

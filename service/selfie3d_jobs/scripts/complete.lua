@@ -1,5 +1,6 @@
 -- The worker ends its attempt: meshes, final state and event in one step. -> 'OK', or what became of the job.
--- Safe to repeat. A: id, attempt, state, files (how many), code, reason, message, seconds (by stage).
+-- Safe to repeat. A: id, attempt, state, files (how many), code, reason, message, seconds (by stage), batches (runs of
+-- networks by the runs in their batch; an older worker does not say), batch_wait (s).
 -- ARGV[2]: outcome; then the mesh files, then a picture of each head
 even_when_full()
 local id, state = A.id, get(A.id, 'state')
@@ -19,5 +20,7 @@ end
 set(id, 'outcome', ARGV[2], 'files', A.files, 'previews', #ARGV - 2 - A.files, 'mesh_bytes', stored)
 if stored > 0 then redis.call('INCRBY', P .. 'bytes', stored) end
 for stage, seconds in pairs(A.seconds) do observe('stage:' .. stage, seconds) end
+for size, runs in pairs(A.batches or {}) do count('batch:' .. size, runs) end
+if (A.batch_wait or 0) > 0 then redis.call('HINCRBYFLOAT', P .. 'counters', 'batch_wait', A.batch_wait) end
 finish(id, A.state, A.code, A.reason, A.message)
 return 'OK'

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from selfie3d.threads import let_idle_threads_sleep
+from selfie3d.threads import OF_NUMPY, let_idle_threads_sleep, limit_threads
 
 
 def test_idle_threads_sleep_unless_the_environment_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -15,3 +15,14 @@ def test_idle_threads_sleep_unless_the_environment_says_otherwise(monkeypatch: p
     monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
     let_idle_threads_sleep()
     assert os.environ["OMP_WAIT_POLICY"] == "ACTIVE"
+
+
+def test_numpy_gets_as_many_threads_as_it_is_told_unless_the_environment_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in OF_NUMPY:
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    monkeypatch.setenv(OF_NUMPY[1], "7")
+    limit_threads(2)
+    assert [os.environ[name] for name in OF_NUMPY] == ["2", "7"]

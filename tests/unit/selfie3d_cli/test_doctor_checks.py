@@ -22,6 +22,7 @@ from selfie3d_cli.doctor_checks import (
     check_engine,
     check_listen,
     check_memory,
+    check_model_process,
     check_redis,
     check_weights,
     judge_redis,
@@ -165,6 +166,23 @@ def test_weights_and_device_are_those_of_the_settings(monkeypatch: pytest.Monkey
 def test_doctor_says_what_runs_the_networks(wanted: str, device: str, level: Severity, text: str) -> None:
     [finding] = check_engine(wanted, device)
     assert (finding.level, finding.text) == (level, text)
+
+
+@pytest.mark.parametrize(
+    ("device", "wanted", "text"),
+    [
+        ("cpu", "auto", "run in each worker child by itself (SELFIE3D_MODEL_PROCESS=auto)"),
+        ("cpu", "on", "run in one model process for all children of a worker, in batches (SELFIE3D_MODEL_PROCESS=on)"),
+        (
+            "cuda",
+            "auto",
+            "run in one model process for all children of a worker, in batches (SELFIE3D_MODEL_PROCESS=auto)",
+        ),
+        ("cuda", "off", "run in each worker child by itself (SELFIE3D_MODEL_PROCESS=off)"),
+    ],
+)
+def test_doctor_says_which_process_runs_the_networks(device: str, wanted: str, text: str) -> None:
+    assert [finding.text for finding in check_model_process("auto", device, wanted)] == [text]
 
 
 def test_doctor_names_the_extra_of_an_engine_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:

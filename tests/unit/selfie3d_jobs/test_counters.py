@@ -10,7 +10,7 @@ def test_a_histogram_is_cumulative() -> None:
     assert dict(found.buckets)["0.5"] == 2
     assert dict(found.buckets)["1"] == 5
     assert found.buckets[-1] == ("+Inf", 6)
-    assert found.total_seconds == 4.5
+    assert found.total == 4.5
 
 
 def test_counts_by_label() -> None:

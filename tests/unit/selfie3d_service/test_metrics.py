@@ -16,6 +16,10 @@ COUNTERS = {
     "queue:sum": 0.012,
     "attempts": 6.0,
     "cancelled_by_operator": 5.0,
+    "batch:1": 3.0,
+    "batch:2": 4.0,
+    "batch:5": 5.0,
+    "batch_wait": 0.25,
 }
 
 
@@ -31,7 +35,12 @@ def samples(metrics: Metrics) -> dict[tuple[str, tuple[str, ...]], float]:
 def test_the_deployment_and_the_process_are_shown() -> None:
     metrics = Metrics()
     metrics.observe_call("GetJob", "JOB_NOT_FOUND", 0.003)
-    workers = [WorkerReport("a", True), WorkerReport("b", False), WorkerReport("c", True), WorkerReport("d", True)]
+    workers = [
+        WorkerReport("a", True),
+        WorkerReport("b", False),
+        WorkerReport("c", True),
+        WorkerReport("d", True, model_process=True),
+    ]
     metrics.snapshot = Snapshot(workers, COUNTERS, SIZES | PAUSED, frozenset({"c", "gone"}))
     shown = samples(metrics)
     assert shown["selfie3d_queue_depth", ("interactive",)] == 3
@@ -50,6 +59,11 @@ def test_the_deployment_and_the_process_are_shown() -> None:
     assert shown["selfie3d_admin_cancellations_total", ()] == 5
     assert shown["selfie3d_calls_total", ("GetJob", "JOB_NOT_FOUND")] == 1
     assert shown["selfie3d_store_up", ()] == 1
+    sizes = [shown["selfie3d_batch_size_bucket", (bound,)] for bound in ("1", "2", "4", "8", "+Inf")]
+    assert sizes == [3, 7, 7, 12, 12]
+    assert shown["selfie3d_batch_size_sum", ()] == 3 + 8 + 25
+    assert shown["selfie3d_batch_wait_seconds_total", ()] == 0.25
+    assert shown["selfie3d_workers_batching", ()] == 1
 
 
 def test_without_redis_only_the_process_is_shown() -> None:

@@ -13,6 +13,7 @@ def test_the_public_names_are_these_and_all_there() -> None:
         "Field",
         "FieldError",
         "Finder",
+        "ModelProcessError",
         "NoFaceError",
         "Reconstructor",
         "VrnError",

@@ -23,7 +23,7 @@ def export_model(source: Path, target: Path) -> None:
         dense = arrays["points478_vertices"].astype(np.int16), arrays["points478_weights"].astype(np.float32)
     shapes = np.concatenate([head.identity, head.expression]).reshape(-1, *head.neutral.shape)
     with replacing(target) as part, part.open("wb") as file:
-        np.savez_compressed(
+        np.savez(  # not compressed: that would take a fifth of a second at every start
             file,
             neutral=head.neutral,
             triangles=head.triangles.astype(np.int16 if len(head.neutral) < 2**15 else np.int32),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ctypes
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 
 from vrn.errors import BackendMissingError
 
 ONNX, TORCH = "onnx", "torch"
 ENGINES = ("auto", ONNX, TORCH)
+PRECISIONS = ("auto", "single", "half")
 PACKAGES = {ONNX: "onnxruntime", TORCH: "torch"}
 EXTRAS = {ONNX: "worker", TORCH: "worker-torch"}
 DRIVERS = ("libcuda.so.1", "nvcuda.dll")  # without one of them no torch sees a GPU
@@ -25,23 +26,37 @@ class Engine:
     device : of torch; onnx runs on the CPU
     threads : of one run; 0: one per core
     strict : False: weights without a graph run with torch, where that is installed
+    half : whether torch computes the layers of the networks in half precision
+    address : UNIX socket of the model process that runs the networks; empty: this process does
     """
 
     name: str
     device: str = "cpu"
     threads: int = 0
     strict: bool = False
+    half: bool = False
+    address: str = ""
 
 
-def choose(name: str = "auto", device: str = "auto", threads: int = 0) -> Engine:
+def choose(name: str = "auto", device: str = "auto", threads: int = 0, precision: str = "auto") -> Engine:
     """The engine of this name on this device.
 
     name : auto, onnx or torch; auto is ONNX Runtime on the CPU, where it is installed, and else torch
     device : auto, cpu, cuda or cuda:N; auto is the first GPU that torch can use, else the CPU
+    precision : auto, single or half; auto is half on a GPU; ONNX Runtime knows single only
 
     Raises BackendMissingError when the engine is not installed, ValueError for a name that there is not and for a GPU
-    with ONNX Runtime.
+    or half precision with ONNX Runtime.
     """
+    engine = _chosen(name, device, threads)
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision: expected {' or '.join(PRECISIONS)}, found {precision!r}")
+    if precision == "half" and engine.name == ONNX:
+        raise ValueError("the engine onnx computes in single precision: use the engine torch or the precision auto")
+    return replace(engine, half=precision == "half" or (precision == "auto" and engine.device != "cpu"))
+
+
+def _chosen(name: str, device: str, threads: int) -> Engine:
     if name not in ENGINES:
         raise ValueError(f"engine: expected {' or '.join(ENGINES)}, found {name!r}")
     if name == ONNX and device not in ("auto", "cpu"):

@@ -47,10 +47,15 @@ def open_graph(
     constants : the last inputs of every run
 
     Raises WeightsError when the weights are missing, damaged, of another family or do not fit their network, and
-    BackendMissingError when they want an engine that is not installed.
+    BackendMissingError when they want an engine that is not installed, and ModelProcessError when the engine's process
+    does not answer.
     """
-    path = resolve(name_or_path)
     engine = engine or choose(device="cpu")
+    if engine.address:
+        from vrn.engine.remote_graph import RemoteGraph, link_to
+
+        return RemoteGraph(link_to(engine.address), name_or_path, families, constants)
+    path = resolve(name_or_path)
     loaded = read.load(path)
     family = loaded.config.get("family")
     if family not in families:
@@ -69,4 +74,4 @@ def open_graph(
         raise missing(TORCH, f", with which alone {path.name} runs, as no {graph.name} lies beside it")
     from vrn.engine.torch_graph import TorchGraph, build
 
-    return TorchGraph(build(loaded), loaded, engine.device, engine.threads, constants)
+    return TorchGraph(build(loaded), loaded, engine, constants)

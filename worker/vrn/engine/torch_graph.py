@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from vrn.engine.choice import TORCH, Engine
 from vrn.finder.config import ALIGNER, DENSE, DETECTOR, AlignerConfig, DenseConfig, DetectorConfig
 from vrn.finder.dense_network import DenseLook, DenseNetwork
 from vrn.finder.looks import TwoLooks
@@ -41,6 +43,7 @@ PASSES: dict[type[nn.Module], Callable[[Any], nn.Module]] = {  # what is run of 
     Hourglass: FieldPass,
     GuidedHourglass: HeadPass,
 }
+HALVED = (DetectorNetwork, AlignerNetwork, DenseNetwork, Hourglass, GuidedHourglass)  # that half precision was tried on
 
 
 class TorchGraph:
@@ -48,6 +51,7 @@ class TorchGraph:
 
     network : as it was trained; it is made ready to run, in place
     weights : what it was filled with, if it was
+    engine : the device, the threads of the process, and whether layers run in half precision
     """
 
     engine = "torch"
@@ -56,19 +60,19 @@ class TorchGraph:
         self,
         network: nn.Module,
         weights: Weights | None = None,
-        device: str = "cpu",
-        threads: int = 0,
+        engine: Engine | None = None,
         constants: tuple[NDArray[Any], ...] = (),
     ) -> None:
-        if threads:
-            torch.set_num_threads(threads)  # of the process
+        engine = engine or Engine(TORCH)
+        if engine.threads:
+            torch.set_num_threads(engine.threads)
         self.config: dict[str, Any] = weights.config if weights else cast(Any, network.config).to_dict()
         self.metrics, self.sha256 = (weights.metrics, weights.sha256) if weights else ({}, "")
-        self._device = torch.device(device)
+        self._device = torch.device(engine.device)
         self._layout = getattr(network, "layout", torch.channels_last)
         ready(network)
         network.to(self._device, memory_format=self._layout)  # type: ignore[call-overload]
-        self._run = as_run(network)
+        self._run = as_run(_halved(network, engine, self._device))
         self._constants = [torch.from_numpy(array).to(self._device) for array in constants]
 
     @torch.inference_mode()
@@ -90,9 +94,36 @@ def build(loaded: Weights) -> nn.Module:
     return network
 
 
+def _halved(network: nn.Module, engine: Engine, device: torch.device) -> nn.Module:
+    return HalfPrecision(network, device) if engine.half and type(network) in HALVED else network
+
+
+class HalfPrecision(nn.Module):
+    """A network whose convolutions and products are computed in half precision; what goes in and out is single."""
+
+    def __init__(self, network: nn.Module, device: torch.device) -> None:
+        super().__init__()
+        self.network = network
+        self.config = network.config
+        self._device = device.type
+
+    def forward(self, *inputs: torch.Tensor) -> Any:
+        """See the network."""
+        with torch.autocast(self._device, torch.float16):
+            return _single(self.network(*inputs))
+
+
+def _single(answer: Any) -> Any:
+    if isinstance(answer, tuple):
+        return tuple(_single(part) for part in answer)
+    if is_dataclass(answer) and not isinstance(answer, type):
+        return replace(answer, **{field.name: _single(getattr(answer, field.name)) for field in fields(answer)})
+    return answer.float() if isinstance(answer, torch.Tensor) else answer
+
+
 def as_run(network: nn.Module) -> nn.Module:
     """The module whose inputs and outputs are those of a graph."""
-    wrap = PASSES.get(type(network))
+    wrap = PASSES.get(type(network.network if isinstance(network, HalfPrecision) else network))
     return wrap(network) if wrap else network
 
 

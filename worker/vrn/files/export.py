@@ -1,23 +1,26 @@
-"""Mesh files: PLY, OBJ, GLB, STL and USDZ."""
+"""Mesh files: PLY, OBJ, GLB, STL and USDZ.
+
+trimesh, which writes OBJ and STL, is imported when it is used: it takes half a second and 30 MB.
+"""
 
 from __future__ import annotations
 
 import zipfile
 from collections.abc import Callable, Sequence
 from io import BytesIO
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
-import trimesh
 from PIL import Image
-from trimesh.exchange.obj import export_obj
-from trimesh.visual.material import SimpleMaterial
-from trimesh.visual.texture import TextureVisuals
 
 from selfie3d.types import Format, Mesh, MeshFile, Options
 from vrn.files.gltf import glb
 from vrn.files.jpeg import jpeg
+from vrn.files.ply import ply
 from vrn.files.usdz import usdz
+
+if TYPE_CHECKING:
+    import trimesh
 
 MEDIA_TYPES = {
     Format.PLY: "model/ply",
@@ -47,11 +50,6 @@ def _write(meshes: Sequence[Mesh], format: Format) -> MeshFile:
     return MeshFile.of(WRITERS[format](meshes), format, MEDIA_TYPES[format], f".{format}")
 
 
-def _ply(meshes: Sequence[Mesh]) -> bytes:
-    """Binary little-endian PLY: position in mm, normal, sRGB bytes with alpha, confidence."""
-    return cast(bytes, _trimesh(meshes).export(file_type="ply", vertex_normal=True))
-
-
 def _stl(meshes: Sequence[Mesh]) -> bytes:
     """Binary STL in mm, no colour."""
     return cast(bytes, _trimesh(meshes).export(file_type="stl"))
@@ -64,6 +62,8 @@ def _obj(meshes: Sequence[Mesh]) -> bytes:
 
 def _zipped_obj(meshes: Sequence[Mesh]) -> bytes:
     """A ZIP of face.obj, material.mtl and one JPEG a face; the same meshes give the same bytes."""
+    import trimesh
+
     scene = trimesh.Scene()
     for number, mesh in enumerate(meshes, 1):
         scene.add_geometry(_textured(mesh, f"face-{number}"), geom_name=f"face-{number}")
@@ -79,6 +79,8 @@ def _zipped_obj(meshes: Sequence[Mesh]) -> bytes:
 
 def _obj_text(geometry: trimesh.Trimesh | trimesh.Scene) -> tuple[str, dict[str, bytes]]:
     """OBJ text and the files that it names."""
+    from trimesh.exchange.obj import export_obj
+
     text, assets = export_obj(
         geometry, include_normals=True, return_texture=True, digits=OBJ_DIGITS, header="selfie3d", mtl_name="face.mtl"
     )
@@ -87,6 +89,8 @@ def _obj_text(geometry: trimesh.Trimesh | trimesh.Scene) -> tuple[str, dict[str,
 
 def _trimesh(meshes: Sequence[Mesh]) -> trimesh.Trimesh:
     """All arrays in one trimesh, nothing merged or reordered."""
+    import trimesh
+
     starts = np.cumsum([0, *(len(mesh.vertices) for mesh in meshes[:-1])])
     return trimesh.Trimesh(
         np.concatenate([mesh.vertices for mesh in meshes]),
@@ -100,6 +104,10 @@ def _trimesh(meshes: Sequence[Mesh]) -> trimesh.Trimesh:
 
 
 def _textured(mesh: Mesh, name: str) -> trimesh.Trimesh:
+    import trimesh
+    from trimesh.visual.material import SimpleMaterial
+    from trimesh.visual.texture import TextureVisuals
+
     texture = mesh.texture
     if texture is None:
         return _trimesh([mesh])
@@ -116,7 +124,7 @@ def _textured(mesh: Mesh, name: str) -> trimesh.Trimesh:
 
 
 WRITERS: dict[Format, Callable[[Sequence[Mesh]], bytes]] = {
-    Format.PLY: _ply,
+    Format.PLY: ply,
     Format.OBJ: _obj,
     Format.GLB: glb,
     Format.STL: _stl,

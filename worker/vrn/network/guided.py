@@ -65,7 +65,7 @@ class Guide:
 
     def vertices(self, neutral: Tensor, shapes: Tensor) -> Tensor:
         """neutral (v, 3), shapes (k, v * 3) -> (n, v, 3) in the head crop frame."""
-        shaped = neutral + (self.coefficients @ shapes).view(len(self.scale), -1, 3)
+        shaped = neutral + (self.coefficients @ shapes).reshape(-1, *neutral.shape)
         camera = (shaped * self.scale[:, None, None]) @ self.rotation.transpose(1, 2) + self.translation[:, None]
         return camera * camera.new_tensor([1.0, -1.0, 1.0])
 
@@ -175,13 +175,13 @@ def displaced(vertices: Tensor, displacement: Tensor) -> Tensor:
 
     vertices : (n, v, 3) - head crop frame; displacement : as in :class:`Answer`, px
     """
-    n, channels = displacement.shape[:2]
+    channels = int(displacement.shape[1])  # int: a number, also while the graph is traced
     smooth = displacement.new_tensor([1.0, 4.0, 1.0]) / 6  # bicubic sampling of it is smooth as a spline
     kernel = (smooth[:, None] * smooth)[None, None].expand(channels, 1, 3, 3)
     spline = F.conv2d(F.pad(displacement, (1, 1, 1, 1), mode="replicate"), kernel, groups=channels)
     place = (vertices[..., :2] + 0.5) * (2 / CROP_SIZE) - 1
     sampled = F.grid_sample(spline, place[:, :, None], mode="bicubic", padding_mode="border", align_corners=False)
-    layers = sampled[..., 0].reshape(n, channels // 3, 3, -1)  # (n, layers, xyz, v)
+    layers = sampled[..., 0].reshape(-1, channels // 3, 3, sampled.shape[2])  # (n, layers, xyz, v)
     weights = layer_weights(vertices[..., 2], channels // 3)  # (n, v, layers)
     return vertices + torch.einsum("nlcv,nvl->nvc", layers, weights)
 

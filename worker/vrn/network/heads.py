@@ -8,15 +8,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from selfie3d.types.frames import CROP_SIZE
+from vrn.avatar.guide import PX_PER_CM
 from vrn.avatar.whole_head import WholeHead
 from vrn.engine import Engine
 from vrn.finder.dense import DenseAligner, load_dense
 from vrn.finder.face import AlignedFace
 from vrn.network.guided_load import GuidedNetwork, load_guided
-from vrn.network.load import DEFAULT
+from vrn.network.load import DEFAULT, LoadedNetwork, NetworkOnDemand, load_network
 
 HEAD = "head"  # names of the bundled weights
 DENSE = "finder-dense"
+GREY = 128
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,11 @@ class HeadNetwork:
         """image : (height, width, 3) uint8 - RGB, photo frame."""
         return self.guided.head(image, face.landmarks_px, self.points.points(image, face.landmarks_px))
 
+    def warm_up(self) -> None:
+        """Run once, on the average face in a grey picture: the first run is slow."""
+        landmarks = self.guided.model.landmark_shapes[0] * PX_PER_CM * [1, -1, 1] + CROP_SIZE / 2
+        self.head(np.full((CROP_SIZE, CROP_SIZE, 3), GREY, np.uint8), AlignedFace(landmarks, 1.0))
+
 
 def load_heads(model: str | Path = DEFAULT, engine: Engine | None = None) -> HeadNetwork | None:
     """The bundled networks of whole heads; None for weights other than the bundled ones, which know the face only.
@@ -37,3 +45,11 @@ def load_heads(model: str | Path = DEFAULT, engine: Engine | None = None) -> Hea
     Raises WeightsError.
     """
     return HeadNetwork(load_dense(DENSE, engine), load_guided(HEAD, engine)) if model == DEFAULT else None
+
+
+def load_face_network(model: str | Path, engine: Engine, heads: HeadNetwork | None) -> LoadedNetwork | NetworkOnDemand:
+    """The network of the face: opened at once, or on demand where there is one of whole heads.
+
+    Raises WeightsError, BackendMissingError.
+    """
+    return load_network(model, engine) if heads is None or engine.address else NetworkOnDemand(model, engine)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,13 @@ from numpy.typing import NDArray
 
 from selfie3d.types.frames import CROP_SIZE, Grid
 from vrn.engine import Engine, Graph, open_graph
+from vrn.engine.choice import ONNX
 from vrn.meshing.field import Field
 from vrn.network.config import FAMILY, LEVEL, HourglassConfig
 from vrn.official.config import FAMILY as OFFICIAL
 from vrn.official.config import LEVEL as OFFICIAL_LEVEL
 from vrn.official.config import OfficialConfig
+from vrn.weights.store import GRAPH_SUFFIX, resolve, verify
 
 DEFAULT = "default"
 
@@ -52,6 +55,32 @@ class LoadedNetwork:
         pictures = np.stack(crops).transpose(0, 3, 1, 2).astype(np.float32)
         (values,) = self._graph.run(pictures / np.float32(255))
         return [Field(np.ascontiguousarray(each), self.grid, self._level) for each in values]
+
+
+class NetworkOnDemand:
+    """A network that is opened when it is first asked for a field: where whole heads are made, few photos want one.
+
+    Attributes
+    ----------
+    sha256 : of the weights' file, which is checked at once
+    engine : what will run it
+    """
+
+    def __init__(self, name_or_path: str | Path, engine: Engine) -> None:
+        """Raises WeightsError when the weights or their graph are missing or damaged."""
+        self._name_or_path, self._engine = name_or_path, engine
+        path = resolve(name_or_path)
+        self.sha256, self.engine = verify(path), engine.name
+        if engine.name == ONNX:
+            verify(path.with_suffix(GRAPH_SUFFIX))
+
+    def field(self, crop: NDArray[np.uint8]) -> Field:
+        """As `LoadedNetwork.field`. Raises what `load_network` raises."""
+        return self._network.field(crop)
+
+    @cached_property
+    def _network(self) -> LoadedNetwork:
+        return load_network(self._name_or_path, self._engine)
 
 
 def load_network(name_or_path: str | Path = DEFAULT, engine: Engine | None = None) -> LoadedNetwork:

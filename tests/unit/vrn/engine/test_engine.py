@@ -188,8 +188,8 @@ class TestChoose:
             ("auto", "auto", ["torch"], Engine("onnx")),
             ("onnx", "auto", [], Engine("onnx", strict=True)),
             ("torch", "auto", [], Engine("torch", strict=True)),
-            ("torch", "cuda:1", [], Engine("torch", "cuda:1", strict=True)),
-            ("auto", "cuda", ["onnxruntime"], Engine("torch", "cuda")),
+            ("torch", "cuda:1", [], Engine("torch", "cuda:1", strict=True, half=True)),
+            ("auto", "cuda", ["onnxruntime"], Engine("torch", "cuda", half=True)),
         ],
     )
     def test_by_name_and_device(
@@ -202,8 +202,8 @@ class TestChoose:
     def test_a_gpu_that_torch_sees_is_taken(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(engine_choice, "DRIVERS", (None,))  # which loads this program: there is a driver
         monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-        assert choose() == Engine("torch", "cuda")
-        assert choose("torch") == Engine("torch", "cuda", strict=True)
+        assert choose() == Engine("torch", "cuda", half=True)
+        assert choose("torch") == Engine("torch", "cuda", strict=True, half=True)
         assert choose("onnx") == Engine("onnx", strict=True)
 
     @pytest.mark.parametrize(
@@ -223,6 +223,19 @@ class TestChoose:
         with pytest.raises(BackendMissingError) as error:
             choose(name, device)
         assert str(error.value) == f"{absent[0]} is not installed: run `pip install '.[{extra}]'`"
+
+    @pytest.mark.parametrize(
+        ("device", "precision", "half"),
+        [("cpu", "auto", False), ("cpu", "half", True), ("cuda", "auto", True), ("cuda", "single", False)],
+    )
+    def test_precision(self, device: str, precision: str, half: bool) -> None:
+        assert choose("torch", device, precision=precision).half is half
+
+    def test_a_precision_that_there_is_not_is_refused(self) -> None:
+        with pytest.raises(ValueError, match="expected auto or single or half, found 'double'"):
+            choose("torch", precision="double")
+        with pytest.raises(ValueError, match="the engine onnx computes in single precision"):
+            choose("onnx", precision="half")
 
     def test_onnx_on_a_gpu_and_unknown_names_are_refused(self) -> None:
         with pytest.raises(ValueError, match="runs on the CPU, not on cuda"):

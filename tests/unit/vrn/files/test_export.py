@@ -50,6 +50,21 @@ def texture_at(texture: Any, uv: Any) -> Any:
     return top * (1 - fy) + (picture[j + 1, i] * (1 - fx) + picture[j + 1, i + 1] * fx) * fy
 
 
+def test_ply_is_what_trimesh_writes_but_for_its_comment(frontal: Mesh) -> None:
+    theirs = trimesh.Trimesh(
+        frontal.vertices,
+        frontal.triangles,
+        vertex_normals=frontal.normals,
+        vertex_colors=frontal.colours,
+        vertex_attributes={"confidence": frontal.confidence},
+        process=False,
+        validate=False,
+    ).export(file_type="ply", vertex_normal=True)
+    assert isinstance(theirs, bytes)
+    comment = b"comment https://github.com/mikedh/trimesh\n"
+    assert encode(frontal, Options()).data == theirs.replace(comment, b"", 1)
+
+
 def test_ply_is_read_back_exactly(frontal: Mesh) -> None:
     file = encode(frontal, Options(Format.PLY))
     ply = PlyData.read(BytesIO(file.data))
