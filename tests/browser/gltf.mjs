@@ -9,9 +9,10 @@ const { build } = await import(new URL("node_modules/esbuild/lib/main.js", page)
 const code = `
 import { AmbientLight, Box3, PerspectiveCamera, Scene, Vector3, WebGLRenderer } from "three";
 import { GLTFLoader } from "three/examples/jsm/loaders/GLTFLoader.js";
+import { MeshoptDecoder } from "three/examples/jsm/libs/meshopt_decoder.module.js";
 
 window.look = async (bytes) => {
-  const { scene } = await new GLTFLoader().parseAsync(new Uint8Array(bytes).buffer, "");
+  const { scene } = await new GLTFLoader().setMeshoptDecoder(MeshoptDecoder).parseAsync(new Uint8Array(bytes).buffer, "");
   const renderer = new WebGLRenderer({ preserveDrawingBuffer: true });
   renderer.setSize(200, 200);
   const camera = new PerspectiveCamera(30, 1, 0.01, 10);

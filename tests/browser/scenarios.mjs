@@ -157,6 +157,43 @@ export const scenarios = {
     assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), "the sliders fit 320 px");
     const [download] = await Promise.all([page.waitForEvent("download"), page.click("#files button:has-text('PLY')")]);
     assert.match(download.suggestedFilename(), /\.ply$/);
+    const saved = async (name) => {
+      const button = page.locator("#files button").filter({ has: page.getByText(name, { exact: true }) });
+      const [file] = await Promise.all([page.waitForEvent("download"), button.click()]);
+      return readFile(await file.path());
+    };
+    const [large, small] = [await saved("GLB"), await saved("Small GLB")];
+    assert.ok(small.includes("EXT_meshopt_compression") && small.includes("jawOpen"), "it moves, too");
+    assert.ok(small.length < large.length / 2.5, `${small.length} of ${large.length} bytes`);
+  },
+
+  async compressed({ open, photo, assert }) {
+    const page = await open({ reducedMotion: "reduce" });
+    const bytes = [...(await readFile(photo("astronaut.jpg")))];
+    const mouth = [0.4, 0.45, 0.2, 0.25];
+    const look = async (compression) => {
+      const id = await page.evaluate(
+        async ([data, wanted]) => {
+          const body = new Blob([new Uint8Array(data)]);
+          const path = `/v1/jobs?format=glb&rigged=true&compression=${wanted}`;
+          const headers = { "Content-Type": "application/octet-stream" };
+          return (await (await fetch(path, { method: "POST", body, headers })).json()).id;
+        },
+        [bytes, compression],
+      );
+      await page.goto(new URL(`/j/${id}`, page.url()).href);
+      await page.waitForSelector(DONE);
+      const still = await reds(page, mouth);
+      await page.click("#all-moves-title");
+      await slide(page, "shape-jawOpen", 100);
+      return { still, open: await reds(page, mouth) };
+    };
+    const plain = await look("none");
+    assert.ok(changed(plain.still, plain.open) > 0.05, "the mouth opens");
+    for (const compression of ["quantised", "meshopt"]) {
+      const found = await look(compression);
+      for (const pose of ["still", "open"]) assert.ok(changed(plain[pose], found[pose]) < 0.01, `${compression}, ${pose}`);
+    }
   },
 
   async choices(given) {

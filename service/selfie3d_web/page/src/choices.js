@@ -23,6 +23,7 @@ export function needsOnePhoto() {
 
 /** The options with which another file of the same head is made: only a GLB moves, and a solid is the face. */
 export function optionsFor(format, { rigged, neutral, ...rest }) {
+  if (format === "glb") return { ...rest, ...(neutral && { neutral }), ...(rigged && { rigged }) };
   if (format === "stl") return rest;
   return { ...rest, ...(neutral && { neutral }), ...(rigged && { topology: "head" }) };
 }
