@@ -31,6 +31,18 @@ def test_both_ways_give_the_same_head_of_one_person(address: str) -> None:
     assert_equal(remote, local)
 
 
+def test_both_ways_give_the_same_head_of_one_person_that_moves(address: str) -> None:
+    photos, wanted = [astronaut(), mirrored_astronaut()], {"format": "glb", "rigged": True, "compression": "meshopt"}
+    with selfie3d.Client(address) as client:
+        remote = client.reconstruct(photos, one_person=True, **wanted)
+    local = selfie3d.Reconstructor.open().reconstruct(photos, one_person=True, **wanted)
+    assert remote.mesh.data == local.mesh.data
+    assert b"browInnerUp" in remote.mesh.data
+    assert len(remote.mesh.data) < 1_000_000
+    assert remote.views == local.views
+    assert remote.faces[0].preview.data == local.faces[0].preview.data
+
+
 def assert_equal(remote: selfie3d.Result, local: selfie3d.Result) -> None:
     assert type(remote) is type(local) is selfie3d.Result
     assert local.job is None

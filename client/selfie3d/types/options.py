@@ -195,9 +195,6 @@ def check_one_person(options: Options) -> None:
     if options.solid or options.extent is Extent.FACE:
         field = "extent" if options.extent is Extent.FACE else "printable"
         raise OptionError(field, f"{field} does not go together with one_person, which gives whole heads.")
-    if options.topology is Topology.HEAD:
-        field = "rigged" if options.rigged else "neutral" if options.neutral else "topology"
-        raise OptionError(field, f"{field} does not go together with one_person: the head's topology takes one photo.")
 
 
 def choice(enum: type[E], field: str, word: str) -> E:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from selfie3d.types import Detail, Options
 from selfie3d.types.frames import CROP_SIZE, transform, upright
-from vrn.avatar.head_colour import paint_head
+from vrn.avatar.head_colour import OnePhoto, Painter
 from vrn.avatar.neighbours import Neighbours, onto_model
 from vrn.avatar.places import Places
 from vrn.avatar.whole_head import WholeHead
@@ -36,14 +36,16 @@ class HeadSurface(FaceSurface):
     ----------
     whole : the head that it was marched from
     near : the whole head's vertices next to each of the surface's
+    painter : what it is coloured from
     """
 
     whole: WholeHead
     near: Neighbours
+    painter: Painter
 
     @classmethod
-    def of_head(cls, whole: WholeHead, face: AlignedFace, options: Options) -> Self:
-        """Raises FieldError when the head's volume holds no solid of a head's size."""
+    def of_head(cls, whole: WholeHead, face: AlignedFace, options: Options, painter: Painter | None = None) -> Self:
+        """painter : None: the photo alone. Raises FieldError when the head's volume holds no solid of a head's size."""
         columns = COLUMNS[options.detail]
         field = whole.field(columns)
         view = View.of(_above(field, field.level)) if columns >= VIEW_COLUMNS else whole.view(VIEW_COLUMNS)
@@ -54,7 +56,7 @@ class HeadSurface(FaceSurface):
         vertices, normals, near = onto_model(whole, vertices, triangles, CROP_SIZE / columns)
         spacing = CROP_SIZE / columns
         surface = whole.crop, vertices, normals, triangles
-        return cls(*surface, view, landmarks, head, pose, spacing, np.eye(3), whole, near)
+        return cls(*surface, view, landmarks, head, pose, spacing, np.eye(3), whole, near, painter or OnePhoto())
 
     @property
     def places(self) -> Places:
@@ -69,7 +71,7 @@ class HeadSurface(FaceSurface):
 
     def painted(self, photo: NDArray[np.uint8]) -> Paint:
         """See `FaceSurface`."""
-        return paint_head(photo, self.whole, self.places, self.view, self.symmetry, self.spacing)
+        return self.painter.paint(photo, self.whole, self.places, self.view, self.symmetry, self.spacing)
 
 
 def _above(field: Field, level: float) -> Field:
