@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,7 +33,8 @@ def test_both_ways_give_the_same_head_of_one_person(address: str) -> None:
 
 
 def test_both_ways_give_the_same_head_of_one_person_that_moves(address: str) -> None:
-    photos, wanted = [astronaut(), mirrored_astronaut()], {"format": "glb", "rigged": True, "compression": "meshopt"}
+    photos = [astronaut(), mirrored_astronaut()]
+    wanted: Any = {"format": "glb", "rigged": True, "compression": "meshopt"}
     with selfie3d.Client(address) as client:
         remote = client.reconstruct(photos, one_person=True, **wanted)
     local = selfie3d.Reconstructor.open().reconstruct(photos, one_person=True, **wanted)

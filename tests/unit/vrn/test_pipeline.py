@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from plyfile import PlyData
 
-from selfie3d.types import Detail, Extent, Format, LeftOut, OptionError, Options, Result, Stage
+from selfie3d.types import Compression, Detail, Extent, Format, LeftOut, OptionError, Options, Result, Stage
 from selfie3d.types.frames import Grid
 from selfie3d_photo import PhotoError
 from tests.unit.vrn.avatar.portraits import Portrait, portrait
@@ -410,8 +410,8 @@ def test_a_textured_and_lit_head_of_one_person_is_written(together: Reconstructo
 
 def test_a_head_of_one_person_that_moves_is_written(together: Reconstructor, person: list[Portrait]) -> None:
     photos = [png(each.photo) for each in person]
-    wanted = {"format": "glb", "rigged": True, "compression": "meshopt"}
-    result = together.reconstruct(photos, PREVIEW, one_person=True, **wanted)
+    wanted = replace(PREVIEW, format=Format.GLB, rigged=True, compression=Compression.MESHOPT)
+    result = together.reconstruct(photos, wanted, one_person=True)
     assert result.mesh.rig is not None
     assert len(result.mesh.vertices) == 11_020
     assert b'"jawOpen"' in result.files[0].data
