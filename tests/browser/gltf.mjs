@@ -35,9 +35,10 @@ window.look = async (bytes) => {
   const before = draw();
   const changed = {};
   const weights = [...face.morphTargetInfluences];
+  face.morphTargetInfluences.fill(0);
+  const rest = draw();
   for (const [name, index] of Object.entries(face.morphTargetDictionary)) {
     face.morphTargetInfluences.fill(0);
-    const rest = draw();
     face.morphTargetInfluences[index] = 1;
     changed[name] = draw().filter((value, at) => Math.abs(value - rest[at]) > 1).length;
   }
