@@ -13,7 +13,19 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO, Any, Protocol, cast
 
-from selfie3d import Detail, Extent, Face, Format, JobOptions, OptionError, Options, Priority, Result, Topology
+from selfie3d import (
+    Compression,
+    Detail,
+    Extent,
+    Face,
+    Format,
+    JobOptions,
+    OptionError,
+    Options,
+    Priority,
+    Result,
+    Topology,
+)
 from selfie3d.types.mesh_file import write_atomically
 from selfie3d.types.options import check_one_person
 from selfie3d.types.photo import MOST_PHOTOS, check_photo_count
@@ -80,6 +92,9 @@ def add_parser(subparsers: Any) -> None:
         help=f"all photos, up to {MOST_PHOTOS}, are of one person: one head of them",
     )
     parser.add_argument("--textured", action="store_true", help="a texture instead of vertex colours (obj, glb, usdz)")
+    parser.add_argument(
+        "--compression", choices=[*Compression], default=Compression.NONE, help="a smaller GLB; default: %(default)s"
+    )
     parser.add_argument("--delight", action="store_true", help="take the photo's light out of the colours")
     parser.add_argument("--printable", action="store_true", help="a solid with a flat base")
     parser.add_argument(
@@ -220,6 +235,7 @@ def _options(args: argparse.Namespace) -> Options:
             topology=Topology(args.topology or Topology.VOLUME),
             rigged=args.rigged,
             neutral=args.neutral,
+            compression=Compression(args.compression),
         )
     except OptionError as error:
         raise UsageError(f"--{_as_flags(str(error))}") from error

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         Violation,
     )
     from selfie3d.types import (
+        Compression,
         Detail,
         Event,
         Extent,
@@ -77,8 +78,8 @@ _MODULES = {
         "Violation"
     ),
     "selfie3d.types": (
-        "Detail Event Extent Face Format JobOptions JobState JobStatus LeftOut Mesh MeshFile OptionError Options "
-        "PhotoView Pose Preview Priority Result Stage Topology"
+        "Compression Detail Event Extent Face Format JobOptions JobState JobStatus LeftOut Mesh MeshFile OptionError "
+        "Options PhotoView Pose Preview Priority Result Stage Topology"
     ),
     "selfie3d.types.errors": "MissingExtra",
     "vrn": "Reconstructor",
@@ -91,6 +92,7 @@ __all__ = [
     "AsyncClient",
     "AsyncJob",
     "Client",
+    "Compression",
     "DeadlineExceeded",
     "Detail",
     "DownloadDamaged",

@@ -16,6 +16,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from selfie3d.errors import ended_error
 from selfie3d.types import (
+    Compression,
     Detail,
     Event,
     Extent,
@@ -73,6 +74,7 @@ def options_message(options: Options) -> pb.Options:
         topology=f"TOPOLOGY_{options.topology.name}",
         rigged=options.rigged,
         neutral=options.neutral,
+        compression=f"COMPRESSION_{options.compression.name}",
     )
 
 
@@ -80,6 +82,7 @@ def options_of(message: pb.Options) -> Options:
     """The message's options; what is unset takes its default. Raises OptionError."""
     format, detail = _word(pb.MeshFormat, message.format), _word(pb.Detail, message.detail)
     extent, topology = _word(pb.Extent, message.extent), _word(pb.Topology, message.topology)
+    compression = _word(pb.Compression, message.compression)
     return Options(
         format=choice(Format, "format", format) if format else Options.format,
         detail=choice(Detail, "detail", detail) if detail else Options.detail,
@@ -92,6 +95,7 @@ def options_of(message: pb.Options) -> Options:
         topology=choice(Topology, "topology", topology) if topology else Options.topology,
         rigged=message.rigged,
         neutral=message.neutral,
+        compression=choice(Compression, "compression", compression) if compression else Options.compression,
     )
 
 

@@ -45,6 +45,7 @@ def check_settings(settings: pb.JobSettings) -> None:
     _known(pb.Detail, options.detail, "settings.options.detail")
     _known(pb.Extent, options.extent, "settings.options.extent")
     _known(pb.Topology, options.topology, "settings.options.topology")
+    _known(pb.Compression, options.compression, "settings.options.compression")
     _known(pb.Priority, settings.priority, "settings.priority")
     try:
         of_mesh = options_of(options)

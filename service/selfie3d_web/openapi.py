@@ -13,7 +13,17 @@ from selfie3d_jobs.payload import enum_words
 from selfie3d_web import preview, problem
 from selfie3d_web.body import MAX_PHOTO_BYTES, MAX_PHOTOS_BYTES
 from selfie3d_web.mesh import MEDIA_TYPES
-from selfie3d_web.settings import DETAILS, EXTENTS, FORMATS, ONE_PERSON, PRIORITIES, STATES, SWITCHES, TOPOLOGIES
+from selfie3d_web.settings import (
+    COMPRESSIONS,
+    DETAILS,
+    EXTENTS,
+    FORMATS,
+    ONE_PERSON,
+    PRIORITIES,
+    STATES,
+    SWITCHES,
+    TOPOLOGIES,
+)
 
 PHOTO_TYPES = ("image/jpeg", "image/png", "image/webp", "image/heic", "image/avif", "application/octet-stream")
 Json = dict[Any, Any]  # the numbers of statuses are keys, too, until they are written
@@ -73,6 +83,7 @@ def _create() -> Json:
         "detail": _enum(DETAILS, "standard"),
         "extent": _enum(EXTENTS, "head"),
         "topology": _enum(TOPOLOGIES, "volume"),
+        "compression": _enum(COMPRESSIONS, "none") | {"description": COMPRESSION_TEXT},
         **{name: {"type": "boolean", "default": False, "description": SWITCH_TEXTS[name]} for name in SWITCHES},
         ONE_PERSON: {"type": "boolean", "default": False, "description": ONE_PERSON_TEXT},
         "priority": _enum(PRIORITIES, "interactive"),
@@ -260,6 +271,7 @@ JOB_ID = {
 }
 FACE = {"name": "face", "in": "path", "required": True, "schema": {"type": "integer", "minimum": 0}}
 STATUS = {"type": "object", "properties": {"status": {"type": "string"}}, "required": ["status"]}
+COMPRESSION_TEXT = "Of a GLB: integers (KHR_mesh_quantization), or these compressed (EXT_meshopt_compression)."
 ONE_PERSON_TEXT = "The form's photos, up to 16, are of one person and together give one head."
 PHOTO_TEXT = "The last part; with one_person up to 16 of them."
 SWITCH_TEXTS = {

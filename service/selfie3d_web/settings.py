@@ -15,12 +15,14 @@ FORMATS = enum_words(pb.MeshFormat.DESCRIPTOR)
 DETAILS = enum_words(pb.Detail.DESCRIPTOR)
 EXTENTS = enum_words(pb.Extent.DESCRIPTOR)
 TOPOLOGIES = enum_words(pb.Topology.DESCRIPTOR)
+COMPRESSIONS = enum_words(pb.Compression.DESCRIPTOR)
 PRIORITIES = enum_words(pb.Priority.DESCRIPTOR)
 STATES = enum_words(pb.JobState.DESCRIPTOR)
 SWITCHES = ("all_faces", "scene", "textured", "printable", "delight", "rigged", "neutral")
 SWITCH_WORDS = {"true": True, "1": True, "on": True, "false": False, "0": False, "off": False, "": True}
 ONE_PERSON = "one_person"
-NAMES = ("format", "detail", "extent", "topology", *SWITCHES, ONE_PERSON, "priority", "timeout", "webhook_url")
+WORDS = ("format", "detail", "extent", "topology", "compression")
+NAMES = (*WORDS, *SWITCHES, ONE_PERSON, "priority", "timeout", "webhook_url")
 
 
 def job_settings(fields: Iterable[tuple[str, str]], request_id: str) -> pb.JobSettings:
@@ -64,6 +66,8 @@ def _set(settings: pb.JobSettings, name: str, value: str) -> None:
         options.extent = one_of(EXTENTS, name, value)
     elif name == "topology":
         options.topology = one_of(TOPOLOGIES, name, value)
+    elif name == "compression":
+        options.compression = one_of(COMPRESSIONS, name, value)
     elif name == "priority":
         settings.priority = one_of(PRIORITIES, name, value)  # type: ignore[assignment]
     elif name == "webhook_url":

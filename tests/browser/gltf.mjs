@@ -9,9 +9,10 @@ const { build } = await import(new URL("node_modules/esbuild/lib/main.js", page)
 const code = `
 import { AmbientLight, Box3, PerspectiveCamera, Scene, Vector3, WebGLRenderer } from "three";
 import { GLTFLoader } from "three/examples/jsm/loaders/GLTFLoader.js";
+import { MeshoptDecoder } from "three/examples/jsm/libs/meshopt_decoder.module.js";
 
 window.look = async (bytes) => {
-  const { scene } = await new GLTFLoader().parseAsync(new Uint8Array(bytes).buffer, "");
+  const { scene } = await new GLTFLoader().setMeshoptDecoder(MeshoptDecoder).parseAsync(new Uint8Array(bytes).buffer, "");
   const renderer = new WebGLRenderer({ preserveDrawingBuffer: true });
   renderer.setSize(200, 200);
   const camera = new PerspectiveCamera(30, 1, 0.01, 10);
@@ -34,9 +35,10 @@ window.look = async (bytes) => {
   const before = draw();
   const changed = {};
   const weights = [...face.morphTargetInfluences];
+  face.morphTargetInfluences.fill(0);
+  const rest = draw();
   for (const [name, index] of Object.entries(face.morphTargetDictionary)) {
     face.morphTargetInfluences.fill(0);
-    const rest = draw();
     face.morphTargetInfluences[index] = 1;
     changed[name] = draw().filter((value, at) => Math.abs(value - rest[at]) > 1).length;
   }

@@ -157,6 +157,38 @@ export const scenarios = {
     assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), "the sliders fit 320 px");
     const [download] = await Promise.all([page.waitForEvent("download"), page.click("#files button:has-text('PLY')")]);
     assert.match(download.suggestedFilename(), /\.ply$/);
+    const small = page.locator("#files button").filter({ has: page.getByText("Small GLB", { exact: true }) });
+    const [request] = await Promise.all([page.waitForRequest(/compression=meshopt/), small.click()]);
+    assert.equal(new URL(request.url()).searchParams.get("rigged"), "true", "the small file moves, too");
+  },
+
+  async compressed({ open, photo, assert }) {
+    const page = await open({ reducedMotion: "reduce" });
+    const bytes = [...(await readFile(photo("astronaut.jpg")))];
+    const mouth = [0.4, 0.45, 0.2, 0.25];
+    const look = async (compression) => {
+      const id = await page.evaluate(
+        async ([data, wanted]) => {
+          const body = new Blob([new Uint8Array(data)]);
+          const path = `/v1/jobs?format=glb&rigged=true&compression=${wanted}`;
+          const headers = { "Content-Type": "application/octet-stream" };
+          return (await (await fetch(path, { method: "POST", body, headers })).json()).id;
+        },
+        [bytes, compression],
+      );
+      await page.goto(new URL(`/j/${id}`, page.url()).href);
+      await page.waitForSelector(DONE);
+      const still = await reds(page, mouth);
+      await page.click("#all-moves-title");
+      await slide(page, "shape-jawOpen", 100);
+      return { still, open: await reds(page, mouth) };
+    };
+    const plain = await look("none");
+    assert.ok(changed(plain.still, plain.open) > 0.05, "the mouth opens");
+    for (const compression of ["quantised", "meshopt"]) {
+      const found = await look(compression);
+      for (const pose of ["still", "open"]) assert.ok(changed(plain[pose], found[pose]) < 0.01, `${compression}, ${pose}`);
+    }
   },
 
   async choices(given) {
@@ -172,11 +204,15 @@ export const scenarios = {
     await audit(page, given, "choices");
     await page.setInputFiles("#file", ["astronaut.jpg", "mirrored.jpg"].map(photo));
     await page.waitForSelector("#several[open]");
-    assert.ok(await page.isDisabled("#one-person"));
-    assert.ok(await page.isVisible("#several-note"));
+    assert.ok(await page.isEnabled("#one-person"), "a head that moves can be made of several photos");
     await page.click("#several-close");
     await page.uncheck("#rigged");
     await page.check("#face-only");
+    await page.setInputFiles("#file", ["astronaut.jpg", "mirrored.jpg"].map(photo));
+    await page.waitForSelector("#several[open]");
+    assert.ok(await page.isDisabled("#one-person"));
+    assert.ok(await page.isVisible("#several-note"));
+    await page.click("#several-close");
     assert.ok((await page.isDisabled("#rigged")) && (await page.isDisabled("#neutral")));
     await page.check("#delight");
     const [request] = await Promise.all([page.waitForRequest(/v1\/jobs\?/), head(page, photo("astronaut.jpg"))]);
@@ -314,7 +350,7 @@ export const scenarios = {
   async files({ open, photo, assert }) {
     const page = await open();
     await head(page, photo("astronaut.jpg"));
-    const starts = { GLB: "glTF", PLY: "ply\n", OBJ: "#", "OBJ + texture": "PK", USDZ: "PK", STL: "" };
+    const starts = { GLB: "glTF", "Small GLB": "glTF", PLY: "ply\n", OBJ: "#", "OBJ + texture": "PK", USDZ: "PK", STL: "" };
     for (const [name, start] of Object.entries(starts)) {
       const [download] = await Promise.all([
         page.waitForEvent("download"),

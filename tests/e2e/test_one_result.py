@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,6 +30,19 @@ def test_both_ways_give_the_same_head_of_one_person(address: str) -> None:
     assert [view.left_out for view in local.views] == ["", "", "NO_FACE"]
     assert sum(view.weight for view in local.views) == pytest.approx(1)
     assert_equal(remote, local)
+
+
+def test_both_ways_give_the_same_head_of_one_person_that_moves(address: str) -> None:
+    photos = [astronaut(), mirrored_astronaut()]
+    wanted: Any = {"format": "glb", "rigged": True, "compression": "meshopt"}
+    with selfie3d.Client(address) as client:
+        remote = client.reconstruct(photos, one_person=True, **wanted)
+    local = selfie3d.Reconstructor.open().reconstruct(photos, one_person=True, **wanted)
+    assert remote.mesh.data == local.mesh.data
+    assert b"browInnerUp" in remote.mesh.data
+    assert len(remote.mesh.data) < 1_000_000
+    assert remote.views == local.views
+    assert remote.faces[0].preview.data == local.faces[0].preview.data
 
 
 def assert_equal(remote: selfie3d.Result, local: selfie3d.Result) -> None:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from selfie3d.types import Mesh, Options
+from selfie3d.types import Mesh, Options, Topology
 from selfie3d.types.frames import CROP_SIZE
 from selfie3d.types.photo_view import LeftOut, PhotoView
 from vrn.avatar.agreement import left_out
-from vrn.avatar.blend import FusedSurface
+from vrn.avatar.blend import SeveralPhotos
 from vrn.avatar.fusion import FusedHead, fuse
-from vrn.avatar.head_surface import COLUMNS
+from vrn.avatar.head_surface import COLUMNS, HeadSurface
 from vrn.avatar.photo_head import PhotoHead
+from vrn.avatar.topology import TEXEL_SPACING, TopologySurface
 from vrn.avatar.whole_head import WholeHead
 from vrn.errors import NoFaceError
 from vrn.finder.face import AlignedFace
@@ -35,8 +36,7 @@ class Portraits:
 
     def add(self, image: Image, face: AlignedFace, whole: WholeHead) -> None:
         """The next photo, (H, W, 3) uint8, and the head that it shows."""
-        spacing = CROP_SIZE / COLUMNS[self.options.detail]
-        delight = self.options.delight
+        delight, spacing = self.options.delight, _spacing(self.options)
         self._snapshots.append(PhotoHead.of(self._count, image, face, whole, spacing, delight=delight))
         self._count += 1
 
@@ -82,14 +82,22 @@ class Fused:
         """The photo over which the mesh is laid."""
         return self.head.reference
 
-    def surface(self, options: Options) -> FusedSurface:
+    def surface(self, options: Options) -> HeadSurface:
         """Raises FieldError."""
-        surface = FusedSurface.of_head(self.head.whole, self.reference.face, options)
         others = sorted(
             (each for each in self.snapshots if each is not self.reference), key=lambda each: each.trust, reverse=True
         )
-        return replace(surface, snapshots=(self.reference, *others))
+        painter = SeveralPhotos((self.reference, *others), self.head.whole)
+        surface = HeadSurface.of_head(self.head.whole, self.reference.face, options, painter)
+        return TopologySurface.of_surface(surface, options) if options.topology is Topology.HEAD else surface
 
-    def mesh(self, surface: FusedSurface, photo: Image, options: Options) -> Mesh:
+    def mesh(self, surface: HeadSurface, photo: Image, options: Options) -> Mesh:
         """photo : (H, W, 3) uint8 - the reference's."""
         return surface.coloured(photo, self.reference.face, textured=options.needs_texture, delight=options.delight)
+
+
+def _spacing(options: Options) -> float:
+    """Head crop px between the points that are coloured from a photo: vertices, or texels of the head's texture."""
+    if options.topology is Topology.HEAD and options.needs_texture:
+        return TEXEL_SPACING
+    return CROP_SIZE / COLUMNS[options.detail]

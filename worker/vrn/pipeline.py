@@ -173,7 +173,7 @@ class Reconstructor:
         mesh = clock.run(Stage.COLOUR, lambda: fused.mesh(surface, decode(reference, self._limits).rgb, options))
         file = clock.run(Stage.ENCODE, lambda: encode(mesh, options))
         face = fused.reference.face
-        made = Face.of_mesh(0, face.box_px, face.score, mesh, file, partial(draw_preview, mesh))
+        made = Face.of_mesh(0, face.box_px, face.score, mesh, file, partial(draw_preview, mesh.expressed))
         return Result((made,), clock.by_stage(), views=fused.views)
 
     def _add_portrait(self, photo: bytes, portraits: Portraits, heads: Heads, clock: _Clock) -> None:

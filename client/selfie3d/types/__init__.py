@@ -4,7 +4,17 @@ from selfie3d.types.face import Face
 from selfie3d.types.job_status import Event, JobState, JobStatus
 from selfie3d.types.mesh import Mesh, Texture
 from selfie3d.types.mesh_file import MeshFile
-from selfie3d.types.options import Detail, Extent, Format, JobOptions, OptionError, Options, Priority, Topology
+from selfie3d.types.options import (
+    Compression,
+    Detail,
+    Extent,
+    Format,
+    JobOptions,
+    OptionError,
+    Options,
+    Priority,
+    Topology,
+)
 from selfie3d.types.photo_view import LeftOut, PhotoView
 from selfie3d.types.pose import Pose
 from selfie3d.types.preview import Preview
@@ -12,6 +22,7 @@ from selfie3d.types.result import Result
 from selfie3d.types.stage import Stage
 
 __all__ = [
+    "Compression",
     "Detail",
     "Event",
     "Extent",

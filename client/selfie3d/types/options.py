@@ -41,6 +41,14 @@ class Topology(StrEnum):
     HEAD = "head"  # the head model's: the same for every photo, with texture coordinates
 
 
+class Compression(StrEnum):
+    """How a GLB file stores its numbers."""
+
+    NONE = "none"  # floats: what every reader reads
+    QUANTISED = "quantised"  # 16 and 8 bit integers: the extension KHR_mesh_quantization
+    MESHOPT = "meshopt"  # these compressed: the extension EXT_meshopt_compression
+
+
 class Priority(StrEnum):
     """Interactive jobs overtake bulk jobs. Also the names of the queues, in the order in which workers look at them."""
 
@@ -83,6 +91,7 @@ class Options:
     rigged : a GLB whose face moves: expressions as morph targets on a neutral face, by ARKit's names; implies the
         topology of the head
     neutral : the face without the photo's expression; implies the topology of the head
+    compression : of a GLB: a rigged head becomes about half as large quantised, and a third with meshopt
     """
 
     format: Format = Format.PLY
@@ -96,11 +105,15 @@ class Options:
     topology: Topology = Topology.VOLUME
     rigged: bool = False
     neutral: bool = False
+    compression: Compression = Compression.NONE
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "format", choice(Format, "format", self.format))
         object.__setattr__(self, "detail", choice(Detail, "detail", self.detail))
         object.__setattr__(self, "extent", choice(Extent, "extent", self.extent))
+        object.__setattr__(self, "compression", choice(Compression, "compression", self.compression))
+        if self.compression is not Compression.NONE and self.format is not Format.GLB:
+            raise OptionError("compression", "compression needs format glb: the others know none.")
         if self.textured and self.format not in (Format.OBJ, Format.GLB, Format.USDZ):
             raise OptionError("textured", "textured needs format obj, glb or usdz: the others hold no texture.")
         if self.scene and not self.all_faces:
@@ -167,6 +180,7 @@ class JobOptions(TypedDict, total=False):
     topology: Topology | str
     rigged: bool
     neutral: bool
+    compression: Compression | str
     priority: Priority | str
     job_timeout: float | None
     request_id: str
@@ -181,9 +195,6 @@ def check_one_person(options: Options) -> None:
     if options.solid or options.extent is Extent.FACE:
         field = "extent" if options.extent is Extent.FACE else "printable"
         raise OptionError(field, f"{field} does not go together with one_person, which gives whole heads.")
-    if options.topology is Topology.HEAD:
-        field = "rigged" if options.rigged else "neutral" if options.neutral else "topology"
-        raise OptionError(field, f"{field} does not go together with one_person: the head's topology takes one photo.")
 
 
 def choice(enum: type[E], field: str, word: str) -> E:

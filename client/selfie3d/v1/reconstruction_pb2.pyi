@@ -61,6 +61,13 @@ class Topology(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     TOPOLOGY_VOLUME: _ClassVar[Topology]
     TOPOLOGY_HEAD: _ClassVar[Topology]
 
+class Compression(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    COMPRESSION_UNSPECIFIED: _ClassVar[Compression]
+    COMPRESSION_NONE: _ClassVar[Compression]
+    COMPRESSION_QUANTISED: _ClassVar[Compression]
+    COMPRESSION_MESHOPT: _ClassVar[Compression]
+
 class Priority(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     PRIORITY_UNSPECIFIED: _ClassVar[Priority]
@@ -98,12 +105,16 @@ EXTENT_FACE: Extent
 TOPOLOGY_UNSPECIFIED: Topology
 TOPOLOGY_VOLUME: Topology
 TOPOLOGY_HEAD: Topology
+COMPRESSION_UNSPECIFIED: Compression
+COMPRESSION_NONE: Compression
+COMPRESSION_QUANTISED: Compression
+COMPRESSION_MESHOPT: Compression
 PRIORITY_UNSPECIFIED: Priority
 PRIORITY_INTERACTIVE: Priority
 PRIORITY_BULK: Priority
 
 class Options(_message.Message):
-    __slots__ = ("format", "detail", "all_faces", "scene", "textured", "printable", "extent", "delight", "topology", "rigged", "neutral")
+    __slots__ = ("format", "detail", "all_faces", "scene", "textured", "printable", "extent", "delight", "topology", "rigged", "neutral", "compression")
     FORMAT_FIELD_NUMBER: _ClassVar[int]
     DETAIL_FIELD_NUMBER: _ClassVar[int]
     ALL_FACES_FIELD_NUMBER: _ClassVar[int]
@@ -115,6 +126,7 @@ class Options(_message.Message):
     TOPOLOGY_FIELD_NUMBER: _ClassVar[int]
     RIGGED_FIELD_NUMBER: _ClassVar[int]
     NEUTRAL_FIELD_NUMBER: _ClassVar[int]
+    COMPRESSION_FIELD_NUMBER: _ClassVar[int]
     format: MeshFormat
     detail: Detail
     all_faces: bool
@@ -126,7 +138,8 @@ class Options(_message.Message):
     topology: Topology
     rigged: bool
     neutral: bool
-    def __init__(self, format: _Optional[_Union[MeshFormat, str]] = ..., detail: _Optional[_Union[Detail, str]] = ..., all_faces: _Optional[bool] = ..., scene: _Optional[bool] = ..., textured: _Optional[bool] = ..., printable: _Optional[bool] = ..., extent: _Optional[_Union[Extent, str]] = ..., delight: _Optional[bool] = ..., topology: _Optional[_Union[Topology, str]] = ..., rigged: _Optional[bool] = ..., neutral: _Optional[bool] = ...) -> None: ...
+    compression: Compression
+    def __init__(self, format: _Optional[_Union[MeshFormat, str]] = ..., detail: _Optional[_Union[Detail, str]] = ..., all_faces: _Optional[bool] = ..., scene: _Optional[bool] = ..., textured: _Optional[bool] = ..., printable: _Optional[bool] = ..., extent: _Optional[_Union[Extent, str]] = ..., delight: _Optional[bool] = ..., topology: _Optional[_Union[Topology, str]] = ..., rigged: _Optional[bool] = ..., neutral: _Optional[bool] = ..., compression: _Optional[_Union[Compression, str]] = ...) -> None: ...
 
 class JobSettings(_message.Message):
     __slots__ = ("request_id", "options", "priority", "timeout", "webhook_url", "one_person")

@@ -65,6 +65,7 @@ async def test_the_request_says_what_was_asked(client: Any, script: Script) -> N
             textured=True,
             extent=pb.EXTENT_FACE,
             topology=pb.TOPOLOGY_VOLUME,
+            compression=pb.COMPRESSION_NONE,
         ),
         priority=pb.PRIORITY_BULK,
         timeout={"seconds": 1, "nanos": 500_000_000},

@@ -118,20 +118,24 @@ def test_every_option_reaches_the_service(script: Script, photos: Path) -> None:
         extent=pb.EXTENT_FACE,
         delight=True,
         topology=pb.TOPOLOGY_VOLUME,
+        compression=pb.COMPRESSION_NONE,
     )
     assert request.settings.priority == pb.PRIORITY_INTERACTIVE
 
 
 def test_a_face_that_moves_reaches_the_service(script: Script, photos: Path) -> None:
-    arguments = ["-o", "me.glb", "--topology", "head", "--rigged", "--neutral"]
+    arguments = ["-o", "me.glb", "--topology", "head", "--rigged", "--neutral", "--compression", "meshopt"]
     assert main(["reconstruct", str(photos / "a.jpg"), *arguments]) == 0
     options = script.requests("CreateJob")[0].settings.options
     assert (options.topology, options.rigged, options.neutral) == (pb.TOPOLOGY_HEAD, True, True)
+    assert options.compression == pb.COMPRESSION_MESHOPT
 
 
 def test_a_rig_needs_a_format_that_holds_one(photos: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["reconstruct", str(photos / "a.jpg"), "--rigged", "-o", "me.ply"]) == 2
     assert "--rigged needs --format glb" in capfd.readouterr().err
+    assert main(["reconstruct", str(photos / "a.jpg"), "--compression", "meshopt", "-o", "me.ply"]) == 2
+    assert "--compression needs --format glb" in capfd.readouterr().err
 
 
 def test_all_faces_get_files_of_their_own(

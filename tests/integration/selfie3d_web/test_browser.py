@@ -29,6 +29,7 @@ SCENARIOS = {
     "upload": "a photo becomes a head stage by stage, and a hand turns, zooms and resets it",
     "looks": "every look, the landmarks, the light and the photo change the picture, and only likings are stored",
     "moves": "a head that moves opens its mouth, and reset shuts it again",
+    "compressed": "a head whose file is quantised or compressed looks and moves like any other",
     "choices": "choices that exclude each other cannot be made together, and what is chosen is asked for",
     "person": "several photos are asked whether they are of one person, and become one head that names each photo",
     "faces": "two faces become two heads to choose from",

@@ -14,13 +14,13 @@ from selfie3d import AsyncClient, AsyncJob, Client, Job
 
 HEAVY = {"torch", "celery", "redis", "kombu", "vrn", "selfie3d_jobs", "selfie3d_service", "trimesh", "rich", "PIL"}
 PUBLIC = [
-    "Aborted", "AlreadyExists", "AsyncClient", "AsyncJob", "Client", "DeadlineExceeded", "Detail", "DownloadDamaged",
-    "Event", "Extent", "Face", "FailedPrecondition", "Format", "InvalidArgument", "InvalidConnection", "Job",
-    "JobCancelled", "JobEnded", "JobExpired", "JobFailed", "JobOptions", "JobPhotoRejected", "JobState", "JobStatus",
-    "LeftOut", "Mesh", "MeshFile", "MeshUnreadable", "MissingExtra", "NoFace", "NotFound", "OptionError", "Options",
-    "PermissionDenied", "PhotoRejected", "PhotoView", "Pose", "Preview", "Priority", "QuotaExceeded", "Reconstructor",
-    "Result", "Retry", "Selfie3dError", "ServiceError", "Stage", "Tls", "TlsFailed", "Topology", "Unauthenticated",
-    "Unavailable", "Violation", "__version__",
+    "Aborted", "AlreadyExists", "AsyncClient", "AsyncJob", "Client", "Compression", "DeadlineExceeded", "Detail",
+    "DownloadDamaged", "Event", "Extent", "Face", "FailedPrecondition", "Format", "InvalidArgument",
+    "InvalidConnection", "Job", "JobCancelled", "JobEnded", "JobExpired", "JobFailed", "JobOptions",
+    "JobPhotoRejected", "JobState", "JobStatus", "LeftOut", "Mesh", "MeshFile", "MeshUnreadable", "MissingExtra",
+    "NoFace", "NotFound", "OptionError", "Options", "PermissionDenied", "PhotoRejected", "PhotoView", "Pose",
+    "Preview", "Priority", "QuotaExceeded", "Reconstructor", "Result", "Retry", "Selfie3dError", "ServiceError",
+    "Stage", "Tls", "TlsFailed", "Topology", "Unauthenticated", "Unavailable", "Violation", "__version__",
 ]  # fmt: skip
 
 

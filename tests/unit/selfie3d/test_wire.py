@@ -9,6 +9,7 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from selfie3d import (
+    Compression,
     Detail,
     Extent,
     Format,
@@ -69,6 +70,12 @@ def test_options_survive_the_wire(extent: Extent, format: Format, detail: Detail
 def test_the_topology_survives_the_wire(wanted: dict[str, Any]) -> None:
     options = Options(Format.GLB, **wanted)
     assert options.topology is Topology.HEAD
+    assert options_of(options_message(options)) == options
+
+
+@pytest.mark.parametrize("compression", Compression)
+def test_the_compression_survives_the_wire(compression: Compression) -> None:
+    options = Options(Format.GLB, compression=compression)
     assert options_of(options_message(options)) == options
 
 

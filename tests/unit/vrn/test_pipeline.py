@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from plyfile import PlyData
 
-from selfie3d.types import Detail, Extent, Format, LeftOut, OptionError, Options, Result, Stage
+from selfie3d.types import Compression, Detail, Extent, Format, LeftOut, OptionError, Options, Result, Stage
 from selfie3d.types.frames import Grid
 from selfie3d_photo import PhotoError
 from tests.unit.vrn.avatar.portraits import Portrait, portrait
@@ -386,8 +386,6 @@ def test_a_damaged_photo_among_several_is_named(together: Reconstructor, person:
         (2, {"one_person": True, "printable": True}, "printable"),
         (2, {"one_person": True, "format": "stl"}, "printable"),
         (2, {"one_person": True, "extent": "face"}, "extent"),
-        (2, {"one_person": True, "topology": "head"}, "topology"),
-        (2, {"one_person": True, "format": "glb", "rigged": True}, "rigged"),
     ],
 )
 def test_what_does_not_go_together_with_one_person_is_refused(
@@ -408,6 +406,17 @@ def test_a_textured_and_lit_head_of_one_person_is_written(together: Reconstructo
     result = together.reconstruct(photos, PREVIEW, one_person=True, format="glb", textured=True, delight=True)
     assert result.mesh.texture is not None
     assert result.files[0].data[:4] == b"glTF"
+
+
+def test_a_head_of_one_person_that_moves_is_written(together: Reconstructor, person: list[Portrait]) -> None:
+    photos = [png(each.photo) for each in person]
+    wanted = replace(PREVIEW, format=Format.GLB, rigged=True, compression=Compression.MESHOPT)
+    result = together.reconstruct(photos, wanted, one_person=True)
+    assert result.mesh.rig is not None
+    assert len(result.mesh.vertices) == 11_020
+    assert b'"jawOpen"' in result.files[0].data
+    assert [view.left_out for view in result.views] == ["", "", ""]
+    assert result.faces[0].preview.data[:4] == b"RIFF"
 
 
 def test_the_head_s_topology_needs_a_network_of_heads(two: Reconstructor, photo: bytes) -> None:

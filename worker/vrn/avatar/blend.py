@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,13 +10,14 @@ from numpy.typing import NDArray
 
 from vrn.avatar.agreement import exposure_gains
 from vrn.avatar.head_colour import finished, look_into_mouth, mirrored, shown
-from vrn.avatar.head_surface import HeadSurface
 from vrn.avatar.neighbours import Neighbours, model_normals
 from vrn.avatar.photo_head import PhotoHead
 from vrn.avatar.places import Places
 from vrn.avatar.whole_head import WholeHead
 from vrn.meshing.colour import LIGHT_CELL_PX, Paint, PhotoSampler
 from vrn.meshing.diffusion import diffuse
+from vrn.meshing.head_fit import Plane
+from vrn.meshing.visibility import View
 
 Singles = NDArray[np.float32]
 
@@ -24,26 +26,37 @@ FINER = 2.0  # a photo has at most so many times the say of another one for its 
 
 
 @dataclass(frozen=True)
-class FusedSurface(HeadSurface):
-    """A surface of a fused head, coloured from all its photos.
+class SeveralPhotos:
+    """Colours of all photos of a fused head.
 
     Attributes
     ----------
     snapshots : of the head; the first is the reference, in whose frame the surface lies
+    whole : the fused head, whose vertices are at the same places as those of the photos' heads
     """
 
-    snapshots: tuple[PhotoHead, ...] = ()
+    snapshots: tuple[PhotoHead, ...]
+    whole: WholeHead
+    coarser: int = 2  # finer than for one photo: the texture has the other photos' details from here alone
 
-    def painted(self, photo: NDArray[np.uint8]) -> Paint:
-        """See `FaceSurface`; photo : the reference's."""
+    def paint(
+        self,
+        photo: NDArray[np.uint8],
+        whole: WholeHead,  # noqa: ARG002 - a registered one has other places
+        places: Places,
+        view: View,  # noqa: ARG002 - each photo has its own
+        symmetry: Plane,  # noqa: ARG002
+        spacing: float,
+    ) -> Paint:
+        """See `Painter`; photo : the reference's."""
         reference, *others = self.snapshots
-        sampler = PhotoSampler.around(photo, reference.whole.crop, self.spacing)
-        canvas = _Canvas(self)
+        sampler = PhotoSampler.around(photo, reference.whole.crop, spacing)
+        canvas = _Canvas(self.snapshots, self.whole, places)
         of_reference = canvas.begin(replace(reference, sampler=sampler))
         for snapshot, gain in zip(others, exposure_gains(self.snapshots)[1:], strict=True):
             evened = replace(snapshot.sampler, patch=snapshot.sampler.patch * gain)
             canvas.add(replace(snapshot, sampler=evened))
-        paint = finished(self.places, canvas.colours, canvas.seen, *canvas.lent())
+        paint = finished(places, canvas.colours, canvas.seen, *canvas.lent())
         return Paint(paint.colours, paint.confidence, of_reference)  # a texture takes these from the photo itself
 
 
@@ -53,10 +66,11 @@ class _Canvas:
     colours : (n, 3) float32 - sRGB; seen : (n,) float32 - 0..1, how well the best photo shows each
     """
 
-    def __init__(self, surface: FusedSurface) -> None:
-        self._surface, self._places = surface, surface.places
-        self._finest = max(map(_detail, surface.snapshots))
-        count = len(surface.vertices)
+    def __init__(self, snapshots: Sequence[PhotoHead], whole: WholeHead, places: Places) -> None:
+        self._whole, self._places = whole, places
+        self._near = Neighbours.of(whole, places.points, places.normals, model_normals(whole))
+        self._finest = max(map(_detail, snapshots))
+        count = len(places.points)
         self.colours, self.seen = np.zeros((count, 3), np.float32), np.zeros(count, np.float32)
         self._weight = np.zeros(count, np.float32)
         self._shown: list[tuple[PhotoHead, Places]] = []
@@ -70,7 +84,7 @@ class _Canvas:
 
     def add(self, snapshot: PhotoHead) -> None:
         """Another photo, with the difference in light to what is there taken out."""
-        points, normals = moved_to(self._surface.whole, snapshot.whole, self._surface.near, self._places)
+        points, normals = moved_to(self._whole, snapshot.whole, self._near, self._places)
         places = replace(self._places, points=points, normals=normals)
         colours, seen = shown(snapshot.sampler, snapshot.view, places, points, normals)
         seen *= ~places.mouth

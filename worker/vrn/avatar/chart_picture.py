@@ -20,7 +20,6 @@ from vrn.meshing.diffusion import pull_push
 
 Singles = NDArray[np.float32]
 
-COARSER = 4  # the texture's pixels to one of the completed colours
 LEAST_TEXEL_PX = 0.25  # head crop px; finer ones show no more of any photo
 
 
@@ -76,15 +75,15 @@ def texels(size: int) -> Texels:
 
 
 def chart_picture(
-    photo: NDArray[np.uint8], surface: Painted, completed: Singles, paint: Paint, size: int
+    photo: NDArray[np.uint8], surface: Painted, completed: Singles, paint: Paint, size: int, coarser: int
 ) -> NDArray[np.uint8]:
     """(size, size, 3) uint8 sRGB.
 
     photo : (H, W, 3) uint8; paint : of the surface's vertices
-    completed : (p, 3) float32 - colours all round, of the texels of a picture COARSER times smaller
+    completed : (p, 3) float32 - colours all round, of the texels of a picture so many times smaller
     """
     covered = texels(size)
-    coarse = Image.fromarray(padded(texels(size // COARSER).at, completed, size // COARSER))
+    coarse = Image.fromarray(padded(texels(size // coarser).at, completed, size // coarser))
     smooth = np.asarray(coarse.resize((size, size), Image.Resampling.BILINEAR))
     colours = smooth.reshape(-1, 3)[covered.at].astype(np.float32)
     seen = covered.mean(paint.seen[:, None])[:, 0]

@@ -6,6 +6,9 @@ where an expression or the pose makes the two sides differ, and it is known what
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Protocol
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,6 +29,46 @@ MIRROR_TOLERANCE_PX = 4.0  # head crop px between a mirrored point and the front
 MOUTH_TOLERANCE_PX = 6.0  # head crop px behind the front of the surface at which the inside of a mouth is seen
 SKIN_RIM_PX = (3.0, 8.0)  # head crop px inside the silhouette, where the photo may already show the background
 HAIR_RIM_PX = (4.0, 10.0)  # the same of the scalp: hair and skull do not end at the same place
+
+
+class Painter(Protocol):
+    """What has colours for the surface of a head."""
+
+    @property
+    def coarser(self) -> int:
+        """A texture's pixels, along a side, to one of the colours that are made for it."""
+        ...
+
+    def paint(
+        self,
+        photo: NDArray[np.uint8],
+        whole: WholeHead,
+        places: Places,
+        view: View,
+        symmetry: Plane,
+        spacing: float,
+    ) -> Paint:
+        """See `paint_head`."""
+        ...
+
+
+@dataclass(frozen=True)
+class OnePhoto:
+    """Colours of the photo over which the surface lies, and of no other."""
+
+    coarser: int = 4
+
+    def paint(
+        self,
+        photo: NDArray[np.uint8],
+        whole: WholeHead,
+        places: Places,
+        view: View,
+        symmetry: Plane,
+        spacing: float,
+    ) -> Paint:
+        """See `paint_head`."""
+        return paint_head(photo, whole, places, view, symmetry, spacing)
 
 
 def paint_head(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from selfie3d.types import Detail, Options
 from selfie3d.types.frames import CROP_SIZE, transform, upright
 from vrn.avatar.features import refined
-from vrn.avatar.head_colour import paint_head
+from vrn.avatar.head_colour import OnePhoto, Painter
 from vrn.avatar.neighbours import Neighbours, onto_model
 from vrn.avatar.places import Places
 from vrn.avatar.whole_head import WholeHead
@@ -39,14 +39,16 @@ class HeadSurface(FaceSurface):
     ----------
     whole : the head that it was marched from
     near : the whole head's vertices next to each of the surface's
+    painter : what it is coloured from
     """
 
     whole: WholeHead
     near: Neighbours
+    painter: Painter
 
     @classmethod
-    def of_head(cls, whole: WholeHead, face: AlignedFace, options: Options) -> Self:
-        """Raises FieldError when the head's volume holds no solid of a head's size."""
+    def of_head(cls, whole: WholeHead, face: AlignedFace, options: Options, painter: Painter | None = None) -> Self:
+        """painter : None: the photo alone. Raises FieldError when the head's volume holds no solid of a head's size."""
         columns = COLUMNS[options.detail]
         spacing = CROP_SIZE / columns
         plane = whole.plane / np.linalg.norm(whole.plane[:3])
@@ -62,7 +64,7 @@ class HeadSurface(FaceSurface):
         normals, near = normals[end.source], near.of_points(end.source)
         normals[end.flat] = -plane[:3]
         surface = whole.crop, end.vertices, normals, end.triangles
-        return cls(*surface, view, landmarks, head, pose, spacing, np.eye(3), whole, near)
+        return cls(*surface, view, landmarks, head, pose, spacing, np.eye(3), whole, near, painter or OnePhoto())
 
     @property
     def places(self) -> Places:
@@ -77,7 +79,7 @@ class HeadSurface(FaceSurface):
 
     def painted(self, photo: NDArray[np.uint8]) -> Paint:
         """See `FaceSurface`."""
-        return paint_head(photo, self.whole, self.places, self.view, self.symmetry, self.spacing)
+        return self.painter.paint(photo, self.whole, self.places, self.view, self.symmetry, self.spacing)
 
 
 def _above(field: Field, level: float) -> Field:

@@ -13,10 +13,10 @@ from selfie3d.types import Detail, Mesh, Options, Texture
 from selfie3d.types.frames import transform, upright, upright_rotation
 from selfie3d.types.rig import Eye, Rig
 from vrn.avatar.chart import EYEBALL, load_chart
-from vrn.avatar.chart_picture import COARSER, LEAST_TEXEL_PX, chart_picture, texels, with_eyeball
+from vrn.avatar.chart_picture import LEAST_TEXEL_PX, chart_picture, texels, with_eyeball
 from vrn.avatar.eyeballs import NAMES as EYE_NAMES
 from vrn.avatar.eyeballs import Eyeballs, ball, eyeballs
-from vrn.avatar.head_colour import paint_head
+from vrn.avatar.head_colour import OnePhoto
 from vrn.avatar.head_surface import HeadSurface
 from vrn.avatar.model import CAP_PART, HeadModel
 from vrn.avatar.neck import evened_neck
@@ -32,6 +32,7 @@ Singles = NDArray[np.float32]
 
 TEXTURE_PX = {Detail.PREVIEW: 512, Detail.STANDARD: 1024, Detail.FULL: 2048}
 SPACING = 2.0  # head crop px between the vertices around the features
+TEXEL_SPACING = 1.0  # the same between the colours of several photos
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,7 @@ class TopologySurface(HeadSurface):
             turn if options.upright else np.eye(3),
             replace(surface.whole, vertices=vertices),
             near,
+            surface.painter,
             found,
             options.rigged,
             options.neutral,
@@ -143,12 +145,14 @@ class TopologySurface(HeadSurface):
     def textured(self, photo: NDArray[np.uint8], painted: Paint) -> Texture:
         """See `FaceSurface`: the chart that all heads share, filled all round."""
         chart = load_chart()
-        between = texels(self.size // COARSER)
+        coarser = self.painter.coarser
+        between = texels(self.size // coarser)
         normals = between.mean(self.normals)
         normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), np.float32(1e-6))
         places = Places.of(self.registered.model, between.neighbours, between.mean(self.vertices), normals)
-        completed = paint_head(photo, self.whole, places, self.view, self.symmetry, self.spacing).colours
-        picture = chart_picture(photo, self, completed, painted, self.size)
+        spacing = self.spacing * coarser / OnePhoto.coarser
+        completed = self.painter.paint(photo, self.whole, places, self.view, self.symmetry, spacing).colours
+        picture = chart_picture(photo, self, completed, painted, self.size, coarser)
         return Texture(picture, chart.uv, chart.source.astype(np.int32), chart.triangles.astype(np.int32))
 
 

@@ -36,18 +36,20 @@ WHITE, BLACK = (255, 255, 255, 255), (0, 0, 0, 255)
 
 def encode(mesh: Mesh, options: Options) -> MeshFile:
     """Write one mesh. Textured where the mesh has a texture and the format can hold it."""
-    return _write([mesh], options.format)
+    return _write([mesh], options)
 
 
 def encode_scene(meshes: Sequence[Mesh], options: Options) -> MeshFile:
     """Write meshes of one frame, as scene.placed makes them, into one file."""
-    return _write(meshes, options.format)
+    return _write(meshes, options)
 
 
-def _write(meshes: Sequence[Mesh], format: Format) -> MeshFile:
+def _write(meshes: Sequence[Mesh], options: Options) -> MeshFile:
+    format = options.format
     if format is Format.OBJ and any(mesh.texture for mesh in meshes):
         return MeshFile.of(_zipped_obj(meshes), format, ZIP_MEDIA_TYPE, ".zip")
-    return MeshFile.of(WRITERS[format](meshes), format, MEDIA_TYPES[format], f".{format}")
+    data = glb(meshes, options.compression) if format is Format.GLB else WRITERS[format](meshes)
+    return MeshFile.of(data, format, MEDIA_TYPES[format], f".{format}")
 
 
 def _stl(meshes: Sequence[Mesh]) -> bytes:
@@ -126,7 +128,6 @@ def _textured(mesh: Mesh, name: str) -> trimesh.Trimesh:
 WRITERS: dict[Format, Callable[[Sequence[Mesh]], bytes]] = {
     Format.PLY: ply,
     Format.OBJ: _obj,
-    Format.GLB: glb,
     Format.STL: _stl,
     Format.USDZ: usdz,
 }

@@ -1,7 +1,7 @@
 // What kind of head somebody wants. Choices that the service would refuse together cannot be made together.
 import { $ } from "./dom.js";
 
-const WHOLE = ["rigged", "neutral"]; // whole heads of one photo
+const WHOLE = ["rigged", "neutral"]; // heads, never faces
 
 export function setUpChoices() {
   for (const id of [...WHOLE, "face-only"]) $(id).addEventListener("change", exclude);
@@ -11,18 +11,18 @@ export function setUpChoices() {
 /** The options of a job with a photo, or with several of one person. */
 export function choices(several) {
   const options = $("delight").checked ? { delight: true } : {};
-  if (several) return options;
   for (const id of WHOLE) if ($(id).checked) options[id] = true;
-  return $("face-only").checked ? { ...options, extent: "face" } : options;
+  return !several && $("face-only").checked ? { ...options, extent: "face" } : options;
 }
 
 /** Whether what is chosen can be made of one photo only. */
 export function needsOnePhoto() {
-  return [...WHOLE, "face-only"].some((id) => $(id).checked);
+  return $("face-only").checked;
 }
 
 /** The options with which another file of the same head is made: only a GLB moves, and a solid is the face. */
 export function optionsFor(format, { rigged, neutral, ...rest }) {
+  if (format === "glb") return { ...rest, ...(neutral && { neutral }), ...(rigged && { rigged }) };
   if (format === "stl") return rest;
   return { ...rest, ...(neutral && { neutral }), ...(rigged && { topology: "head" }) };
 }

@@ -4,6 +4,7 @@ import { $, make, save } from "./dom.js";
 
 const FILES = [
   { name: "GLB", text: "for the web and AR", options: { format: "glb" } },
+  { name: "Small GLB", text: "meshopt: for the web", options: { format: "glb", compression: "meshopt" } },
   { name: "PLY", text: "points, colours, source", options: { format: "ply" } },
   { name: "OBJ", text: "colours by vertex", options: { format: "obj" } },
   { name: "OBJ + texture", text: "a ZIP", options: { format: "obj", textured: true } },

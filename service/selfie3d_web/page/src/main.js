@@ -322,7 +322,7 @@ async function overlay() {
 
 /** A file in one of the formats: {bytes, extension}. Raises Refusal. */
 async function makeFile({ options }) {
-  if (options.format === VIEW_FORMAT) return { bytes: now.meshes.get(now.face), extension: `.${VIEW_FORMAT}` };
+  if (options.format === VIEW_FORMAT && !options.compression) return { bytes: now.meshes.get(now.face), extension: `.${VIEW_FORMAT}` };
   const made = await api.createJob(now.photos, { ...optionsFor(options.format, now.options), ...options }, api.newKey(), () => {});
   now.extra.push(made.id);
   const job = await api.watch(made.id, { signal: now.leave.signal, onEvent: () => {}, onCut: () => {}, onBack: () => {} });

@@ -22,9 +22,12 @@ from selfie3d.types import Format, OptionError, Options, Topology
         ({"topology": "head", "extent": "face"}, "topology", "topology head needs extent head"),
         ({"topology": "head", "printable": True}, "topology", "no solid"),
         ({"topology": "skull"}, "topology", "volume, head"),
+        ({"compression": "meshopt"}, "compression", "needs format glb"),
+        ({"compression": "quantised", "format": "usdz"}, "compression", "needs format glb"),
+        ({"compression": "zip", "format": "glb"}, "compression", "none, quantised, meshopt"),
     ],
 )
-def test_what_does_not_go_with_the_head_s_topology_is_refused(wanted: dict[str, Any], field: str, message: str) -> None:
+def test_what_does_not_go_together_is_refused(wanted: dict[str, Any], field: str, message: str) -> None:
     with pytest.raises(OptionError, match=message) as raised:
         Options(**wanted)
     assert raised.value.field == field

@@ -21,7 +21,8 @@ from tests.heads import known_head
 from tests.unit.vrn.files.test_export import TOOLS, gltf_issues
 from vrn.avatar.rig import NAMES
 from vrn.files.export import encode
-from vrn.files.gltf import LEAST_MM, LOOK_DEGREES
+from vrn.files.gltf import LOOK_DEGREES
+from vrn.files.gltf_storage import LEAST_MM
 
 BROWSER = Path(__file__).parents[3] / "browser"
 OPTIONS = Options(Format.GLB, rigged=True)
