@@ -127,6 +127,7 @@ def create(job: NewJob, photos: Sequence[bytes], limits: AdmissionLimits) -> Com
         parse,
         blobs=(settings, photos[0] if len(photos) == 1 else b"".join(photos)),
         bulky=True,
+        lasting=True,
         id=job.id,
         timeout=milliseconds(job.timeout_seconds),
         retention=milliseconds(job.retention_seconds),

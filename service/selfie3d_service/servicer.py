@@ -158,7 +158,9 @@ class ReconstructionServicer(rpc.ReconstructionServiceServicer):
         )
         limits = self._limits(context)
         record = await self._store.run(admission.admit(job, limits))
-        if record is None:
+        if record:
+            await self._store.confirm()
+        else:
             for number, photo in enumerate(photos):
                 with naming_photo(number, len(photos)):
                     inspect(photo, PHOTO_LIMITS)
