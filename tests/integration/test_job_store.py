@@ -27,6 +27,7 @@ from selfie3d_jobs import (
     maintenance,
     queries,
 )
+from selfie3d_jobs.administration import cancel_jobs
 from selfie3d_jobs.broker import create_app, publish
 from selfie3d_jobs.command import Command
 from selfie3d_jobs.maintenance import Message, WorkerReport
@@ -266,6 +267,53 @@ def test_a_job_published_twice_does_not_make_the_jobs_behind_it_look_lost(
         keys.score("queued:interactive", job_id, (seconds - age) * 1000)
         publish(app, Message(job_id, "interactive", "", seconds - age))
     assert reap(store, jobs_config).publish == []
+    app.close()
+
+
+def test_jobs_whose_workers_were_lost_are_the_next_to_be_taken(
+    store: Store, jobs_config: JobsConfig, keys: Keys
+) -> None:
+    app = create_app(jobs_config)
+    lost = [start(store, submit(store).id, f"token {n}").id for n in range(2)]
+    waiting = [submit(store).id for _ in range(3)]
+    seconds, _ = keys.client.time()
+    for age, job_id in zip((30, 20, 10), waiting, strict=True):
+        keys.score("queued:interactive", job_id, (seconds - age) * 1000)
+        publish(app, Message(job_id, "interactive", "", seconds - age))
+    for job_id in lost:
+        keys.lose_lease(job_id)
+    for message in reap(store, jobs_config).publish:
+        assert message.front
+        publish(app, message)
+        assert store.run(maintenance.bring_forward(message))
+    assert sorted(keys.ids()[:2]) == sorted(lost)
+    assert keys.ids()[2:] == waiting
+    assert [get(store, job_id).queue_position for job_id in keys.ids()] == [1, 2, 3, 4, 5]
+    assert reap(store, jobs_config).publish == []  # nothing behind them looks lost
+    app.close()
+
+
+def test_a_job_that_is_cancelled_or_expires_leaves_the_queue_at_once(
+    store: Store, jobs_config: JobsConfig, keys: Keys
+) -> None:
+    """Also when a thousand wait, and whichever of them it is."""
+    app = create_app(jobs_config)
+    full = admission.AdmissionLimits(max_queued=1000, max_active=2000, result_reserve_mib=0)
+    jobs = [submit(store, limits=full) for _ in range(1000)]
+    for job in jobs:
+        publish(app, Message(job.id, "interactive", "", job.create_time))
+    with pytest.raises(Refused):
+        store.run(admission.admit(new_job(), full))
+    for job in (jobs[0], jobs[500], jobs[999]):
+        store.run(queries.cancel(job.id, "anna"))
+        assert job.id not in keys.ids()
+    keys.pass_deadline(jobs[250].id)
+    assert claim(store, jobs[250].id) is None
+    assert len(keys.ids()) == 996
+    while store.run(cancel_jobs("anna", None, 200)).remaining:
+        pass
+    assert keys.messages() == 0
+    assert store.run(admission.admit(new_job(), full)) is None
     app.close()
 
 

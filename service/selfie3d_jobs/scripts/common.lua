@@ -117,9 +117,30 @@ local function drop_webhook(id)
   if redis.call('HINCRBY', P .. 'webhook_counts', owner, -1) <= 0 then redis.call('HDEL', P .. 'webhook_counts', owner) end
 end
 
+-- The headers of a message of kombu's; empty for what is none.
+local function headers(message)
+  local ok, read = pcall(cjson.decode, message)
+  return ok and type(read) == 'table' and type(read.headers) == 'table' and read.headers or {}
+end
+
+-- Take the message of a waiting job out of its queue. It lies about as far from the tail as the job is in line; what is
+-- further away, or was sent a moment ago and is still on its way, is left to workers and the reaper.
+local NEAR = 100  -- messages looked at in either direction
+local function drop_message(id)
+  local queue = get(id, 'queue')
+  local rank = redis.call('ZRANK', P .. 'queued:' .. queue, id)
+  if not rank then return end
+  for _, message in ipairs(redis.call('LRANGE', P .. queue, -rank - NEAR, -math.max(rank - NEAR, 1))) do
+    if string.find(message, id, 1, true) and headers(message).id == id then
+      redis.call('LREM', P .. queue, -1, message)
+    end
+  end
+end
+
 -- The only way into a final state. The caller has seen that the job is QUEUED or RUNNING.
 local function finish(id, state, code, reason, message)
   local owner = get(id, 'owner')
+  if get(id, 'state') == 'QUEUED' then drop_message(id) end
   set(id, 'state', state, 'end_time', now)
   if reason ~= '' then set(id, 'error_code', code, 'error_reason', reason, 'error_message', message) end
   local progress = get(id, 'progress') or '0'
@@ -158,11 +179,22 @@ local function requeue(id)
 end
 
 -- Jobs of a queue count as published now, in this order; what publishing them takes is added to a list: id, queue,
--- traceparent, time, ... The scores keep the order and stay within the millisecond.
+-- traceparent, time, whether at the front, ... The scores keep the order and stay within the millisecond.
+-- A job that a worker has lost has waited its turn already: it goes to the front, and counts as published before what is
+-- at the head now, as every message behind another was published later. Of several the last one sent is the first.
 local function publish_again(queue, ids, list)
+  local head = redis.call('LINDEX', P .. queue, -1)
+  local before = math.max(0, math.min(now, tonumber(head and headers(head).published or now) or now) - 1)
+  local function add(i, time, front)
+    redis.call('ZADD', P .. 'queued:' .. queue, time + i / (#ids + 1), ids[i])
+    local message = {ids[i], queue, get(ids[i], 'traceparent') or '', tostring(time), front}
+    for _, value in ipairs(message) do list[#list + 1] = value end
+  end
   for i, id in ipairs(ids) do
-    redis.call('ZADD', P .. 'queued:' .. queue, now + i / (#ids + 1), id)
-    for _, value in ipairs({id, queue, get(id, 'traceparent') or '', tostring(now)}) do list[#list + 1] = value end
+    if number(id, 'losses') == 0 then add(i, now, '') end
+  end
+  for i = #ids, 1, -1 do
+    if number(ids[i], 'losses') > 0 then add(i, before, '1') end
   end
 end
 
