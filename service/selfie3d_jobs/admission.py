@@ -45,6 +45,8 @@ class AdmissionLimits:
         "undelivered webhooks of one caller",
         within=(0, 1_000_000),
     )
+    max_per_minute: int = 0  # jobs created by the caller; 0: no limit. A token says so, no variable does
+    max_per_day: int = 0
 
     def __post_init__(self) -> None:
         """Refuse what could not work. Raises ConfigError."""
@@ -159,6 +161,8 @@ def _request(job: NewJob, limits: AdmissionLimits) -> dict[str, Any]:
         "reserve": limits.result_reserve_mib * MIB,
         "webhook_lane": job.webhook_lane,
         "max_webhooks": limits.max_webhooks,
+        "max_per_minute": limits.max_per_minute,
+        "max_per_day": limits.max_per_day,
     }
 
 

@@ -52,6 +52,16 @@ class Reason(Enum):
     )
     QUEUE_FULL = (rpc.RESOURCE_EXHAUSTED, "Too many jobs are waiting: try again later.", 5.0)
     QUOTA_EXCEEDED = (rpc.RESOURCE_EXHAUSTED, "You have too many jobs that have not ended: wait for some.", 5.0)
+    RATE_EXCEEDED = (
+        rpc.RESOURCE_EXHAUSTED,
+        "You have created as many jobs as your token allows in a minute: try again later.",
+        10.0,
+    )
+    DAILY_QUOTA_EXCEEDED = (
+        rpc.RESOURCE_EXHAUSTED,
+        "You have created as many jobs as your token allows in a day: try again later.",
+        3600.0,
+    )
     STORAGE_FULL = (rpc.RESOURCE_EXHAUSTED, "No room for more photos: try again later.", 15.0)
     WEBHOOKS_FULL = (
         rpc.RESOURCE_EXHAUSTED,

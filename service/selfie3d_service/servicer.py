@@ -178,8 +178,9 @@ class ReconstructionServicer(rpc.ReconstructionServiceServicer):
         return record
 
     def _limits(self, context: RequestContext) -> admission.AdmissionLimits:
-        limits, own = self._config.limits, context.caller.max_active
-        return limits if own is None else replace(limits, max_active=min(own, limits.max_active))
+        limits, caller = self._config.limits, context.caller
+        active = limits.max_active if caller.max_active is None else min(caller.max_active, limits.max_active)
+        return replace(limits, max_active=active, max_per_minute=caller.max_per_minute, max_per_day=caller.max_per_day)
 
     def _check(self, settings: pb.JobSettings, context: RequestContext) -> str:
         """The lane of the job's webhook; empty: it has none. Raises CallError for settings that are not accepted."""

@@ -317,6 +317,33 @@ def test_a_job_that_is_cancelled_or_expires_leaves_the_queue_at_once(
     app.close()
 
 
+@pytest.mark.parametrize(
+    ("limits", "reason", "window"),
+    [
+        (dataclasses.replace(WIDE, max_per_minute=2), Reason.RATE_EXCEEDED, ("minute", 60)),
+        (dataclasses.replace(WIDE, max_per_day=2, max_per_minute=9), Reason.DAILY_QUOTA_EXCEEDED, ("day", 86400)),
+    ],
+)
+def test_a_caller_creates_no_more_jobs_in_a_time_than_its_token_allows(
+    store: Store, keys: Keys, limits: admission.AdmissionLimits, reason: Reason, window: tuple[str, int]
+) -> None:
+    first = new_job(request_id="one")
+    submit(store, first, limits=limits)
+    submit(store, dataclasses.replace(first, id=admission.new_id()), limits=limits)  # the same request: counts once
+    store.run(queries.cancel(submit(store, limits=limits).id, "anna"))  # an ended one still counts
+    for command in (admission.admit(new_job(), limits), admission.create(new_job(), [b"photo"], limits)):
+        with pytest.raises(Refused) as refused:
+            store.run(command)
+        assert refused.value.reason is reason
+    submit(store, new_job("bert"), limits=limits)
+    submit(store, limits=WIDE)  # of a token of the same caller without such a limit
+    name, seconds = window
+    key = f"{keys.prefix}rate:{name}:anna"
+    assert 0 < keys.client.ttl(key) <= seconds
+    keys.client.delete(key)  # the window is over
+    submit(store, limits=limits)
+
+
 def test_jobs_that_ended_in_the_queue_do_not_count_as_waiting_after_the_next_pass(
     store: Store, jobs_config: JobsConfig, keys: Keys
 ) -> None:

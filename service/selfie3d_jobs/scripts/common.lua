@@ -224,12 +224,36 @@ local function purge(id)
   redis.call('UNLINK', P .. 'photo:' .. id, P .. 'events:' .. id, job_key(id))
 end
 
+-- How many jobs an owner may create within a time, where the caller's token says so. A window begins with its first job.
+local RATES = {
+  {name = 'minute', length = 60 * 1000, reason = 'RATE_EXCEEDED'},
+  {name = 'day', length = 24 * 3600 * 1000, reason = 'DAILY_QUOTA_EXCEEDED'},
+}
+local function rate_key(rate) return P .. 'rate:' .. rate.name .. ':' .. A.owner end
+
+local function rate_refusal()
+  for _, rate in ipairs(RATES) do
+    local most = A['max_per_' .. rate.name]
+    if most > 0 and tonumber(redis.call('GET', rate_key(rate)) or '0') >= most then return rate.reason end
+  end
+end
+
+local function count_created()
+  for _, rate in ipairs(RATES) do
+    if A['max_per_' .. rate.name] > 0 and redis.call('INCR', rate_key(rate)) == 1 then
+      redis.call('PEXPIRE', rate_key(rate), rate.length)
+    end
+  end
+end
+
 -- Why the photo of admit.lua's arguments, `missing` bytes of which are not in Redis yet, cannot be taken now; or nil.
 -- Every accepted job keeps A.reserve bytes for its result, so that it can end also when Redis is full.
 local function refusal(missing)
   local waiting = math.max(redis.call('ZCARD', P .. 'queued:' .. A.queue), redis.call('LLEN', P .. A.queue))
   if waiting >= A.max_queued then return 'QUEUE_FULL' end
   if tonumber(redis.call('HGET', P .. 'active', A.owner) or '0') >= A.max_active then return 'QUOTA_EXCEEDED' end
+  local too_often = rate_refusal()
+  if too_often then return too_often end
   local unsent = tonumber(redis.call('HGET', P .. 'webhook_counts', A.owner) or '0')
   if A.webhook_lane ~= '' and unsent >= A.max_webhooks then return 'WEBHOOKS_FULL' end
   local promised = (redis.call('ZCARD', P .. 'deadlines') + 1) * A.reserve

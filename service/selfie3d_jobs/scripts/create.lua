@@ -27,6 +27,7 @@ redis.call('ZADD', P .. 'deadlines', deadline, id)
 redis.call('ZADD', P .. 'expiry', expiry, id)
 redis.call('HINCRBY', P .. 'active', A.owner, 1)
 redis.call('INCRBY', P .. 'bytes', A.size)
+count_created()
 event(id, 'QUEUED', '', 0, '0')
 count('created:' .. A.queue)
 return {'CREATED', record(id)}
