@@ -59,6 +59,7 @@ class NewJob:
 
     photo_sizes : bytes of each photo; photo_sha256s : of each photo
     webhook_lane : of `webhooks.lane_of`; empty: no webhook is wanted
+    expire_after_seconds : kept so long after its end; None: `retention_seconds` after its deadline
     """
 
     id: str
@@ -71,6 +72,7 @@ class NewJob:
     retention_seconds: float
     traceparent: str
     webhook_lane: str = ""
+    expire_after_seconds: float | None = None
 
     @property
     def photo_bytes(self) -> int:
@@ -94,6 +96,7 @@ class NewJob:
             timeout=timeout,
             webhook_url=self.settings.webhook_url,
             one_person=self.settings.one_person,
+            expire_after=self.settings.expire_after if self.settings.HasField("expire_after") else None,
         )
         return self._hash(whole)
 
@@ -133,6 +136,7 @@ def create(job: NewJob, photos: Sequence[bytes], limits: AdmissionLimits) -> Com
         id=job.id,
         timeout=milliseconds(job.timeout_seconds),
         retention=milliseconds(job.retention_seconds),
+        expire_after="" if job.expire_after_seconds is None else milliseconds(job.expire_after_seconds),
         photo_sha256=job.photo_sha256s[0],
         **_of_one_person(job),
         traceparent=job.traceparent,

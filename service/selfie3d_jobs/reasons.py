@@ -30,6 +30,7 @@ class Reason(Enum):
     REQUEST_MALFORMED = (rpc.INVALID_ARGUMENT, "The request is not a message of this method.")
     REQUEST_ID_INVALID = (rpc.INVALID_ARGUMENT, "request_id must be 1 to 64 characters of [A-Za-z0-9_-].")
     TIMEOUT_INVALID = (rpc.INVALID_ARGUMENT, "timeout is outside what this service accepts.")
+    EXPIRE_AFTER_INVALID = (rpc.INVALID_ARGUMENT, "expire_after is outside what this service accepts.")
     WEBHOOK_URL_INVALID = (
         rpc.INVALID_ARGUMENT,
         "webhook_url must be an https address with a public host, of at most 2048 characters.",

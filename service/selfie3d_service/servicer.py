@@ -141,6 +141,7 @@ class ReconstructionServicer(rpc.ReconstructionServiceServicer):
     async def _create(self, settings: pb.JobSettings, photos: list[bytes], context: RequestContext) -> Record:
         lane = self._check(settings, context)
         timeout = validation.timeout_seconds(settings, self._config)
+        expire_after = validation.expire_after_seconds(settings, self._config)
         validation.check_photo_number(settings, len(photos))
         sizes = tuple(map(len, photos))
         check_sizes(sizes)
@@ -155,6 +156,7 @@ class ReconstructionServicer(rpc.ReconstructionServiceServicer):
             retention_seconds=self._config.retention_seconds,
             traceparent=context.traceparent,
             webhook_lane=lane,
+            expire_after_seconds=expire_after,
         )
         limits = self._limits(context)
         record = await self._store.run(admission.admit(job, limits))

@@ -331,7 +331,11 @@ def test_a_caller_creates_no_more_jobs_in_a_time_than_its_token_allows(
     submit(store, first, limits=limits)
     submit(store, dataclasses.replace(first, id=admission.new_id()), limits=limits)  # the same request: counts once
     store.run(queries.cancel(submit(store, limits=limits).id, "anna"))  # an ended one still counts
-    for command in (admission.admit(new_job(), limits), admission.create(new_job(), [b"photo"], limits)):
+    refusing: list[Command[Any]] = [
+        admission.admit(new_job(), limits),
+        admission.create(new_job(), [b"photo"], limits),
+    ]
+    for command in refusing:
         with pytest.raises(Refused) as refused:
             store.run(command)
         assert refused.value.reason is reason
@@ -342,6 +346,39 @@ def test_a_caller_creates_no_more_jobs_in_a_time_than_its_token_allows(
     assert 0 < keys.client.ttl(key) <= seconds
     keys.client.delete(key)  # the window is over
     submit(store, limits=limits)
+
+
+@pytest.mark.parametrize("end", ["SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED"])
+def test_a_job_that_says_so_is_kept_so_long_after_its_end(
+    store: Store, jobs_config: JobsConfig, keys: Keys, end: str
+) -> None:
+    job = submit(store, new_job(expire_after_seconds=60.0))
+    assert job.expire_time - job.deadline == pytest.approx(3600)  # as long as it has not ended
+    if end == "SUCCEEDED":
+        finish(store, job.id)
+    elif end == "FAILED":
+        store.run(execution.fail(start(store, job.id), Reason.NO_FACE, "", {}))
+    elif end == "CANCELLED":
+        store.run(queries.cancel(job.id, "anna"))
+    else:
+        keys.pass_deadline(job.id)
+        reap(store, jobs_config)
+    ended = get(store, job.id)
+    assert ended.state is JobState[end]
+    assert ended.expire_time - ended.end_time == pytest.approx(60)
+    blobs = [key for key in keys.of(job.id) if key.startswith(("mesh:", "preview:", "events:"))]
+    assert len(blobs) == (3 if end == "SUCCEEDED" else 1)
+    for key in blobs:
+        assert 0 < keys.client.pttl(keys.prefix + key) <= 60_000
+    assert f"photo:{job.id}" not in keys.all()
+    keys.score("expiry", job.id, round(ended.expire_time * 1000) - 60_000)  # a minute has passed
+    reap(store, jobs_config)
+    assert keys.of(job.id) == set()
+
+
+def test_no_job_outlives_the_services_own_time(store: Store) -> None:
+    job = submit(store, new_job(expire_after_seconds=10**6))
+    assert store.run(queries.cancel(job.id, "anna")).expire_time == job.expire_time
 
 
 def test_jobs_that_ended_in_the_queue_do_not_count_as_waiting_after_the_next_pass(

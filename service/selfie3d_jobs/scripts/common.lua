@@ -137,11 +137,23 @@ local function drop_message(id)
   end
 end
 
+-- A job that says how long it is kept goes so long after its end, which is now. Never later than without that: the service
+-- accepts no more than its own retention time, which counts from the deadline.
+local function settle_expiry(id)
+  local kept = tonumber(get(id, 'expire_after') or '')
+  if not kept then return end
+  local expiry = math.min(number(id, 'expire_time'), now + kept)
+  set(id, 'expire_time', expiry)
+  redis.call('ZADD', P .. 'expiry', expiry, id)
+  redis.call('PEXPIREAT', P .. 'events:' .. id, expiry)
+end
+
 -- The only way into a final state. The caller has seen that the job is QUEUED or RUNNING.
 local function finish(id, state, code, reason, message)
   local owner = get(id, 'owner')
   if get(id, 'state') == 'QUEUED' then drop_message(id) end
   set(id, 'state', state, 'end_time', now)
+  settle_expiry(id)
   if reason ~= '' then set(id, 'error_code', code, 'error_reason', reason, 'error_message', message) end
   local progress = get(id, 'progress') or '0'
   if state == 'SUCCEEDED' then progress = '1' end
