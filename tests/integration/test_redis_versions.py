@@ -50,6 +50,7 @@ DEPENDING = {  # what: the tests that ask something of the server that another v
         "tests/faults/test_redis.py",
         "tests/faults/test_store_loss.py",
     ],
+    "sentinels and failover": ["tests/faults/test_failover.py", "tests/integration/test_sentinels.py"],
 }
 
 
