@@ -17,6 +17,7 @@ from redis.retry import Retry
 
 from selfie3d.types import Stage
 from selfie3d_jobs import JobsConfig, Record
+from selfie3d_jobs.connect import connect
 from selfie3d_jobs.env import from_environment
 from selfie3d_worker import Reconstruct, WorkerConfig
 from selfie3d_worker.main import run
@@ -33,7 +34,7 @@ def install_breakpoint(config: JobsConfig) -> None:
         return
     errors = [redis.ConnectionError, redis.TimeoutError]  # some tests take Redis away meanwhile
     patience = Retry(ExponentialBackoff(cap=1.0, base=0.05), 60)
-    client = redis.Redis.from_url(config.redis_url, socket_timeout=5.0, retry=patience, retry_on_error=errors)
+    client = connect(config.redis_url, socket_timeout=5.0, retry=patience, retry_on_error=errors)
     begin = Runner._begin
 
     def is_held(job: Record, stage: Stage) -> bool:

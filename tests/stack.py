@@ -106,7 +106,7 @@ class Process:
 class Stack:
     """Redis, services and workers over one data folder.
 
-    redis : where Redis runs; a socket in the folder when not given
+    redis : a RedisServer, or what can be started and stopped as one and has its `url`; None: one over a socket
     worker_module : what runs as worker
     env : settings for every process (SELFIE3D_...)
     """
@@ -117,12 +117,12 @@ class Stack:
         *,
         services: int = 1,
         workers: int = 1,
-        redis: RedisServer | None = None,
+        redis: Any = None,
         worker_module: str = "selfie3d_cli",
         **env: str,
     ) -> None:
         self.folder = folder
-        self.redis = redis or RedisServer(folder / "redis")
+        self.redis: Any = redis or RedisServer(folder / "redis")
         self.worker_module = worker_module
         self.env = {"SELFIE3D_REDIS_URL": self.redis.url, **env}
         self.addresses = [f"127.0.0.1:{free_port()}" for _ in range(services)]

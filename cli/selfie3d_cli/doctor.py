@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from selfie3d_cli import doctor_checks as checks
-from selfie3d_cli.doctor_checks import Finding, Severity
+from selfie3d_cli.finding import Finding, Severity
 from selfie3d_cli.settings import from_environment
 
 STYLES = {Severity.OK: "", Severity.WARNING: "yellow", Severity.FAILURE: "red"}

@@ -6,10 +6,9 @@ import os
 import shutil
 import socket
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from enum import StrEnum
 from functools import partial
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,6 +16,7 @@ from urllib.parse import urlsplit
 from selfie3d.pem import PemError, read_authorities, read_pair
 from selfie3d.variables import unknown_variables
 from selfie3d_cli.errors import CommandError
+from selfie3d_cli.finding import Finding, Severity
 from selfie3d_cli.probe import is_ready, reachable
 from selfie3d_cli.redis_log import AppendLog
 from selfie3d_cli.redis_server import find_binary, version_of
@@ -56,28 +56,6 @@ REDIS_TIMEOUT = 2.0  # seconds
 WORKER_MEMORY = 1.5  # GiB, one worker with the bundled network and a photo of 64 MP: docs/operations.md, Memory
 LEAST_DISK = 1.0  # GiB, for photos and meshes that wait to be fetched
 GIB = 1 << 30
-
-
-class Severity(StrEnum):
-    """How bad it is."""
-
-    OK = "ok"
-    WARNING = "warning"
-    FAILURE = "failure"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What a check found, and the remedy; empty where all is well."""
-
-    check: str
-    level: Severity
-    text: str
-    remedy: str = ""
-
-    def as_json(self) -> dict[str, Any]:
-        """For --json."""
-        return {"check": self.check, "status": str(self.level), "finding": self.text, "remedy": self.remedy}
 
 
 def check_packages() -> Iterator[Finding]:
@@ -131,26 +109,51 @@ def check_redis(url: str, data: Path) -> Iterator[Finding]:
     if not url:
         yield from _embedded_redis(data)
         return
-    try:
-        import redis
-    except ModuleNotFoundError:
+    if find_spec("redis") is None:
         yield Finding("redis", Severity.WARNING, "not checked", "pip install '.[service]'.")
         return
-    parts = urlsplit(url)
-    place = (
-        f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}{parts.path}"  # no password
-    )
+    from selfie3d_jobs.sentinel_url import SentinelUrl, is_sentinel_url
+
+    if not is_sentinel_url(url):
+        yield from _one_redis(url)
+        return
     try:
-        with redis.Redis.from_url(
-            url, socket_timeout=REDIS_TIMEOUT, socket_connect_timeout=REDIS_TIMEOUT, decode_responses=True
-        ) as client:
+        target = SentinelUrl.of(url)
+    except ValueError:
+        return  # check_settings has said so, without what the address holds
+    yield from _redis_of_sentinels(url, target)
+
+
+def _one_redis(url: str, place: str = "") -> Iterator[Finding]:
+    """The Redis, or the primary that sentinels name. place : the address without a password."""
+    import redis
+
+    from selfie3d_jobs.connect import connect
+    from selfie3d_jobs.trouble import trouble_of
+
+    place = place or _without_password(url)
+    options = {"socket_timeout": REDIS_TIMEOUT, "socket_connect_timeout": REDIS_TIMEOUT, "decode_responses": True}
+    try:
+        with connect(url, **options) as client:
             yield from judge_redis(place, client.info())
     except (redis.RedisError, ValueError, OSError) as error:
-        from selfie3d_jobs.trouble import trouble_of
-
         trouble = trouble_of(error)
         remedy = f"{trouble.remedy[0].upper()}{trouble.remedy[1:]}; unset SELFIE3D_REDIS_URL to use the embedded Redis."
         yield Finding("redis", Severity.FAILURE, f"{place}: {trouble.text}", remedy)
+
+
+def _redis_of_sentinels(url: str, target: Any) -> Iterator[Finding]:
+    from selfie3d_cli.sentinel_checks import check_sentinels, place_of
+
+    findings = list(check_sentinels(target))
+    yield from findings
+    if any(finding.level is Severity.OK for finding in findings):
+        yield from _one_redis(url, place_of(target))
+
+
+def _without_password(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}{parts.path}"
 
 
 def judge_redis(place: str, info: dict[str, Any]) -> Iterator[Finding]:
@@ -173,11 +176,20 @@ def judge_redis(place: str, info: dict[str, Any]) -> Iterator[Finding]:
         )
     policy = info.get("maxmemory_policy", "unknown")
     if policy != "noeviction":
-        remedy = "CONFIG SET maxmemory-policy noeviction: else accepted jobs vanish when memory is full."
+        remedy = (
+            "Set maxmemory-policy noeviction (CONFIG SET, or what your provider has for it): else accepted jobs vanish "
+        )
+        remedy += "when memory is full."
         yield Finding("redis", Severity.FAILURE, f"maxmemory-policy is {policy}", remedy)
     if not info.get("aof_enabled"):
-        remedy = "CONFIG SET appendonly yes: else a crash of Redis loses accepted jobs."
+        remedy = (
+            "Set appendonly yes (CONFIG SET, or what your provider has for it): else a crash of Redis loses accepted "
+        )
+        remedy += "jobs."
         yield Finding("redis", Severity.WARNING, "no append-only file", remedy)
+    if info.get("connected_slaves") and "min_slaves_good_slaves" not in info:  # which it tells only where it is set
+        remedy = "Have two replicas and set it to 1: else one that is cut off goes on accepting what will be lost."
+        yield Finding("redis", Severity.WARNING, "min-replicas-to-write is 0", remedy)
     used, limit = int(info.get("used_memory", 0)), int(info.get("maxmemory", 0))
     if limit and used > 0.9 * limit:
         yield Finding("redis", Severity.WARNING, f"{used / limit:.0%} of maxmemory used", "Raise maxmemory.")

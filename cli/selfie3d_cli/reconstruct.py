@@ -214,7 +214,8 @@ def _open(args: argparse.Namespace) -> Backend:
         return open_local(args, options)
     several = len(args.photos) > 1 or args.photos[0].is_dir()
     several = several and not args.one_person
-    wishes = cast(JobOptions, vars(options) | {"priority": Priority.BULK if several else Priority.INTERACTIVE})
+    of_job = {"priority": Priority.BULK if several else Priority.INTERACTIVE, "expire_after": args.expire_after}
+    wishes = cast(JobOptions, vars(options) | of_job)
     if args.one_person:
         wishes["one_person"] = True
     return open_remote(args, wishes)
@@ -329,6 +330,12 @@ def _stdout_for_json(wanted: bool) -> Iterator[IO[str] | None]:
 
 def _add_server_arguments(group: Any) -> None:
     add_tls_arguments(group)
+    group.add_argument(
+        "--expire-after",
+        type=seconds,
+        metavar="SECONDS",
+        help="the service removes a job so long after its end, default: as it is set up",
+    )
     group.add_argument(
         "--timeout", type=seconds, default=PHOTO_TIMEOUT, help="seconds for one photo, default: %(default)s"
     )

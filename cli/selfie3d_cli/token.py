@@ -27,6 +27,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("caller", help="whose jobs are created with it")
     parser.add_argument("--scope", action="append", choices=SCOPES, help="repeatable, default: submit and read")
     parser.add_argument("--max-active", type=count, metavar="N", help="jobs of the caller that have not ended, at most")
+    for span in ("minute", "day"):
+        text = f"jobs of the caller created in a {span}, at most"
+        parser.add_argument(f"--max-per-{span}", type=count, metavar="N", help=text)
     parser.add_argument(
         "--webhooks",
         action="store_true",
@@ -46,7 +49,8 @@ def run(args: argparse.Namespace) -> int:
         raise ExtraMissingError.for_extra("service", error.name) from error
     secret = new_secret() if args.webhooks else ""
     try:
-        token, entry = new_token(args.caller, args.scope or DEFAULT_SCOPES, args.max_active, secret)
+        rates = {"max_per_minute": args.max_per_minute, "max_per_day": args.max_per_day}
+        token, entry = new_token(args.caller, args.scope or DEFAULT_SCOPES, args.max_active, secret, **rates)
         _keep(entry, args.file)
     except ConfigError as error:
         raise UsageError(str(error)) from error

@@ -11,8 +11,9 @@ from types import FrameType
 from typing import Any
 
 from selfie3d_cli.arguments import count, listen
-from selfie3d_cli.doctor_checks import Severity, check_settings, check_tls
+from selfie3d_cli.doctor_checks import check_settings, check_tls
 from selfie3d_cli.errors import UsageError
+from selfie3d_cli.finding import Severity
 from selfie3d_cli.local_stack import LocalStack, StackConfig
 from selfie3d_cli.page import page_address, page_url
 from selfie3d_cli.settings import DEFAULT_LISTEN, from_environment

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 JOB_ONLY = (
     "priority",
     "job_timeout",
+    "expire_after",
     "request_id",
     "webhook_url",
     "one_person",
@@ -105,10 +106,6 @@ def settings_message(request_id: str, options: JobOptions) -> pb.JobSettings:
     Raises OptionError for words that there are not and for options that contradict, TypeError for unknown options.
     """
     wanted: dict[str, Any] = {name: value for name, value in options.items() if name not in JOB_ONLY}
-    timeout = options.get("job_timeout")
-    duration = Duration()
-    if timeout is not None:
-        duration.FromNanoseconds(round(timeout * 1e9))
     priority = choice(Priority, "priority", options.get("priority", Priority.INTERACTIVE))
     of_mesh, one_person = Options.of(**wanted), options.get("one_person", False)
     if one_person:
@@ -117,10 +114,19 @@ def settings_message(request_id: str, options: JobOptions) -> pb.JobSettings:
         request_id=request_id,
         options=options_message(of_mesh),
         priority=f"PRIORITY_{priority.name}",
-        timeout=duration if timeout is not None else None,
+        timeout=_duration(options.get("job_timeout")),
+        expire_after=_duration(options.get("expire_after")),
         webhook_url=options.get("webhook_url", ""),
         one_person=one_person,
     )
+
+
+def _duration(seconds: float | None) -> Duration | None:
+    if seconds is None:
+        return None
+    duration = Duration()
+    duration.FromNanoseconds(round(seconds * 1e9))
+    return duration
 
 
 def file_message(file: MeshFile) -> pb.MeshFile:

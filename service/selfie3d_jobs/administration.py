@@ -69,12 +69,13 @@ def cancel_jobs(owner: str, below: int | None, most: int) -> Command[Cancelled]:
     def parse(reply: list[Any]) -> Cancelled:
         return Cancelled(int(reply[0]) if reply[0] else None, *reply[1:])
 
-    return script("cancel_all", parse, owner=owner, below=serial_of(below), most=min(most, CANCELLED_AT_ONCE))
+    most = min(most, CANCELLED_AT_ONCE)
+    return script("cancel_all", parse, lasting=True, owner=owner, below=serial_of(below), most=most)
 
 
 def pause(queue: Priority, by: str) -> Command[QueueStatus]:
     """Let no worker take a job of the queue until it is resumed, also after restarts; running jobs go on."""
-    return script("pause", QueueStatus.of, queue=queue, by=by)
+    return script("pause", QueueStatus.of, lasting=True, queue=queue, by=by)
 
 
 def resume(queue: Priority) -> Command[tuple[QueueStatus, list[Message]]]:
@@ -83,7 +84,7 @@ def resume(queue: Priority) -> Command[tuple[QueueStatus, list[Message]]]:
     def parse(reply: list[Any]) -> tuple[QueueStatus, list[Message]]:
         return QueueStatus.of(reply[0]), messages(reply[1])
 
-    return script("resume", parse, queue=queue)
+    return script("resume", parse, lasting=True, queue=queue)
 
 
 def queues() -> Command[list[QueueStatus]]:

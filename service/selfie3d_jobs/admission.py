@@ -45,6 +45,8 @@ class AdmissionLimits:
         "undelivered webhooks of one caller",
         within=(0, 1_000_000),
     )
+    max_per_minute: int = 0  # jobs created by the caller; 0: no limit. A token says so, no variable does
+    max_per_day: int = 0
 
     def __post_init__(self) -> None:
         """Refuse what could not work. Raises ConfigError."""
@@ -57,6 +59,7 @@ class NewJob:
 
     photo_sizes : bytes of each photo; photo_sha256s : of each photo
     webhook_lane : of `webhooks.lane_of`; empty: no webhook is wanted
+    expire_after_seconds : kept so long after its end; None: `retention_seconds` after its deadline
     """
 
     id: str
@@ -69,6 +72,7 @@ class NewJob:
     retention_seconds: float
     traceparent: str
     webhook_lane: str = ""
+    expire_after_seconds: float | None = None
 
     @property
     def photo_bytes(self) -> int:
@@ -92,6 +96,7 @@ class NewJob:
             timeout=timeout,
             webhook_url=self.settings.webhook_url,
             one_person=self.settings.one_person,
+            expire_after=self.settings.expire_after if self.settings.HasField("expire_after") else None,
         )
         return self._hash(whole)
 
@@ -127,9 +132,11 @@ def create(job: NewJob, photos: Sequence[bytes], limits: AdmissionLimits) -> Com
         parse,
         blobs=(settings, photos[0] if len(photos) == 1 else b"".join(photos)),
         bulky=True,
+        lasting=True,
         id=job.id,
         timeout=milliseconds(job.timeout_seconds),
         retention=milliseconds(job.retention_seconds),
+        expire_after="" if job.expire_after_seconds is None else milliseconds(job.expire_after_seconds),
         photo_sha256=job.photo_sha256s[0],
         **_of_one_person(job),
         traceparent=job.traceparent,
@@ -158,6 +165,8 @@ def _request(job: NewJob, limits: AdmissionLimits) -> dict[str, Any]:
         "reserve": limits.result_reserve_mib * MIB,
         "webhook_lane": job.webhook_lane,
         "max_webhooks": limits.max_webhooks,
+        "max_per_minute": limits.max_per_minute,
+        "max_per_day": limits.max_per_day,
     }
 
 

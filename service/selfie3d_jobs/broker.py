@@ -11,8 +11,10 @@ from kombu.entity import Queue
 
 from selfie3d.types import Priority
 from selfie3d_jobs.config import JobsConfig
+from selfie3d_jobs.connect import BLOCKING_SENTINEL_SECONDS
 from selfie3d_jobs.errors import ConfigError
 from selfie3d_jobs.maintenance import Message
+from selfie3d_jobs.sentinel_url import SentinelUrl, is_sentinel_url
 
 TASK = "selfie3d.reconstruct"
 HARD_LIMIT_SECONDS = 15.0  # after the soft limit the child is killed
@@ -68,7 +70,9 @@ def publish(app: Celery, message: Message) -> None:
 
 
 def broker_url(redis_url: str) -> str:
-    """kombu's spelling of a Redis URL: other names for Unix sockets, and TLS that always checks."""
+    """kombu's spelling of a Redis URL: other names for Unix sockets and sentinels, and TLS that always checks."""
+    if is_sentinel_url(redis_url):
+        return SentinelUrl.of(redis_url).for_kombu()
     parts = urlsplit(redis_url)
     query = dict(parse_qsl(parts.query))
     if parts.scheme == "unix":
@@ -89,4 +93,12 @@ def _transport(config: JobsConfig, queue_order: Any) -> dict[str, Any]:
         "socket_timeout": 5.0,
         "socket_connect_timeout": 1.0,
         "socket_keepalive": True,
+        **_sentinels(config.redis_url),
     }
+
+
+def _sentinels(redis_url: str) -> dict[str, Any]:
+    if not is_sentinel_url(redis_url):
+        return {}
+    target = SentinelUrl.of(redis_url)
+    return {"master_name": target.master, "sentinel_kwargs": target.sentinel_options(BLOCKING_SENTINEL_SECONDS)}

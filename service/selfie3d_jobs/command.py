@@ -40,6 +40,7 @@ class Command(Generic[T]):
     script: Script | None = None
     bulky: bool = False  # moves a photo or a mesh: may take longer than the others
     keyed: bool = True
+    lasting: bool = False  # a caller is told that it was done: with sentinels, not before a replica has it
 
     def args(self, prefix: str) -> tuple[Arg, ...]:
         """What to send, when the script is already in Redis."""
@@ -57,13 +58,20 @@ class Command(Generic[T]):
 
 
 def script(
-    name: str, parse: Callable[[Any], T], /, *, blobs: Sequence[bytes] = (), bulky: bool = False, **named: Any
+    name: str,
+    parse: Callable[[Any], T],
+    /,
+    *,
+    blobs: Sequence[bytes] = (),
+    bulky: bool = False,
+    lasting: bool = False,
+    **named: Any,
 ) -> Command[T]:
     """A call of scripts/`name`.lua, which finds the `named` arguments in the table A and the blobs from ARGV[2] on.
 
     Named arguments travel as JSON: strings, finite numbers below 2**53, lists and dicts of these.
     """
-    return Command(name, (json.dumps(named, allow_nan=False), *blobs), parse, load(name), bulky)
+    return Command(name, (json.dumps(named, allow_nan=False), *blobs), parse, load(name), bulky, lasting=lasting)
 
 
 def plain(name: str, parse: Callable[[Any], T], key: str, *args: Arg) -> Command[T]:

@@ -7,8 +7,9 @@ from urllib.parse import urlsplit
 
 from selfie3d_jobs.env import check, secret, setting
 from selfie3d_jobs.errors import ConfigError
+from selfie3d_jobs.sentinel_url import SentinelUrl, is_sentinel_url
 
-SCHEMES = ("redis", "rediss", "unix")
+SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel")
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,8 @@ class JobsConfig:
     redis_url: str = secret(
         "SELFIE3D_REDIS_URL",
         "redis://127.0.0.1:6379/0",
-        "redis://, rediss:// (TLS; ?ssl_ca_certs=FILE) or unix:///path.sock, with user and password",
+        "redis://, rediss:// (TLS; ?ssl_ca_certs=FILE), unix:///path.sock, "
+        "redis+sentinel://HOST,HOST,HOST/MASTER/DB or rediss+sentinel://, with user and password",
     )
     prefix: str = setting("SELFIE3D_REDIS_PREFIX", "selfie3d:", "in front of every Redis key, channel and queue")
     lease_seconds: float = setting(
@@ -48,6 +50,8 @@ class JobsConfig:
 
 def _is_redis_url(url: str) -> bool:
     try:
+        if is_sentinel_url(url):
+            return bool(SentinelUrl.of(url).sentinels)
         parts = urlsplit(url)
         return parts.scheme in SCHEMES and parts.port != 0
     except ValueError:  # a port that is no number, as when a password holds a slash

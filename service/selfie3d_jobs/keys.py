@@ -8,6 +8,7 @@ events:ID       stream    progress; entry N-0 is event number N
 request:OWNER:REQUEST_ID  string  id of the job it made
 owner:OWNER     zset      the owner's jobs by serial number
 jobs            zset      all jobs by serial number
+rate:minute:OWNER, rate:day:OWNER  numbers: jobs created in this minute or day, where a token limits them
 active          hash      owner -> jobs that have not ended
 queued:QUEUE    zset      QUEUED jobs by the time they were last published, ms
 paused          hash      paused queue -> since when (ms), a space, and who paused it

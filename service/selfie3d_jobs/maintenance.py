@@ -21,12 +21,16 @@ ALIVE_SECONDS = 10.0  # a worker not heard of for longer counts as gone
 
 @dataclass(frozen=True)
 class Message:
-    """What is published: nothing but the job's id and trace, and when (s since the epoch, Redis's clock)."""
+    """What is published: nothing but the job's id and trace, and when (s since the epoch, Redis's clock).
+
+    front : whether it is the next to be taken, as its worker was lost
+    """
 
     job_id: str
     queue: str
     traceparent: str
     time: float
+    front: bool = False
 
 
 @dataclass(frozen=True)
@@ -146,10 +150,17 @@ def refuse_cluster() -> Command[None]:
 
 
 def messages(reply: list[bytes]) -> list[Message]:
-    """What a script wants published: id, queue, traceparent, time (ms), id ..."""
+    """What a script wants published: id, queue, traceparent, time (ms), whether at the front, id ..."""
     fields = iter([field.decode() for field in reply])
-    groups = zip(fields, fields, fields, fields, strict=True)
-    return [Message(job_id, queue, trace, int(time) / 1000) for job_id, queue, trace, time in groups]
+    groups = zip(fields, fields, fields, fields, fields, strict=True)
+    return [
+        Message(job_id, queue, trace, int(time) / 1000, bool(front)) for job_id, queue, trace, time, front in groups
+    ]
+
+
+def bring_forward(message: Message) -> Command[bool]:
+    """Let the job of a message that was just published be the next to be taken; False when it is taken already."""
+    return script("bring_forward", bool, id=message.job_id, queue=message.queue)
 
 
 def _parse_reaped(reply: list[Any]) -> Reaped:

@@ -99,7 +99,7 @@ def serial_of(below: int | None) -> str:
 
 def cancel(job_id: str, owner: str) -> Command[Record]:
     """End the job now if it has not ended; its worker stops at the next stage. Raises JobNotFound."""
-    return script("cancel", lambda reply: _record(reply, job_id), id=job_id, owner=owner)
+    return script("cancel", lambda reply: _record(reply, job_id), lasting=True, id=job_id, owner=owner)
 
 
 def delete(job_id: str, owner: str) -> Command[None]:
@@ -111,7 +111,7 @@ def delete(job_id: str, owner: str) -> Command[None]:
         if reply == b"NOT_ENDED":
             raise JobNotEnded
 
-    return script("delete", parse, id=job_id, owner=owner)
+    return script("delete", parse, lasting=True, id=job_id, owner=owner)
 
 
 def _record(reply: list[bytes], job_id: str) -> Record:

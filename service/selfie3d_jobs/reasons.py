@@ -30,6 +30,7 @@ class Reason(Enum):
     REQUEST_MALFORMED = (rpc.INVALID_ARGUMENT, "The request is not a message of this method.")
     REQUEST_ID_INVALID = (rpc.INVALID_ARGUMENT, "request_id must be 1 to 64 characters of [A-Za-z0-9_-].")
     TIMEOUT_INVALID = (rpc.INVALID_ARGUMENT, "timeout is outside what this service accepts.")
+    EXPIRE_AFTER_INVALID = (rpc.INVALID_ARGUMENT, "expire_after is outside what this service accepts.")
     WEBHOOK_URL_INVALID = (
         rpc.INVALID_ARGUMENT,
         "webhook_url must be an https address with a public host, of at most 2048 characters.",
@@ -52,6 +53,16 @@ class Reason(Enum):
     )
     QUEUE_FULL = (rpc.RESOURCE_EXHAUSTED, "Too many jobs are waiting: try again later.", 5.0)
     QUOTA_EXCEEDED = (rpc.RESOURCE_EXHAUSTED, "You have too many jobs that have not ended: wait for some.", 5.0)
+    RATE_EXCEEDED = (
+        rpc.RESOURCE_EXHAUSTED,
+        "You have created as many jobs as your token allows in a minute: try again later.",
+        10.0,
+    )
+    DAILY_QUOTA_EXCEEDED = (
+        rpc.RESOURCE_EXHAUSTED,
+        "You have created as many jobs as your token allows in a day: try again later.",
+        3600.0,
+    )
     STORAGE_FULL = (rpc.RESOURCE_EXHAUSTED, "No room for more photos: try again later.", 15.0)
     WEBHOOKS_FULL = (
         rpc.RESOURCE_EXHAUSTED,

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from enum import Enum
 
 from redis import exceptions as redis
+from redis import sentinel
+from redis.asyncio import sentinel as asyncio_sentinel
 
 MISMATCHES = (62, 64)  # OpenSSL's verify codes: another host name, another address
 UNKNOWN_ISSUERS = (2, 18, 19, 20, 21)  # no issuer found, or one signed by itself
@@ -34,6 +36,8 @@ class RedisTrouble(Enum):
     CLUSTER = ("Redis runs as a cluster, which selfie3d cannot use", "name one Redis, or a primary with replicas")
     LOADING = ("Redis is loading its data", "wait")
     PRIMARY = ("Redis has lost its primary", "look after the primary")
+    SENTINEL = ("the sentinels of Redis name no primary", "look after them, the primary and the replicas")
+    REPLICAS = ("no replica of Redis confirms what is written", "look after the replicas and the network between them")
     SILENT = ("Redis does not answer in time", "look after its load, the network, and whether it speaks TLS")
     BROKEN = ("the connection to Redis breaks", "check that it runs and that SELFIE3D_REDIS_URL points to it")
 
@@ -54,6 +58,7 @@ BY_WORD = {  # of the answers of Redis, also from inside a script
     "MISCONF": RedisTrouble.DISK,
     "OOM": RedisTrouble.MEMORY,
     "MASTERDOWN": RedisTrouble.PRIMARY,
+    "NOREPLICAS": RedisTrouble.REPLICAS,
     "LOADING": RedisTrouble.LOADING,
     "CLUSTERDOWN": RedisTrouble.CLUSTER,
     "MOVED": RedisTrouble.CLUSTER,
@@ -67,6 +72,8 @@ BY_TYPE: dict[type[BaseException], RedisTrouble] = {  # the first that fits
     redis.ReadOnlyError: RedisTrouble.READ_ONLY,
     redis.OutOfMemoryError: RedisTrouble.MEMORY,
     redis.MasterDownError: RedisTrouble.PRIMARY,
+    sentinel.MasterNotFoundError: RedisTrouble.SENTINEL,
+    asyncio_sentinel.MasterNotFoundError: RedisTrouble.SENTINEL,
     redis.ClusterError: RedisTrouble.CLUSTER,
     redis.AskError: RedisTrouble.CLUSTER,
     redis.BusyLoadingError: RedisTrouble.LOADING,

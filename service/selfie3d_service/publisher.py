@@ -8,9 +8,9 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from selfie3d.types import Priority
-from selfie3d_jobs import JobsConfig, Record
+from selfie3d_jobs import JobsConfig, Record, Store
 from selfie3d_jobs.broker import create_app, publish
-from selfie3d_jobs.maintenance import Message
+from selfie3d_jobs.maintenance import Message, bring_forward
 from selfie3d_service.metrics import Metrics
 from selfie3d_service.validation import priority
 
@@ -26,6 +26,7 @@ class Publisher:
     def __init__(self, config: JobsConfig, metrics: Metrics) -> None:
         """Raises ConfigError when a module that publishing needs is missing."""
         self._app = create_app(config)
+        self._store = Store(config, tries=0)
         self._metrics = metrics
         self._thread = ThreadPoolExecutor(1, "publisher")
         self._failures = 0  # in a row
@@ -54,10 +55,13 @@ class Publisher:
         """Send what is left and drop the connections."""
         await asyncio.to_thread(self._thread.shutdown)
         self._app.close()
+        self._store.close()
 
     def _publish(self, message: Message) -> None:
         try:
             publish(self._app, message)
+            if message.front:
+                self._store.run(bring_forward(message))
             self._failures = 0
         except Exception as error:
             self._failures += 1

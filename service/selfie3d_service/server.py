@@ -83,6 +83,7 @@ class Server:
             ("health", self._maintenance.check_health, PASS_SECONDS),
             ("events", self._broadcaster.listen, RECONNECT_SECONDS),
             ("webhooks", self._courier.run, PASS_SECONDS),
+            ("primary", self._store.follow_primary, PASS_SECONDS),
         )
         self._tasks = [
             asyncio.create_task(supervise(name, work, self.metrics, pause)) for name, work, pause in background

@@ -141,6 +141,7 @@ class ReconstructionServicer(rpc.ReconstructionServiceServicer):
     async def _create(self, settings: pb.JobSettings, photos: list[bytes], context: RequestContext) -> Record:
         lane = self._check(settings, context)
         timeout = validation.timeout_seconds(settings, self._config)
+        expire_after = validation.expire_after_seconds(settings, self._config)
         validation.check_photo_number(settings, len(photos))
         sizes = tuple(map(len, photos))
         check_sizes(sizes)
@@ -155,10 +156,13 @@ class ReconstructionServicer(rpc.ReconstructionServiceServicer):
             retention_seconds=self._config.retention_seconds,
             traceparent=context.traceparent,
             webhook_lane=lane,
+            expire_after_seconds=expire_after,
         )
         limits = self._limits(context)
         record = await self._store.run(admission.admit(job, limits))
-        if record is None:
+        if record:
+            await self._store.confirm()
+        else:
             for number, photo in enumerate(photos):
                 with naming_photo(number, len(photos)):
                     inspect(photo, PHOTO_LIMITS)
@@ -176,8 +180,9 @@ class ReconstructionServicer(rpc.ReconstructionServiceServicer):
         return record
 
     def _limits(self, context: RequestContext) -> admission.AdmissionLimits:
-        limits, own = self._config.limits, context.caller.max_active
-        return limits if own is None else replace(limits, max_active=min(own, limits.max_active))
+        limits, caller = self._config.limits, context.caller
+        active = limits.max_active if caller.max_active is None else min(caller.max_active, limits.max_active)
+        return replace(limits, max_active=active, max_per_minute=caller.max_per_minute, max_per_day=caller.max_per_day)
 
     def _check(self, settings: pb.JobSettings, context: RequestContext) -> str:
         """The lane of the job's webhook; empty: it has none. Raises CallError for settings that are not accepted."""

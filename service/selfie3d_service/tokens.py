@@ -8,6 +8,8 @@ The file (TOML), read again when it changes:
     sha256 = "9b1d..."          # hex of SHA-256(salt + token)
     scopes = ["submit", "read"] # submit: create, cancel, delete; read: the rest; admin: both, for every job by id
     max_active = 50             # optional: jobs that have not ended
+    max_per_minute = 30         # optional: jobs created in a minute, and in a day
+    max_per_day = 1000
     webhook_secret = "whsec_..." # optional: signs the caller's webhooks; not hashed, so keep the file private
 
 `selfie3d token CALLER` makes a token and its entry.
@@ -47,11 +49,17 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True)
 class Caller:
-    """Whose call it is."""
+    """Whose call it is.
+
+    max_active : jobs that have not ended; None: as the service has it
+    max_per_minute, max_per_day : jobs created; 0: no limit
+    """
 
     name: str
     scopes: frozenset[Scope]
     max_active: int | None = None
+    max_per_minute: int = 0
+    max_per_day: int = 0
 
     def may(self, scope: Scope) -> bool:
         """Whether the scope, or admin, was given."""
@@ -123,9 +131,16 @@ def digest(salt: bytes, token: str) -> bytes:
 
 
 def new_token(
-    caller: str, scopes: Iterable[str], max_active: int | None = None, webhook_secret: str = ""
+    caller: str,
+    scopes: Iterable[str],
+    max_active: int | None = None,
+    webhook_secret: str = "",
+    **rates: int | None,
 ) -> tuple[str, str]:
-    """A new token and its entry for the file. Raises ConfigError for a name that would not be one word."""
+    """A new token and its entry for the file. Raises ConfigError for a name that would not be one word.
+
+    rates : max_per_minute and max_per_day
+    """
     if not CALLER.fullmatch(caller):
         raise ConfigError(f"{caller!r} cannot name a caller: 1 to 64 characters of [A-Za-z0-9._@-] wanted")
     token, salt = f"s3d_{secrets.token_urlsafe(32)}", secrets.token_bytes(16)
@@ -134,7 +149,8 @@ def new_token(
         f'[[tokens]]\ncaller = "{caller}"\nsalt = "{salt.hex()}"\n'
         f'sha256 = "{digest(salt, token).hex()}"\nscopes = [{names}]\n'
     )
-    entry += f"max_active = {max_active}\n" if max_active is not None else ""
+    limits = {"max_active": max_active, **rates}
+    entry += "".join(f"{name} = {most}\n" for name, most in limits.items() if most is not None)
     return token, entry + (f'webhook_secret = "{webhook_secret}"\n' if webhook_secret else "")
 
 
@@ -149,10 +165,21 @@ def _read(path: Path) -> tuple[_TokenEntry, ...]:
 def _entry(table: dict[str, Any]) -> _TokenEntry:
     scopes = frozenset(Scope(scope) for scope in table["scopes"])
     limit = table.get("max_active")
-    caller = Caller(str(table["caller"]), scopes, None if limit is None else int(limit))
+    rates = {name: _rate(table, name) for name in ("max_per_minute", "max_per_day")}
+    caller = Caller(str(table["caller"]), scopes, None if limit is None else int(limit), **rates)
     digest_bytes = bytes.fromhex(table["sha256"])
     if len(digest_bytes) != hashlib.sha256().digest_size or not caller.name:
         raise ValueError(f"entry of caller {caller.name!r}")
     secret = str(table.get("webhook_secret", ""))
     check_secret(secret)
     return _TokenEntry(caller, bytes.fromhex(table["salt"]), digest_bytes, secret)
+
+
+def _rate(table: dict[str, Any], name: str) -> int:
+    """Jobs in a minute or a day; 0: no limit. Raises ValueError: a limit that nobody meant would let all through."""
+    most = table.get(name)
+    if most is None:
+        return 0
+    if type(most) is not int or most < 1:
+        raise ValueError(f"{name} must be a whole number from 1")
+    return most

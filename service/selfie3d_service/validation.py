@@ -6,6 +6,8 @@ import base64
 import binascii
 import re
 
+from google.protobuf.duration_pb2 import Duration
+
 from selfie3d.types import JobState, OptionError, Priority
 from selfie3d.types.options import check_one_person
 from selfie3d.types.photo import MOST_PHOTOS
@@ -20,6 +22,7 @@ from selfie3d_service.webhooks import Receiver, ReceiverRefused, receiver_of
 JOB_ID = re.compile(r"[0-9a-f]{32}")
 REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 MIN_TIMEOUT_SECONDS = 0.1
+MIN_EXPIRE_SECONDS = 1.0  # a caller must be able to fetch what there is
 NANOSECONDS = 1_000_000_000  # in a second
 DEFAULT_PAGE, MAX_PAGE = 50, 1000  # jobs
 ListRequest = pb.ListJobsRequest | admin_pb2.ListAllJobsRequest
@@ -79,12 +82,25 @@ def timeout_seconds(settings: pb.JobSettings, config: ServiceConfig) -> float:
     """How long the job may take. Raises CallError."""
     if not settings.HasField("timeout"):
         return config.timeout_seconds
-    seconds = settings.timeout.seconds + settings.timeout.nanos / 1e9
-    if not 0 <= settings.timeout.nanos < NANOSECONDS:  # JSON has no words for more
-        raise CallError(Reason.TIMEOUT_INVALID, "timeout.nanos must be 0 to 999999999.", field="settings.timeout.nanos")
-    if not MIN_TIMEOUT_SECONDS <= seconds <= config.max_timeout_seconds:
-        text = f"timeout must be {MIN_TIMEOUT_SECONDS:g} to {config.max_timeout_seconds:g} s, not {seconds:g} s."
-        raise CallError(Reason.TIMEOUT_INVALID, text, field="settings.timeout")
+    within = (MIN_TIMEOUT_SECONDS, config.max_timeout_seconds)
+    return _seconds(settings.timeout, "timeout", within, Reason.TIMEOUT_INVALID)
+
+
+def expire_after_seconds(settings: pb.JobSettings, config: ServiceConfig) -> float | None:
+    """How long the job is kept after its end; None: as the service has it. Raises CallError."""
+    if not settings.HasField("expire_after"):
+        return None
+    within = (MIN_EXPIRE_SECONDS, config.retention_seconds)
+    return _seconds(settings.expire_after, "expire_after", within, Reason.EXPIRE_AFTER_INVALID)
+
+
+def _seconds(duration: Duration, name: str, within: tuple[float, float], reason: Reason) -> float:
+    seconds = duration.seconds + duration.nanos / 1e9
+    if not 0 <= duration.nanos < NANOSECONDS:  # JSON has no words for more
+        raise CallError(reason, f"{name}.nanos must be 0 to 999999999.", field=f"settings.{name}.nanos")
+    if not within[0] <= seconds <= within[1]:
+        text = f"{name} must be {within[0]:g} to {within[1]:g} s, not {seconds:g} s."
+        raise CallError(reason, text, field=f"settings.{name}")
     return seconds
 
 

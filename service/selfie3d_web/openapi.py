@@ -88,6 +88,7 @@ def _create() -> Json:
         ONE_PERSON: {"type": "boolean", "default": False, "description": ONE_PERSON_TEXT},
         "priority": _enum(PRIORITIES, "interactive"),
         "timeout": {"type": "number", "description": "Seconds after which the job expires; default: the service's."},
+        "expire_after": {"type": "number", "minimum": 1, "description": EXPIRE_TEXT},
         "webhook_url": {"type": "string", "format": "uri", "maxLength": 2048, "description": WEBHOOK_TEXT},
     }
     photo = {"type": "string", "contentMediaType": "application/octet-stream", "description": PHOTO_TEXT}
@@ -261,6 +262,10 @@ def _enum(words: dict[str, int], default: str | None = None) -> Json:
     return {"type": "string", "enum": list(words)} | ({"default": default} if default else {})
 
 
+EXPIRE_TEXT = (
+    "Seconds after the job's end until it and its meshes are removed, at most the service's retention time; default: "
+    "that time after the deadline."
+)
 WEBHOOK_TEXT = "Gets a POST once the job has ended, signed as Standard Webhooks has it, until it has answered with 2xx."
 ENDED = ("succeeded", "failed", "cancelled", "expired")
 JOB_ID = {

@@ -22,7 +22,8 @@ SWITCHES = ("all_faces", "scene", "textured", "printable", "delight", "rigged", 
 SWITCH_WORDS = {"true": True, "1": True, "on": True, "false": False, "0": False, "off": False, "": True}
 ONE_PERSON = "one_person"
 WORDS = ("format", "detail", "extent", "topology", "compression")
-NAMES = (*WORDS, *SWITCHES, ONE_PERSON, "priority", "timeout", "webhook_url")
+TIMES = {"timeout": Reason.TIMEOUT_INVALID, "expire_after": Reason.EXPIRE_AFTER_INVALID}
+NAMES = (*WORDS, *SWITCHES, ONE_PERSON, "priority", *TIMES, "webhook_url")
 
 
 def job_settings(fields: Iterable[tuple[str, str]], request_id: str) -> pb.JobSettings:
@@ -73,16 +74,16 @@ def _set(settings: pb.JobSettings, name: str, value: str) -> None:
     elif name == "webhook_url":
         settings.webhook_url = value
     else:
-        settings.timeout.FromMilliseconds(round(_seconds(value) * 1000))
+        getattr(settings, name).FromMilliseconds(round(_seconds(name, value) * 1000))
 
 
-def _seconds(value: str) -> float:
+def _seconds(name: str, value: str) -> float:
     try:
         seconds = float(value)
     except ValueError:
         seconds = math.nan
     if not 0 < seconds < MAX_SECONDS:
-        raise Problem.of_reason(Reason.TIMEOUT_INVALID, f"timeout is {value!r}, but must be seconds.", field="timeout")
+        raise Problem.of_reason(TIMES[name], f"{name} is {value!r}, but must be seconds.", field=name)
     return seconds
 
 

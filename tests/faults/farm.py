@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-import redis
 
 from selfie3d import Client, Retry
 from selfie3d.types import JobState, Stage
 from selfie3d_cli.redis_server import RedisServer
 from selfie3d_jobs import JobsConfig, Record, Store
+from selfie3d_jobs.connect import connect
 from selfie3d_jobs.queries import ANYONE, get
 from tests.faults.audit import Audit
 from tests.stack import BOUND, Process, Stack, eventually, is_serving
@@ -28,7 +28,7 @@ PATIENT = Retry(attempts=60, first=0.1, largest=1.0)
 class Farm(Stack):
     """Two services, two workers with two tiny children each, unless told otherwise."""
 
-    def __init__(self, folder: Path, *, services: int = 2, workers: int = 2, **env: str) -> None:
+    def __init__(self, folder: Path, *, services: int = 2, workers: int = 2, redis: Any = None, **env: str) -> None:
         settings = {
             "SELFIE3D_CONCURRENCY": "2",
             "SELFIE3D_MODEL": str(folder),
@@ -41,11 +41,11 @@ class Farm(Stack):
             folder,
             services=services,
             workers=workers,
-            redis=RedisServer(folder / "redis", port=0),
+            redis=redis or RedisServer(folder / "redis", port=0),
             worker_module="tests.tiny",
             **settings,
         )
-        self.db = redis.Redis.from_url(self.redis.url)
+        self.db = connect(self.redis.url)
         self.store = Store(JobsConfig(redis_url=self.redis.url))
         self.audit = Audit(*self.addresses)
         self._seeds = iter(range(10**9))

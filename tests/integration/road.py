@@ -111,6 +111,11 @@ class Keys:
     def messages(self, queue: str = "interactive") -> int:
         return int(self.client.llen(self.prefix + queue))
 
+    def ids(self, queue: str = "interactive") -> list[str]:
+        """The jobs of the queue's messages, the next one first."""
+        messages = self.client.lrange(self.prefix + queue, 0, -1)
+        return [json.loads(message)["headers"]["id"] for message in reversed(messages)]
+
     def message(self, queue: str = "interactive") -> dict[str, Any]:
         """The next message of the queue."""
         message: dict[str, Any] = json.loads(self.client.lindex(self.prefix + queue, -1) or "{}")

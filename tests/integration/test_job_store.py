@@ -27,6 +27,7 @@ from selfie3d_jobs import (
     maintenance,
     queries,
 )
+from selfie3d_jobs.administration import cancel_jobs
 from selfie3d_jobs.broker import create_app, publish
 from selfie3d_jobs.command import Command
 from selfie3d_jobs.maintenance import Message, WorkerReport
@@ -267,6 +268,117 @@ def test_a_job_published_twice_does_not_make_the_jobs_behind_it_look_lost(
         publish(app, Message(job_id, "interactive", "", seconds - age))
     assert reap(store, jobs_config).publish == []
     app.close()
+
+
+def test_jobs_whose_workers_were_lost_are_the_next_to_be_taken(
+    store: Store, jobs_config: JobsConfig, keys: Keys
+) -> None:
+    app = create_app(jobs_config)
+    lost = [start(store, submit(store).id, f"token {n}").id for n in range(2)]
+    waiting = [submit(store).id for _ in range(3)]
+    seconds, _ = keys.client.time()
+    for age, job_id in zip((30, 20, 10), waiting, strict=True):
+        keys.score("queued:interactive", job_id, (seconds - age) * 1000)
+        publish(app, Message(job_id, "interactive", "", seconds - age))
+    for job_id in lost:
+        keys.lose_lease(job_id)
+    for message in reap(store, jobs_config).publish:
+        assert message.front
+        publish(app, message)
+        assert store.run(maintenance.bring_forward(message))
+    assert sorted(keys.ids()[:2]) == sorted(lost)
+    assert keys.ids()[2:] == waiting
+    assert [get(store, job_id).queue_position for job_id in keys.ids()] == [1, 2, 3, 4, 5]
+    assert reap(store, jobs_config).publish == []  # nothing behind them looks lost
+    app.close()
+
+
+def test_a_job_that_is_cancelled_or_expires_leaves_the_queue_at_once(
+    store: Store, jobs_config: JobsConfig, keys: Keys
+) -> None:
+    """Also when a thousand wait, and whichever of them it is."""
+    app = create_app(jobs_config)
+    full = admission.AdmissionLimits(max_queued=1000, max_active=2000, result_reserve_mib=0)
+    jobs = [submit(store, limits=full) for _ in range(1000)]
+    for job in jobs:
+        publish(app, Message(job.id, "interactive", "", job.create_time))
+    with pytest.raises(Refused):
+        store.run(admission.admit(new_job(), full))
+    for job in (jobs[0], jobs[500], jobs[999]):
+        store.run(queries.cancel(job.id, "anna"))
+        assert job.id not in keys.ids()
+    keys.pass_deadline(jobs[250].id)
+    assert claim(store, jobs[250].id) is None
+    assert len(keys.ids()) == 996
+    while store.run(cancel_jobs("anna", None, 200)).remaining:
+        pass
+    assert keys.messages() == 0
+    assert store.run(admission.admit(new_job(), full)) is None
+    app.close()
+
+
+@pytest.mark.parametrize(
+    ("limits", "reason", "window"),
+    [
+        (dataclasses.replace(WIDE, max_per_minute=2), Reason.RATE_EXCEEDED, ("minute", 60)),
+        (dataclasses.replace(WIDE, max_per_day=2, max_per_minute=9), Reason.DAILY_QUOTA_EXCEEDED, ("day", 86400)),
+    ],
+)
+def test_a_caller_creates_no_more_jobs_in_a_time_than_its_token_allows(
+    store: Store, keys: Keys, limits: admission.AdmissionLimits, reason: Reason, window: tuple[str, int]
+) -> None:
+    first = new_job(request_id="one")
+    submit(store, first, limits=limits)
+    submit(store, dataclasses.replace(first, id=admission.new_id()), limits=limits)  # the same request: counts once
+    store.run(queries.cancel(submit(store, limits=limits).id, "anna"))  # an ended one still counts
+    refusing: list[Command[Any]] = [
+        admission.admit(new_job(), limits),
+        admission.create(new_job(), [b"photo"], limits),
+    ]
+    for command in refusing:
+        with pytest.raises(Refused) as refused:
+            store.run(command)
+        assert refused.value.reason is reason
+    submit(store, new_job("bert"), limits=limits)
+    submit(store, limits=WIDE)  # of a token of the same caller without such a limit
+    name, seconds = window
+    key = f"{keys.prefix}rate:{name}:anna"
+    assert 0 < keys.client.ttl(key) <= seconds
+    keys.client.delete(key)  # the window is over
+    submit(store, limits=limits)
+
+
+@pytest.mark.parametrize("end", ["SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED"])
+def test_a_job_that_says_so_is_kept_so_long_after_its_end(
+    store: Store, jobs_config: JobsConfig, keys: Keys, end: str
+) -> None:
+    job = submit(store, new_job(expire_after_seconds=60.0))
+    assert job.expire_time - job.deadline == pytest.approx(3600)  # as long as it has not ended
+    if end == "SUCCEEDED":
+        finish(store, job.id)
+    elif end == "FAILED":
+        store.run(execution.fail(start(store, job.id), Reason.NO_FACE, "", {}))
+    elif end == "CANCELLED":
+        store.run(queries.cancel(job.id, "anna"))
+    else:
+        keys.pass_deadline(job.id)
+        reap(store, jobs_config)
+    ended = get(store, job.id)
+    assert ended.state is JobState[end]
+    assert ended.expire_time - ended.end_time == pytest.approx(60)
+    blobs = [key for key in keys.of(job.id) if key.startswith(("mesh:", "preview:", "events:"))]
+    assert len(blobs) == (3 if end == "SUCCEEDED" else 1)
+    for key in blobs:
+        assert 0 < keys.client.pttl(keys.prefix + key) <= 60_000
+    assert f"photo:{job.id}" not in keys.all()
+    keys.score("expiry", job.id, round(ended.expire_time * 1000) - 60_000)  # a minute has passed
+    reap(store, jobs_config)
+    assert keys.of(job.id) == set()
+
+
+def test_no_job_outlives_the_services_own_time(store: Store) -> None:
+    job = submit(store, new_job(expire_after_seconds=10**6))
+    assert store.run(queries.cancel(job.id, "anna")).expire_time == job.expire_time
 
 
 def test_jobs_that_ended_in_the_queue_do_not_count_as_waiting_after_the_next_pass(

@@ -17,7 +17,8 @@ import redis
 
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d.v1 import reconstruction_pb2_grpc as rpc
-from selfie3d_cli.doctor_checks import Severity, check_redis
+from selfie3d_cli.doctor_checks import check_redis
+from selfie3d_cli.finding import Severity
 from selfie3d_cli.redis_server import find_binary
 from selfie3d_jobs import JobsConfig, RedisTrouble, Store, StoreUnavailable, maintenance
 from selfie3d_jobs.maintenance import WorkerReport

@@ -16,7 +16,8 @@ import pytest
 import redis
 
 from selfie3d import Client
-from selfie3d_cli.doctor_checks import OLDEST_REDIS, Severity, check_redis
+from selfie3d_cli.doctor_checks import OLDEST_REDIS, check_redis
+from selfie3d_cli.finding import Severity
 from selfie3d_cli.local_stack import LocalStack, StackConfig
 from selfie3d_cli.redis_server import version_of
 from tests.integration.conftest import OTHER_REDIS
@@ -49,6 +50,7 @@ DEPENDING = {  # what: the tests that ask something of the server that another v
         "tests/faults/test_redis.py",
         "tests/faults/test_store_loss.py",
     ],
+    "sentinels and failover": ["tests/faults/test_failover.py", "tests/integration/test_sentinels.py"],
 }
 
 

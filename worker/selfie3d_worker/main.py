@@ -123,6 +123,7 @@ def celery_settings(config: WorkerConfig) -> dict[str, Any]:
         "task_time_limit": soft + HARD_LIMIT_SECONDS,
         "worker_soft_shutdown_timeout": soft,
         "worker_enable_prefetch_count_reduction": False,  # the claim sorts out what is delivered twice
+        "broker_channel_error_retry": True,  # a primary that was replaced answers, and refuses what it is asked for
         "worker_cancel_long_running_tasks_on_connection_loss": False,  # the result is still wanted
         "worker_enable_remote_control": False,
         "worker_hijack_root_logger": False,

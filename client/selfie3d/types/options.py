@@ -164,6 +164,7 @@ class JobOptions(TypedDict, total=False):
 
     priority : "interactive" (default) or "bulk"
     job_timeout : seconds after which the job expires if it has not ended; default: the service's
+    expire_after : seconds after the job's end until it and its meshes are removed; default: as the service has it
     request_id : idempotency key, 1 to 64 of [A-Za-z0-9_-]; default: a new one for this call
     webhook_url : gets a signed POST once the job has ended: docs/webhooks.md
     one_person : the photos are of one person and together give one head
@@ -183,6 +184,7 @@ class JobOptions(TypedDict, total=False):
     compression: Compression | str
     priority: Priority | str
     job_timeout: float | None
+    expire_after: float | None
     request_id: str
     webhook_url: str
     one_person: bool

@@ -142,20 +142,22 @@ class Options(_message.Message):
     def __init__(self, format: _Optional[_Union[MeshFormat, str]] = ..., detail: _Optional[_Union[Detail, str]] = ..., all_faces: _Optional[bool] = ..., scene: _Optional[bool] = ..., textured: _Optional[bool] = ..., printable: _Optional[bool] = ..., extent: _Optional[_Union[Extent, str]] = ..., delight: _Optional[bool] = ..., topology: _Optional[_Union[Topology, str]] = ..., rigged: _Optional[bool] = ..., neutral: _Optional[bool] = ..., compression: _Optional[_Union[Compression, str]] = ...) -> None: ...
 
 class JobSettings(_message.Message):
-    __slots__ = ("request_id", "options", "priority", "timeout", "webhook_url", "one_person")
+    __slots__ = ("request_id", "options", "priority", "timeout", "webhook_url", "one_person", "expire_after")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     OPTIONS_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
     TIMEOUT_FIELD_NUMBER: _ClassVar[int]
     WEBHOOK_URL_FIELD_NUMBER: _ClassVar[int]
     ONE_PERSON_FIELD_NUMBER: _ClassVar[int]
+    EXPIRE_AFTER_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     options: Options
     priority: Priority
     timeout: _duration_pb2.Duration
     webhook_url: str
     one_person: bool
-    def __init__(self, request_id: _Optional[str] = ..., options: _Optional[_Union[Options, _Mapping]] = ..., priority: _Optional[_Union[Priority, str]] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., webhook_url: _Optional[str] = ..., one_person: _Optional[bool] = ...) -> None: ...
+    expire_after: _duration_pb2.Duration
+    def __init__(self, request_id: _Optional[str] = ..., options: _Optional[_Union[Options, _Mapping]] = ..., priority: _Optional[_Union[Priority, str]] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., webhook_url: _Optional[str] = ..., one_person: _Optional[bool] = ..., expire_after: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class Job(_message.Message):
     __slots__ = ("id", "state", "settings", "photo_sha256", "create_time", "start_time", "end_time", "deadline", "expire_time", "attempt", "stage", "last_event", "error", "faces", "stage_times", "queue_position", "caller", "queue_paused", "views", "photo_sha256s")

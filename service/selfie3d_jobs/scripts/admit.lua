@@ -1,7 +1,7 @@
 -- Would this photo be taken? Asked before it is decoded.
 -- -> {'EXISTING', record} | {'CONFLICT'} | {'REFUSED', reason} | {'OK'}
 -- A: owner, request_id, fingerprint, wish, queue, size, max_queued, max_active, max_bytes, reserve,
---    webhook_lane ('' for none), max_webhooks
+--    webhook_lane ('' for none), max_webhooks, max_per_minute, max_per_day (0: no limit)
 local found = earlier()
 if found then return found end
 local reason = refusal(A.size)

@@ -117,10 +117,43 @@ local function drop_webhook(id)
   if redis.call('HINCRBY', P .. 'webhook_counts', owner, -1) <= 0 then redis.call('HDEL', P .. 'webhook_counts', owner) end
 end
 
+-- The headers of a message of kombu's; empty for what is none.
+local function headers(message)
+  local ok, read = pcall(cjson.decode, message)
+  return ok and type(read) == 'table' and type(read.headers) == 'table' and read.headers or {}
+end
+
+-- Take the message of a waiting job out of its queue. It lies about as far from the tail as the job is in line; what is
+-- further away, or was sent a moment ago and is still on its way, is left to workers and the reaper.
+local NEAR = 100  -- messages looked at in either direction
+local function drop_message(id)
+  local queue = get(id, 'queue')
+  local rank = redis.call('ZRANK', P .. 'queued:' .. queue, id)
+  if not rank then return end
+  for _, message in ipairs(redis.call('LRANGE', P .. queue, -rank - NEAR, -math.max(rank - NEAR, 1))) do
+    if string.find(message, id, 1, true) and headers(message).id == id then
+      redis.call('LREM', P .. queue, -1, message)
+    end
+  end
+end
+
+-- A job that says how long it is kept goes so long after its end, which is now. Never later than without that: the service
+-- accepts no more than its own retention time, which counts from the deadline.
+local function settle_expiry(id)
+  local kept = tonumber(get(id, 'expire_after') or '')
+  if not kept then return end
+  local expiry = math.min(number(id, 'expire_time'), now + kept)
+  set(id, 'expire_time', expiry)
+  redis.call('ZADD', P .. 'expiry', expiry, id)
+  redis.call('PEXPIREAT', P .. 'events:' .. id, expiry)
+end
+
 -- The only way into a final state. The caller has seen that the job is QUEUED or RUNNING.
 local function finish(id, state, code, reason, message)
   local owner = get(id, 'owner')
+  if get(id, 'state') == 'QUEUED' then drop_message(id) end
   set(id, 'state', state, 'end_time', now)
+  settle_expiry(id)
   if reason ~= '' then set(id, 'error_code', code, 'error_reason', reason, 'error_message', message) end
   local progress = get(id, 'progress') or '0'
   if state == 'SUCCEEDED' then progress = '1' end
@@ -158,11 +191,22 @@ local function requeue(id)
 end
 
 -- Jobs of a queue count as published now, in this order; what publishing them takes is added to a list: id, queue,
--- traceparent, time, ... The scores keep the order and stay within the millisecond.
+-- traceparent, time, whether at the front, ... The scores keep the order and stay within the millisecond.
+-- A job that a worker has lost has waited its turn already: it goes to the front, and counts as published before what is
+-- at the head now, as every message behind another was published later. Of several the last one sent is the first.
 local function publish_again(queue, ids, list)
+  local head = redis.call('LINDEX', P .. queue, -1)
+  local before = math.max(0, math.min(now, tonumber(head and headers(head).published or now) or now) - 1)
+  local function add(i, time, front)
+    redis.call('ZADD', P .. 'queued:' .. queue, time + i / (#ids + 1), ids[i])
+    local message = {ids[i], queue, get(ids[i], 'traceparent') or '', tostring(time), front}
+    for _, value in ipairs(message) do list[#list + 1] = value end
+  end
   for i, id in ipairs(ids) do
-    redis.call('ZADD', P .. 'queued:' .. queue, now + i / (#ids + 1), id)
-    for _, value in ipairs({id, queue, get(id, 'traceparent') or '', tostring(now)}) do list[#list + 1] = value end
+    if number(id, 'losses') == 0 then add(i, now, '') end
+  end
+  for i = #ids, 1, -1 do
+    if number(ids[i], 'losses') > 0 then add(i, before, '1') end
   end
 end
 
@@ -192,12 +236,36 @@ local function purge(id)
   redis.call('UNLINK', P .. 'photo:' .. id, P .. 'events:' .. id, job_key(id))
 end
 
+-- How many jobs an owner may create within a time, where the caller's token says so. A window begins with its first job.
+local RATES = {
+  {name = 'minute', length = 60 * 1000, reason = 'RATE_EXCEEDED'},
+  {name = 'day', length = 24 * 3600 * 1000, reason = 'DAILY_QUOTA_EXCEEDED'},
+}
+local function rate_key(rate) return P .. 'rate:' .. rate.name .. ':' .. A.owner end
+
+local function rate_refusal()
+  for _, rate in ipairs(RATES) do
+    local most = A['max_per_' .. rate.name]
+    if most > 0 and tonumber(redis.call('GET', rate_key(rate)) or '0') >= most then return rate.reason end
+  end
+end
+
+local function count_created()
+  for _, rate in ipairs(RATES) do
+    if A['max_per_' .. rate.name] > 0 and redis.call('INCR', rate_key(rate)) == 1 then
+      redis.call('PEXPIRE', rate_key(rate), rate.length)
+    end
+  end
+end
+
 -- Why the photo of admit.lua's arguments, `missing` bytes of which are not in Redis yet, cannot be taken now; or nil.
 -- Every accepted job keeps A.reserve bytes for its result, so that it can end also when Redis is full.
 local function refusal(missing)
   local waiting = math.max(redis.call('ZCARD', P .. 'queued:' .. A.queue), redis.call('LLEN', P .. A.queue))
   if waiting >= A.max_queued then return 'QUEUE_FULL' end
   if tonumber(redis.call('HGET', P .. 'active', A.owner) or '0') >= A.max_active then return 'QUOTA_EXCEEDED' end
+  local too_often = rate_refusal()
+  if too_often then return too_often end
   local unsent = tonumber(redis.call('HGET', P .. 'webhook_counts', A.owner) or '0')
   if A.webhook_lane ~= '' and unsent >= A.max_webhooks then return 'WEBHOOKS_FULL' end
   local promised = (redis.call('ZCARD', P .. 'deadlines') + 1) * A.reserve

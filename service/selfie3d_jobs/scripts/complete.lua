@@ -10,6 +10,7 @@ if state == A.state then return 'OK' end
 if state ~= 'RUNNING' then return state end
 if is_late(id) then return 'EXPIRED' end
 
+settle_expiry(id)
 local stored, expiry = 0, get(id, 'expire_time')
 for i = 3, #ARGV do
   local n = i - 3

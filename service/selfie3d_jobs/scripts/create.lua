@@ -1,6 +1,6 @@
 -- Store a photo and accept its job. -> {'CREATED' | 'EXISTING', record} | {'CONFLICT'} | {'REFUSED', reason}
 -- Safe to repeat: the same id again is EXISTING.
--- A: as admit.lua, and id, timeout (ms), retention (ms), photo_sha256, photo_sha256s and photo_sizes (with spaces; empty
+-- A: as admit.lua, and id, timeout (ms), retention (ms), expire_after (ms, or ''), photo_sha256, photo_sha256s and photo_sizes (with spaces; empty
 -- unless several photos are of one person), traceparent. ARGV[2]: settings, ARGV[3]: photo, or all one behind the other
 local id = A.id
 if get(id, 'state') then return {'EXISTING', record(id)} end
@@ -18,7 +18,7 @@ set(id, 'id', id, 'serial', serial, 'owner', A.owner, 'state', 'QUEUED', 'queue'
   'photo_sha256s', A.photo_sha256s, 'photo_sizes', A.photo_sizes,
   'create_time', now, 'queue_time', now, 'deadline', deadline, 'expire_time', expiry, 'attempt', 0, 'losses', 0,
   'stage', '', 'progress', '0', 'last_event', 0, 'traceparent', A.traceparent,
-  'webhook_lane', A.webhook_lane)
+  'webhook_lane', A.webhook_lane, 'expire_after', A.expire_after)
 if A.request_id ~= '' then redis.call('SET', P .. 'request:' .. A.owner .. ':' .. A.request_id, id) end
 redis.call('ZADD', P .. 'owner:' .. A.owner, serial, id)
 redis.call('ZADD', P .. 'jobs', serial, id)
@@ -27,6 +27,7 @@ redis.call('ZADD', P .. 'deadlines', deadline, id)
 redis.call('ZADD', P .. 'expiry', expiry, id)
 redis.call('HINCRBY', P .. 'active', A.owner, 1)
 redis.call('INCRBY', P .. 'bytes', A.size)
+count_created()
 event(id, 'QUEUED', '', 0, '0')
 count('created:' .. A.queue)
 return {'CREATED', record(id)}

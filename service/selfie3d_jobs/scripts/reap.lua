@@ -1,5 +1,5 @@
 -- One pass of the reaper, a bounded number of jobs each. Any number of reapers may run.
--- -> {jobs to publish: id, queue, traceparent, time, ...; {ended, requeued, purged}}
+-- -> {jobs to publish: id, queue, traceparent, time, whether at the front, ...; {ended, requeued, purged}}
 -- A: lease (ms), grace (ms), max_losses; POISON_INPUT's code, reason and message
 even_when_full()
 local LIMIT = 200
@@ -52,13 +52,8 @@ for _, name in ipairs(silent) do
   redis.call('ZREM', P .. 'seen', name)
 end
 
-local function headers(message)
-  local ok, read = pcall(cjson.decode, message)
-  return ok and type(read) == 'table' and type(read.headers) == 'table' and read.headers or {}
-end
-
--- Messages of jobs that ended while they waited leave the queue here: nobody might come to drop them, and they count
--- as waiting.
+-- Messages of jobs that ended while they waited and are still in the queue leave it here: nobody might come to drop them,
+-- and they count as waiting.
 local function drop_ended(queue)
   if redis.call('LLEN', P .. queue) <= redis.call('ZCARD', P .. 'queued:' .. queue) then return end
   for _, message in ipairs(redis.call('LRANGE', P .. queue, -5 * LIMIT, -1)) do

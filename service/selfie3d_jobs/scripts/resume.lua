@@ -1,4 +1,4 @@
--- Let workers take the jobs of a queue again. -> {how the queue stands; jobs to publish: id, queue, traceparent, time, ...}
+-- Let workers take the jobs of a queue again. -> {how the queue stands; jobs to publish, as reap.lua}
 -- Safe to repeat. The jobs beyond LIMIT, or those of a service that dies before it publishes them, are the reaper's.
 -- A: queue
 even_when_full()

@@ -53,7 +53,8 @@ async def test_a_photo_becomes_a_mesh_with_its_arrays(client: Any) -> None:
 
 async def test_the_request_says_what_was_asked(client: Any, script: Script) -> None:
     options = {"format": "glb", "detail": "full", "all_faces": True, "textured": True, "extent": "face"}
-    await ask(client.submit(PHOTO, job_timeout=1.5, request_id="mine", priority="bulk", webhook_url=HOOK, **options))
+    of_job = {"job_timeout": 1.5, "expire_after": 60, "request_id": "mine", "priority": "bulk", "webhook_url": HOOK}
+    await ask(client.submit(PHOTO, **of_job, **options))
     [request] = script.requests("CreateJob")
     assert request.photo == PHOTO
     assert request.settings == pb.JobSettings(
@@ -69,6 +70,7 @@ async def test_the_request_says_what_was_asked(client: Any, script: Script) -> N
         ),
         priority=pb.PRIORITY_BULK,
         timeout={"seconds": 1, "nanos": 500_000_000},
+        expire_after={"seconds": 60},
         webhook_url=HOOK,
     )
 

@@ -11,7 +11,8 @@ import pytest
 
 from selfie3d import AsyncClient, Client, InvalidArgument, InvalidConnection, Tls
 from selfie3d.pem import PemError, read_authorities, read_pair
-from selfie3d_cli.doctor_checks import Severity, check_tls
+from selfie3d_cli.doctor_checks import check_tls
+from selfie3d_cli.finding import Severity
 from selfie3d_cli.main import main
 from selfie3d_jobs import ConfigError
 from selfie3d_service import ServiceConfig

@@ -16,8 +16,6 @@ from selfie3d_cli import doctor_checks
 from selfie3d_cli.doctor import table
 from selfie3d_cli.doctor_checks import (
     EXTRAS,
-    Finding,
-    Severity,
     check_disk,
     check_engine,
     check_listen,
@@ -27,6 +25,7 @@ from selfie3d_cli.doctor_checks import (
     check_weights,
     judge_redis,
 )
+from selfie3d_cli.finding import Finding, Severity
 from selfie3d_cli.main import main
 from selfie3d_cli.redis_log import AppendLog
 from selfie3d_cli.settings import Settings

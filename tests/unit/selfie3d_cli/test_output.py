@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from selfie3d_cli.doctor_checks import Severity, check_disk
+from selfie3d_cli.doctor_checks import check_disk
+from selfie3d_cli.finding import Severity
 from selfie3d_cli.main import main
 
 FULL = "selfie3d: standard output cannot be written: No space left on device.\n"

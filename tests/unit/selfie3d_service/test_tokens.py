@@ -85,3 +85,22 @@ def test_a_bad_file_is_refused(file: Path, text: str) -> None:
         TokenFile(file)
     with pytest.raises(ConfigError, match="SELFIE3D_TOKENS"):
         TokenFile(file.with_name("absent"))
+
+
+def test_a_token_carries_its_callers_rates(tmp_path: Path) -> None:
+    token, entry = new_token("anna", ["submit"], 5, max_per_minute=30, max_per_day=None)
+    file = tmp_path / "tokens.toml"
+    file.write_text(entry)
+    caller = TokenFile(file).find(token)
+    assert caller is not None
+    assert (caller.max_active, caller.max_per_minute, caller.max_per_day) == (5, 30, 0)
+
+
+@pytest.mark.parametrize(
+    "line", ["max_per_minute = 0", "max_per_day = -1", 'max_per_day = "9"', "max_per_minute = true"]
+)
+def test_a_rate_that_nobody_can_have_meant_is_refused(tmp_path: Path, line: str) -> None:
+    file = tmp_path / "tokens.toml"
+    file.write_text(new_token("anna", ["submit"])[1] + f"{line}\n")
+    with pytest.raises(ConfigError, match=r"max_per_(minute|day) must be a whole number"):
+        TokenFile(file)

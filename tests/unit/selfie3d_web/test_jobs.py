@@ -23,7 +23,7 @@ TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
 async def test_a_raw_photo_arrives_byte_by_byte_with_its_options(web: httpx.AsyncClient, service: Running) -> None:
-    query = "format=glb&detail=full&all_faces&scene=1&priority=bulk&timeout=12.5"
+    query = "format=glb&detail=full&all_faces&scene=1&priority=bulk&timeout=12.5&expire_after=60"
     query += "&webhook_url=https%3A%2F%2Fhooks.example.com%2Fx%3Fa%3Db"
     answer = await web.post(f"/v1/jobs?{query}", content=PHOTO, headers={"Idempotency-Key": "key-1"})
     job = answer.json()
@@ -37,6 +37,7 @@ async def test_a_raw_photo_arrives_byte_by_byte_with_its_options(web: httpx.Asyn
         pb.PRIORITY_BULK,
         12500,
     )
+    assert settings.expire_after.ToMilliseconds() == 60_000
     assert settings.webhook_url == "https://hooks.example.com/x?a=b"
 
 
@@ -101,6 +102,7 @@ async def test_the_service_learns_of_a_photo_before_all_of_it_is_here(web: httpx
         ("scene=maybe", "OPTION_UNKNOWN", "scene"),
         ("format=ply&format=obj", "OPTION_CONFLICT", "format"),
         ("timeout=nan", "TIMEOUT_INVALID", "timeout"),
+        ("expire_after=soon", "EXPIRE_AFTER_INVALID", "expire_after"),
         ("timeout=-1", "TIMEOUT_INVALID", "timeout"),
         ("timeout=1e12", "TIMEOUT_INVALID", "timeout"),
     ],
