@@ -48,13 +48,17 @@ def photo(job_id: str) -> Command[bytes]:
 def photos(job: Record) -> Command[list[bytes]]:
     """The bytes of each photo of one person. Raises JobLost when they are gone: the job ended meanwhile."""
     stored = photo(job.id)
-    ends = list(accumulate(job.photo_sizes))
 
     def parse(reply: bytes | None) -> list[bytes]:
-        together = stored.parse(reply)
-        return [together[end - size : end] for size, end in zip(job.photo_sizes, ends, strict=True)]
+        return apart(job, stored.parse(reply))
 
     return plain("GET", parse, keys.photo(job.id))
+
+
+def apart(job: Record, together: bytes) -> list[bytes]:
+    """The photos of one person, which are stored one behind the other."""
+    ends = accumulate(job.photo_sizes)
+    return [together[end - size : end] for size, end in zip(job.photo_sizes, ends, strict=True)]
 
 
 def advance(job: Record, stage: Stage, progress: float, lease_seconds: float) -> Command[None]:
@@ -68,10 +72,37 @@ def renew(job: Record, lease_seconds: float) -> Command[bool]:
     return script("renew", bool, id=job.id, attempt=job.attempt, lease=milliseconds(lease_seconds))
 
 
+def give_back(job: Record) -> Command[None]:
+    """Put the job back into its queue, without the loss of a worker. Raises JobLost."""
+    return script("give_back", _owned, id=job.id, attempt=job.attempt)
+
+
+@dataclass(frozen=True)
+class Objects:
+    """The names of a result's files and then pictures outside Redis, the files' extension, and the bytes of all."""
+
+    names: Sequence[str] = ()
+    extension: str = ""
+    size: int = 0
+
+
+NO_OBJECTS = Objects()
+
+
 def succeed(job: Record, result: ExecutionResult) -> Command[None]:
     """Store the meshes and their pictures and end the job, in one step. Raises JobLost."""
-    outcome = pb.Job(faces=result.faces, stage_times=_stage_times(result.seconds), views=result.views)
-    return _complete(job, JobState.SUCCEEDED, None, result.seconds, outcome, result.files, result.previews)
+    blobs = (*result.files, *result.previews)
+    return _complete(job, JobState.SUCCEEDED, None, result.seconds, _outcome(result), len(result.files), blobs)
+
+
+def succeed_outside(job: Record, result: ExecutionResult, objects: Objects) -> Command[None]:
+    """End a job whose meshes and pictures were announced and put outside Redis. Raises JobLost."""
+    files = len(result.files)
+    return _complete(job, JobState.SUCCEEDED, None, result.seconds, _outcome(result), files, objects=objects)
+
+
+def _outcome(result: ExecutionResult) -> pb.Job:
+    return pb.Job(faces=result.faces, stage_times=_stage_times(result.seconds), views=result.views)
 
 
 def fail(job: Record, reason: Reason, message: str, seconds: Mapping[str, float]) -> Command[None]:
@@ -86,23 +117,27 @@ def _complete(
     error: JobError | None,
     seconds: Mapping[str, float],
     outcome: pb.Job,
-    files: Sequence[bytes] = (),
-    previews: Sequence[bytes] = (),
+    files: int = 0,
+    blobs: Sequence[bytes] = (),
+    objects: Objects = NO_OBJECTS,
 ) -> Command[None]:
     why = error or JobError(0, "", "")
     return script(
         "complete",
         _owned,
-        blobs=(outcome.SerializeToString(), *files, *previews),
+        blobs=(outcome.SerializeToString(), *blobs),
         bulky=True,
         id=job.id,
         attempt=job.attempt,
         state=state.name,
-        files=len(files),
+        files=files,
         code=why.code,
         reason=why.reason,
         message=why.message,
         seconds=dict(seconds),
+        names=list(objects.names),
+        extension=objects.extension,
+        size=objects.size,
     )
 
 

@@ -48,6 +48,8 @@ class Record:
     queue_paused: bool = False  # while QUEUED
     photo_sha256s: tuple[str, ...] = ()  # of all photos of one person
     photo_sizes: tuple[int, ...] = ()  # bytes of each of them; they are stored one behind the other
+    outside: bool = False  # its photo and meshes are objects in a bucket, not in Redis
+    photo_bytes: int = 0  # of all photos, until the job ends
 
     @classmethod
     def of(cls, reply: Sequence[bytes]) -> Record:
@@ -77,6 +79,8 @@ class Record:
             queue_paused=fields.get("queue_paused") == b"1",
             photo_sha256s=tuple(fields.get("photo_sha256s", b"").decode().split()),
             photo_sizes=tuple(map(int, fields.get("photo_sizes", b"").split())),
+            outside=fields.get("outside") == b"1",
+            photo_bytes=int(fields.get("photo_bytes", b"0")),
         )
 
 

@@ -117,6 +117,34 @@ local function drop_webhook(id)
   if redis.call('HINCRBY', P .. 'webhook_counts', owner, -1) <= 0 then redis.call('HDEL', P .. 'webhook_counts', owner) end
 end
 
+-- Photos and meshes that lie outside Redis are objects: blobs/garbage.py says how their names come and go.
+local function is_outside(id) return get(id, 'outside') == '1' end
+
+local function discard(name)
+  redis.call('ZREM', P .. 'uploads', name)
+  redis.call('ZADD', P .. 'garbage', now, name)
+end
+
+-- The objects are a job's from now on. False when one of them was on its way for so long that it is garbage.
+local function keep(names)
+  for _, name in ipairs(names) do
+    if not redis.call('ZSCORE', P .. 'uploads', name) then return false end
+  end
+  for _, name in ipairs(names) do redis.call('ZREM', P .. 'uploads', name) end
+  return true
+end
+
+local function discard_photo(id)
+  if is_outside(id) and number(id, 'photo_bytes') > 0 then discard('photo/' .. id) end
+end
+
+local function discard_files(id)
+  if not is_outside(id) then return end
+  local folder = id .. '/' .. number(id, 'attempt') .. '/'
+  for face = 0, number(id, 'files') - 1 do discard('mesh/' .. folder .. face .. get(id, 'extension')) end
+  for face = 0, number(id, 'previews') - 1 do discard('preview/' .. folder .. face .. '.webp') end
+end
+
 -- The only way into a final state. The caller has seen that the job is QUEUED or RUNNING.
 local function finish(id, state, code, reason, message)
   local owner = get(id, 'owner')
@@ -130,6 +158,7 @@ local function finish(id, state, code, reason, message)
   redis.call('ZREM', P .. 'deadlines', id)
   if redis.call('HINCRBY', P .. 'active', owner, -1) <= 0 then redis.call('HDEL', P .. 'active', owner) end
   redis.call('UNLINK', P .. 'photo:' .. id)
+  discard_photo(id)
   forget_bytes(id, 'photo_bytes')
   count('ended:' .. state .. ':' .. reason)
   post_webhook(id)
@@ -184,6 +213,8 @@ local function purge(id)
   if not owner then return end
   redis.call('ZREM', P .. 'owner:' .. owner, id)
   if request_id ~= '' then redis.call('DEL', P .. 'request:' .. owner .. ':' .. request_id) end
+  discard_photo(id)
+  discard_files(id)
   forget_bytes(id, 'photo_bytes')
   forget_bytes(id, 'mesh_bytes')
   for _, kind in ipairs({{'files', 'mesh:'}, {'previews', 'preview:'}}) do
