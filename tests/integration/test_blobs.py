@@ -231,7 +231,11 @@ async def test_an_object_that_no_job_has_got_in_time_is_deleted_and_the_job_refu
     with pytest.raises(JobLost, match="LATE"):
         place.store.run(execution.succeed_outside(job, result(b"left over"), objects))
     assert get(place.store, job_id).state is JobState.RUNNING
-    assert not keys.all() & {"uploads", "garbage"}
+
+    async def look() -> bool:
+        return not keys.all() & {"uploads", "garbage"}
+
+    await eventually_async(look, "nothing is remembered of them")
 
 
 @outside
