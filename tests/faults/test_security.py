@@ -30,7 +30,7 @@ from tests.tiny import make_photo
 
 SCOPES = {
     "submit": ["CreateJob", "UploadJob", "Reconstruct", "CancelJob", "DeleteJob"],
-    "read": ["GetJob", "WatchJob", "DownloadMesh", "GetPreview", "ListJobs"],
+    "read": ["GetJob", "WatchJob", "DownloadMesh", "GetMeshUrl", "GetPreview", "ListJobs"],
 }
 ADMIN = ["ListAllJobs", "CancelJobs", "PauseQueue", "ResumeQueue", "ListQueues", "ListWorkers"]
 METHODS = [*SCOPES["submit"], *SCOPES["read"], *ADMIN]
