@@ -40,8 +40,7 @@ class Folder:
 
     def objects(self, prefix: str) -> set[str]:
         """Files, those that are not finished included."""
-        root = self.folder / prefix
-        return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
+        return files_below(self.folder / prefix)
 
 
 class Nanio:
@@ -71,9 +70,7 @@ class Nanio:
 
     def objects(self, prefix: str) -> set[str]:
         """Files of the bucket's folder; what is not finished is not an object, and the server removes it."""
-        root = self.folder / BUCKET / prefix
-        files = (path for path in root.rglob("*") if path.is_file() and not path.name.startswith(".tmp."))
-        return {str(path.relative_to(root)) for path in files}
+        return {name for name in files_below(self.folder / BUCKET / prefix) if "/.tmp." not in name}
 
     def unfinished_uploads(self) -> list[Path]:
         """Multipart uploads that were begun and neither completed nor aborted."""
@@ -107,6 +104,11 @@ class Moto:
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", method=method)
         with urllib.request.urlopen(request, timeout=30) as answer:
             return str(answer.read().decode())
+
+
+def files_below(root: Path) -> set[str]:
+    """Their names below the folder, which may change meanwhile."""
+    return {str((Path(folder) / name).relative_to(root)) for folder, _, files in os.walk(root) for name in files}
 
 
 def await_port(port: int) -> None:

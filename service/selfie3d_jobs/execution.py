@@ -12,6 +12,7 @@ from selfie3d.wire import stage_name
 from selfie3d_jobs import keys
 from selfie3d_jobs.command import Command, milliseconds, plain, script
 from selfie3d_jobs.errors import JobLost
+from selfie3d_jobs.packing import pack
 from selfie3d_jobs.reasons import Reason
 from selfie3d_jobs.record import JobError, Record
 
@@ -125,7 +126,7 @@ def _complete(
     return script(
         "complete",
         _owned,
-        blobs=(outcome.SerializeToString(), *blobs),
+        blobs=(pack(outcome) if job.outside else outcome.SerializeToString(), *blobs),
         bulky=True,
         id=job.id,
         attempt=job.attempt,

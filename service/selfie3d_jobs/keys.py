@@ -4,6 +4,7 @@ job:ID          hash      the record
 photo:ID        string    the photo's bytes, until the job ends
 mesh:ID:FACE    string    a mesh file
 preview:ID:FACE string    a picture of a head
+ended:ID        string    outcome and events of a job that has ended and whose blobs lie outside Redis
 events:ID       stream    progress; entry N-0 is event number N
 request:OWNER:REQUEST_ID  string  id of the job it made
 owner:OWNER     zset      the owner's jobs by serial number

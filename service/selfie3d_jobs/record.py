@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from selfie3d.types import JobState, Stage
 from selfie3d.v1 import reconstruction_pb2 as pb
+from selfie3d_jobs.packing import unpack
 
 
 @dataclass(frozen=True)
@@ -72,9 +73,9 @@ class Record:
             stage=_stage(fields["stage"]),
             last_event=int(fields["last_event"]),
             error=_error(fields),
-            outcome=pb.Job.FromString(fields.get("outcome", b"")),
+            outcome=unpack(fields.get("outcome", b"")),
             files=int(fields.get("files", b"0")),
-            traceparent=fields["traceparent"].decode(),
+            traceparent=fields.get("traceparent", b"").decode(),
             queue_position=int(fields.get("queue_position", b"0")),
             queue_paused=fields.get("queue_paused") == b"1",
             photo_sha256s=tuple(fields.get("photo_sha256s", b"").decode().split()),

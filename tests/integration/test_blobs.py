@@ -8,21 +8,22 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import grpc
 import httpx
 import pytest
 
-from selfie3d.types import JobState
+from selfie3d.types import JobState, Stage
 from selfie3d.v1 import reconstruction_pb2 as pb
-from selfie3d_jobs import AsyncStore, JobLost, JobsConfig, Record, Store, execution, queries
+from selfie3d_jobs import AsyncStore, JobLost, JobsConfig, Record, Store, admission, execution, queries, webhooks
 from selfie3d_jobs.admission import AdmissionLimits
 from selfie3d_jobs.blobs import AsyncBucket, WorkerBlobs, garbage, names
 from selfie3d_service import ServiceConfig
 from tests.buckets import CREDENTIALS, Bucket, Folder, Moto, Nanio
 from tests.integration.conftest import served
-from tests.integration.road import Keys, get, picture_of, reap, start
+from tests.integration.road import WIDE, Keys, get, new_job, picture_of, reap, start
 from tests.integration.test_service import refused
 from tests.stack import eventually_async
 from tests.tiny import make_photo
@@ -142,7 +143,7 @@ async def test_redis_holds_no_photo_and_no_mesh_of_a_job_that_lies_outside(api: 
     assert keys.of(job_id) == {f"job:{job_id}", f"events:{job_id}"}
     assert place.objects() == {names.photo(job_id)}
     place.finish(place.begin(job_id), b"mesh" * 50_000)
-    assert keys.of(job_id) == {f"job:{job_id}", f"events:{job_id}"}
+    assert keys.of(job_id) == {f"job:{job_id}", f"ended:{job_id}"}
     await place.await_objects(names.mesh(job_id, 1, 0, ".ply"), names.preview(job_id, 1, 0))
 
 
@@ -236,6 +237,19 @@ async def test_an_object_that_no_job_has_got_in_time_is_deleted_and_the_job_refu
         return not keys.all() & {"uploads", "garbage"}
 
     await eventually_async(look, "nothing is remembered of them")
+
+
+@pytest.mark.parametrize("place", ["folder"], indirect=True)
+async def test_a_file_that_was_being_written_when_its_process_was_killed_is_removed(api: Any, place: Place) -> None:
+    await create(api)  # and so the service's reaper is at work
+    kept, folder = place.objects(), Path(place.config.blobs.removeprefix("file://"))
+    left = [names.photo("0" * 32), names.mesh("0" * 32, 1, 0, ".ply")]
+    place.store.run(garbage.announce(left, GRACE))
+    for name in left:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / f"{name}#1").write_bytes(b"hal")
+    await place.await_objects(*kept)
+    assert not (folder / left[1]).parent.exists()
 
 
 @outside
@@ -372,3 +386,33 @@ async def test_what_was_announced_does_not_survive_its_deletion(place: Place, jo
         assert place.objects() == set()
     finally:
         await store.close()
+
+
+@every_place
+async def test_the_history_of_a_job_that_has_ended_is_the_same_as_while_it_ran(api: Any, place: Place) -> None:
+    job_id = await create(api)
+    job = place.begin(job_id)
+    place.store.run(execution.advance(job, Stage.DECODE, 0.125, 60.0))
+    place.store.run(execution.give_back(job))
+    job = place.begin(job_id, "t2")
+    for number, stage in enumerate(Stage):
+        place.store.run(execution.advance(job, stage, number / 7, 60.0))
+    while_it_ran = place.store.run(queries.events(job_id, 0))
+    place.finish(job, b"mesh")
+    afterwards = place.store.run(queries.events(job_id, 0))
+    assert afterwards[:-1] == while_it_ran
+    assert (afterwards[-1].number, afterwards[-1].state) == (len(while_it_ran) + 1, JobState.SUCCEEDED)
+    assert place.store.run(queries.events(job_id, 5)) == afterwards[5:]
+    seen = [answer async for answer in api.WatchJob(pb.WatchJobRequest(job_id=job_id))]
+    assert [answer.event.number for answer in seen] == [event.number for event in afterwards]
+    assert seen[-1].job.faces == result(b"mesh").faces
+
+
+@outside
+async def test_a_webhook_tells_the_faces_of_a_job_that_lies_outside(place: Place) -> None:
+    job = new_job(webhook_lane="https://receiver.example anna")
+    place.store.run(garbage.announce([names.photo(job.id)], GRACE))
+    place.store.run(admission.create_outside(job, WIDE))
+    place.finish(place.begin(job.id), b"mesh")
+    [webhook] = place.store.run(webhooks.take(10, 10, 60.0, {}, {}))
+    assert list(webhook.job.outcome.faces) == result(b"mesh").faces

@@ -24,9 +24,10 @@ for i = 3, #ARGV do
   stored = stored + #ARGV[i]
 end
 local previews = #ARGV - 2 + #A.names - A.files
-set(id, 'outcome', ARGV[2], 'files', A.files, 'previews', previews, 'mesh_bytes', stored)
+set(id, 'files', A.files, 'previews', previews, 'mesh_bytes', stored)
+if not is_outside(id) then set(id, 'outcome', ARGV[2]) end
 if #A.names > 0 then set(id, 'extension', A.extension) end
 if stored > 0 then redis.call('INCRBY', P .. 'bytes', stored) end
 for stage, seconds in pairs(A.seconds) do observe('stage:' .. stage, seconds) end
-finish(id, A.state, A.code, A.reason, A.message)
+finish(id, A.state, A.code, A.reason, A.message, is_outside(id) and ARGV[2] or nil)
 return 'OK'
