@@ -24,6 +24,7 @@ webhook_lanes   zset      lanes by when their first webhook is due, ms
 webhook_counts  hash      owner -> webhooks not delivered yet
 bytes, serial, life, back  numbers: stored bytes; newest serial; last sign of any worker or service; when the last
                 silence of all of them ended, ms
+owner, sweep    strings   the number of this deployment's objects; that they were swept within the hour
 uploads         zset      objects on their way to the bucket by when they count as left over, ms
 garbage         zset      objects to delete from the bucket by when that is due, ms
 QUEUE, unacked, ...       kombu's own

@@ -45,6 +45,11 @@ class Collector:
                 log.debug("Objects were deleted.", extra={"action": "collect", "count": count})
         await wait_at_most(self._woken, LOOK_SECONDS)
 
+    async def sweep(self) -> None:
+        """Look for objects that nobody knows, when it is time."""
+        with suppress(StoreUnavailable, StoreFull, BlobsUnavailable):  # in an hour, then
+            await self._blobs.sweep()
+
     async def probe(self) -> None:
         """One look at the bucket, for health and metrics."""
         if self._bucket is None:

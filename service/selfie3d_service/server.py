@@ -32,6 +32,7 @@ from selfie3d_service.webhooks import Courier, Signer
 
 log = logging.getLogger(__name__)
 
+SWEEP_PAUSE_SECONDS = 60.0  # between two looks whether it is time
 REFLECTED = ("selfie3d.v1.ReconstructionService", "selfie3d.v1.AdminService", "grpc.health.v1.Health")
 
 
@@ -92,6 +93,7 @@ class Server:
             ("reaper", self._maintenance.reap, PASS_SECONDS),
             ("health", self._maintenance.check_health, PASS_SECONDS),
             ("blobs", self._collector.collect, 0.0),
+            ("sweep", self._collector.sweep, SWEEP_PAUSE_SECONDS),
             ("probe", self._collector.probe, PASS_SECONDS),
             ("events", self._broadcaster.listen, RECONNECT_SECONDS),
             ("webhooks", self._courier.run, PASS_SECONDS),

@@ -17,9 +17,21 @@ import pytest
 
 from selfie3d.types import JobState, Stage
 from selfie3d.v1 import reconstruction_pb2 as pb
-from selfie3d_jobs import AsyncStore, JobLost, JobsConfig, Record, Store, admission, execution, queries, webhooks
+from selfie3d_jobs import (
+    AsyncStore,
+    JobLost,
+    JobsConfig,
+    Reason,
+    Record,
+    Store,
+    admission,
+    execution,
+    queries,
+    webhooks,
+)
 from selfie3d_jobs.admission import AdmissionLimits
 from selfie3d_jobs.blobs import AsyncBucket, WorkerBlobs, garbage, names
+from selfie3d_jobs.blobs.sweep import OWNER, is_due, sweep
 from selfie3d_service import ServiceConfig
 from tests.buckets import CREDENTIALS, Bucket, Folder, Moto, Nanio
 from tests.integration.conftest import served
@@ -154,7 +166,7 @@ async def test_what_ends_or_is_removed_leaves_no_object(api: Any, place: Place, 
     if end == "cancel":
         await api.CancelJob(pb.CancelJobRequest(job_id=job_id))
     elif end == "fail":
-        place.store.run(execution.fail(place.begin(job_id), execution.Reason.NO_FACE, "nobody there", {}))
+        place.store.run(execution.fail(place.begin(job_id), Reason.NO_FACE, "nobody there", {}))
     else:
         place.finish(place.begin(job_id), b"first", b"second")
         assert len(place.objects()) >= 5
@@ -416,3 +428,49 @@ async def test_a_webhook_tells_the_faces_of_a_job_that_lies_outside(place: Place
     place.finish(place.begin(job.id), b"mesh")
     [webhook] = place.store.run(webhooks.take(10, 10, 60.0, {}, {}))
     assert list(webhook.job.outcome.faces) == result(b"mesh").faces
+
+
+@outside
+async def test_objects_that_redis_has_forgotten_are_found_and_those_of_jobs_stay(
+    api: Any, place: Place, keys: Keys
+) -> None:
+    """As after a failover that lost the last writes."""
+    queued, done, lost = await create(api), await create(api), await create(api)
+    for job_id in (done, lost):
+        place.finish(place.begin(job_id, job_id), b"mesh")
+    wanted = {names.photo(queued), names.mesh(done, 1, 0, ".ply"), names.preview(done, 1, 0)}
+    await place.await_objects(*wanted, names.mesh(lost, 1, 0, ".ply"), names.preview(lost, 1, 0))
+    keys.client.delete(*(f"{keys.prefix}{kind}:{lost}" for kind in ("job", "ended")))
+    store, bucket = AsyncStore(place.config), AsyncBucket(place.config.place)  # type: ignore[arg-type]
+    try:
+        await bucket.put("notes/by-somebody-else.txt", [b"not ours"])
+        assert await sweep(store, bucket, 3600.0) == 0  # all are young
+        assert await sweep(store, bucket, -60.0) == 2
+        await place.await_objects(*wanted, OWNER, "notes/by-somebody-else.txt")
+        assert await sweep(store, bucket, -60.0) == 0
+    finally:
+        await store.close()
+
+
+@outside
+async def test_the_objects_of_another_deployment_are_not_touched(
+    api: Any, place: Place, keys: Keys, caplog: pytest.LogCaptureFixture
+) -> None:
+    job_id = await create(api)
+    store, bucket = AsyncStore(place.config), AsyncBucket(place.config.place)  # type: ignore[arg-type]
+    try:
+        assert await sweep(store, bucket, -60.0) == 0
+        keys.client.delete(*(keys.prefix + key for key in keys.all()))  # Redis came back empty
+        assert await sweep(store, bucket, -60.0) == 0
+        assert place.objects() == {names.photo(job_id), OWNER}
+        assert "another deployment's" in caplog.text
+    finally:
+        await store.close()
+
+
+async def test_one_process_in_an_hour_sweeps(jobs_config: JobsConfig) -> None:
+    store = AsyncStore(jobs_config)
+    try:
+        assert [await is_due(store), await is_due(store)] == [True, False]
+    finally:
+        await store.close()

@@ -7,6 +7,7 @@ from selfie3d_jobs.blob_place import Place, place_of
 from selfie3d_jobs.blobs.async_blobs import AsyncBlobs, SignedUrl
 from selfie3d_jobs.blobs.async_bucket import AsyncBucket
 from selfie3d_jobs.blobs.bucket import Bucket
+from selfie3d_jobs.blobs.trial import try_out
 from selfie3d_jobs.blobs.worker_blobs import WorkerBlobs
 
-__all__ = ["AsyncBlobs", "AsyncBucket", "Bucket", "Place", "SignedUrl", "WorkerBlobs", "place_of"]
+__all__ = ["AsyncBlobs", "AsyncBucket", "Bucket", "Place", "SignedUrl", "WorkerBlobs", "place_of", "try_out"]

@@ -11,6 +11,7 @@ from selfie3d_jobs.admission import AdmissionLimits, NewJob
 from selfie3d_jobs.blob_trouble import BlobTrouble
 from selfie3d_jobs.blobs import garbage, names
 from selfie3d_jobs.blobs.async_bucket import AsyncBucket
+from selfie3d_jobs.blobs.sweep import is_due, sweep
 from selfie3d_jobs.config import JobsConfig
 from selfie3d_jobs.errors import BlobsUnavailable, JobNotFound, NoSignedUrl
 from selfie3d_jobs.record import Record
@@ -96,6 +97,11 @@ class AsyncBlobs:
         if gone:
             await self._store.run(garbage.forget(gone))
         return len(gone)
+
+    async def sweep(self) -> None:
+        """Once an hour, by one of all processes: as `sweep.sweep`."""
+        if self._bucket and await is_due(self._store):
+            await sweep(self._store, self._bucket, self._grace_seconds)
 
     async def _piece(self, record: Record, face: int, offset: int, size: int, extension: str) -> bytes | None:
         if not record.outside:

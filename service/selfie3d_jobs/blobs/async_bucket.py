@@ -108,15 +108,13 @@ class AsyncBucket:
         async with self._bounded("sign", 0):  # asks a provider for a key where the credentials are a role's
             return await obstore.sign_async(store, "GET", name, timedelta(seconds=seconds))
 
-    async def names(self) -> list[tuple[str, float]]:
-        """All objects of the place, and when they were written, seconds since the epoch by the store's clock."""
+    async def listed(self) -> AsyncIterator[list[tuple[str, float]]]:
+        """All objects of the place in batches: name, and when it was written, seconds since the epoch by its clock."""
         import obstore
 
-        found: list[tuple[str, float]] = []
         with translated():
             async for batch in obstore.list(self._access.store, chunk_size=1000):
-                found += [(entry["path"], entry["last_modified"].timestamp()) for entry in batch]
-        return found
+                yield [(entry["path"], entry["last_modified"].timestamp()) for entry in batch]
 
     @asynccontextmanager
     async def _bounded(self, operation: str, size: int) -> AsyncIterator[None]:

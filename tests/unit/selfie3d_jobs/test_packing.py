@@ -17,7 +17,7 @@ def outcome(*counts: int, seed: int = 0, wide: bool = False) -> pb.Job:
         points = points if wide else points.astype(np.float32)
         landmarks = [pb.Landmark(x=x, y=y, z=z, vertex=n * 301) for n, (x, y, z) in enumerate(points.tolist())]
         faces.append(pb.Face(index=index, score=0.9, landmarks=landmarks, file=pb.MeshFile(size_bytes=7)))
-    return pb.Job(faces=faces, stage_times=[pb.StageTime(stage=1, seconds=0.1)])
+    return pb.Job(faces=faces, stage_times=[pb.StageTime(stage="STAGE_DECODE", seconds=0.1)])
 
 
 @pytest.mark.parametrize("counts", [(), (68,), (68, 0, 68), (1,), (0,)])
