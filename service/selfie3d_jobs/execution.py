@@ -10,8 +10,9 @@ from selfie3d.types import JobState, Stage
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d.wire import stage_name
 from selfie3d_jobs import keys
+from selfie3d_jobs.blob_trouble import BlobTrouble
 from selfie3d_jobs.command import Command, milliseconds, plain, script
-from selfie3d_jobs.errors import JobLost
+from selfie3d_jobs.errors import BlobsUnavailable, JobLost
 from selfie3d_jobs.packing import pack
 from selfie3d_jobs.reasons import Reason
 from selfie3d_jobs.record import JobError, Record
@@ -97,7 +98,7 @@ def succeed(job: Record, result: ExecutionResult) -> Command[None]:
 
 
 def succeed_outside(job: Record, result: ExecutionResult, objects: Objects) -> Command[None]:
-    """End a job whose meshes and pictures were announced and put outside Redis. Raises JobLost."""
+    """End a job whose meshes and pictures were announced and put outside Redis. Raises JobLost, BlobsUnavailable."""
     files = len(result.files)
     return _complete(job, JobState.SUCCEEDED, None, result.seconds, _outcome(result), files, objects=objects)
 
@@ -147,5 +148,7 @@ def _stage_times(seconds: Mapping[str, float]) -> list[pb.StageTime]:
 
 
 def _owned(reply: bytes) -> None:
+    if reply == b"LATE":
+        raise BlobsUnavailable(BlobTrouble.SLOW)
     if reply != b"OK":
         raise JobLost(f"The job is not this attempt's any more: {reply.decode()}.")

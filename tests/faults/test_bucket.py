@@ -208,6 +208,7 @@ def test_jobs_that_were_accepted_outlast_a_bucket_that_is_away(
     farm: Farm, proxy: BucketProxy, nanio: Nanio, mode: Mode
 ) -> None:
     """One waits for its photo, one has its mesh to leave; neither counts as lost."""
+    losses = farm.db.hget("selfie3d:counters", "requeued:lost")
     with farm.client() as client:
         for stage in (Stage.DECODE, Stage.ENCODE):
             farm.hold(f"held-{stage}-{mode}", stage)
@@ -220,7 +221,7 @@ def test_jobs_that_were_accepted_outlast_a_bucket_that_is_away(
         proxy.mode = Mode.PASS
         eventually(lambda: farm.has_ended(waiting) and farm.has_ended(queued), "both have ended")
         farm.audit.check([waiting, queued], SUCCEEDED=2)
-    assert farm.db.hget(f"selfie3d:job:{waiting}", "losses") == b"0"
+    assert farm.db.hget("selfie3d:counters", "requeued:lost") == losses
     await_clean(farm, nanio)
 
 

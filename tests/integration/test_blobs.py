@@ -6,9 +6,10 @@ import asyncio
 import hashlib
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import grpc
@@ -33,11 +34,12 @@ from selfie3d_jobs.admission import AdmissionLimits
 from selfie3d_jobs.blobs import AsyncBucket, WorkerBlobs, garbage, names
 from selfie3d_jobs.blobs.sweep import OWNER, is_due, sweep
 from selfie3d_service import ServiceConfig
+from selfie3d_worker.runner import Runner
 from tests.buckets import CREDENTIALS, Bucket, Folder, Moto, Nanio
 from tests.integration.conftest import served
 from tests.integration.road import WIDE, Keys, get, new_job, picture_of, reap, start
 from tests.integration.test_service import refused
-from tests.stack import eventually_async
+from tests.stack import eventually_async, free_port
 from tests.tiny import make_photo
 
 KINDS = ("redis", "folder", "nanio", "moto")
@@ -241,7 +243,7 @@ async def test_an_object_that_no_job_has_got_in_time_is_deleted_and_the_job_refu
         place.worker._bucket_of().put(name, b"left over")
     await place.await_objects(names.photo(job_id))
     objects = execution.Objects([left[1]], ".ply", 9)
-    with pytest.raises(JobLost, match="LATE"):
+    with pytest.raises(BlobsUnavailable, match="so long"):
         place.store.run(execution.succeed_outside(job, result(b"left over"), objects))
     assert get(place.store, job_id).state is JobState.RUNNING
 
@@ -295,6 +297,38 @@ async def test_a_worker_that_cannot_reach_the_bucket_gives_the_job_back_without_
     record = get(place.store, job_id)
     assert record.state is JobState.QUEUED
     assert keys.client.hget(f"{keys.prefix}job:{job_id}", "losses") == b"0"
+
+
+async def test_a_worker_whose_bucket_stays_away_goes_on_with_other_jobs_and_this_one_waits(
+    jobs_config: JobsConfig, store: Store, buckets: dict[str, Bucket], keys: Keys
+) -> None:
+    place = Place("nanio", buckets["nanio"], jobs_config, store)
+    new = new_job()
+    store.run(garbage.announce([names.photo(new.id)], GRACE))
+    store.run(admission.create_outside(new, WIDE))
+    gone = replace(place.config, blobs=f"s3://heads/x?endpoint=http://127.0.0.1:{free_port()}&region=us-east-1")
+    heartbeat: Any = SimpleNamespace(holding=lambda _: nullcontext())
+    model: Any = None
+    Runner("me", store, WorkerBlobs(gone, store, 0.2), heartbeat, model, 60.0).run(new.id)
+    record = get(store, new.id)
+    assert (record.state, record.attempt) == (JobState.QUEUED, 1)
+    assert keys.client.hget(f"{keys.prefix}counters", "requeued:blobs") == b"1"
+    assert [message.job_id for message in reap(store, jobs_config).publish] == [new.id]
+
+
+async def test_a_job_whose_photo_somebody_has_removed_fails_at_once(
+    jobs_config: JobsConfig, store: Store, buckets: dict[str, Bucket]
+) -> None:
+    place = Place("nanio", buckets["nanio"], jobs_config, store)
+    new = new_job()
+    store.run(garbage.announce([names.photo(new.id)], GRACE))
+    store.run(admission.create_outside(new, WIDE))
+    heartbeat: Any = SimpleNamespace(holding=lambda _: nullcontext())
+    model: Any = None
+    Runner("me", store, place.worker, heartbeat, model, 60.0).run(new.id)
+    record = get(store, new.id)
+    assert record.error is not None
+    assert (record.state, record.error.reason) == (JobState.FAILED, "INTERNAL")
 
 
 @in_a_bucket

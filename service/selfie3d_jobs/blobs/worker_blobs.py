@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from selfie3d_jobs import execution
 from selfie3d_jobs.blob_trouble import BlobTrouble
 from selfie3d_jobs.blobs import garbage, names
-from selfie3d_jobs.blobs.bucket import Bucket
+from selfie3d_jobs.blobs.bucket import PATIENCE_SECONDS, Bucket
 from selfie3d_jobs.config import JobsConfig
 from selfie3d_jobs.errors import BlobsUnavailable, JobLost
 from selfie3d_jobs.execution import ExecutionResult, Objects
@@ -26,10 +26,13 @@ class PhotoMissing(Exception):  # noqa: N818
 class WorkerBlobs:
     """The blobs of jobs that this process runs."""
 
-    def __init__(self, config: JobsConfig, store: Store) -> None:
-        """Nothing is asked yet. Raises ConfigError."""
+    def __init__(self, config: JobsConfig, store: Store, patience_seconds: float = PATIENCE_SECONDS) -> None:
+        """Nothing is asked yet. Raises ConfigError.
+
+        patience_seconds : an absence of the bucket that is waited out
+        """
         self._store = store
-        self._bucket = Bucket(config.place) if config.place else None
+        self._bucket = Bucket(config.place, patience_seconds) if config.place else None
         self._grace_seconds = config.blob_grace_seconds
         self._lease_seconds = config.lease_seconds
 
