@@ -20,6 +20,7 @@ from selfie3d.types import JobState, Stage
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d_jobs import (
     AsyncStore,
+    BlobsUnavailable,
     JobLost,
     JobsConfig,
     Reason,
