@@ -32,7 +32,7 @@ from selfie3d_jobs import (
     webhooks,
 )
 from selfie3d_jobs.admission import AdmissionLimits
-from selfie3d_jobs.blobs import AsyncBucket, WorkerBlobs, garbage, names
+from selfie3d_jobs.blobs import AsyncBucket, WorkerBlobs, garbage, names, place_of
 from selfie3d_jobs.blobs.sweep import OWNER, is_due, sweep
 from selfie3d_service import ServiceConfig
 from selfie3d_worker.runner import Runner
@@ -70,7 +70,8 @@ class Place:
         self.worker = WorkerBlobs(self.config, store)
 
     def objects(self) -> set[str]:
-        return self._bucket.objects(self.prefix) if self._bucket else set()
+        """All but the mark, which the service makes in its own time."""
+        return self._bucket.objects(self.prefix) - {OWNER} if self._bucket else set()
 
     async def await_objects(self, *wanted: str) -> None:
         """Until the reaper has left these alone."""
@@ -143,6 +144,20 @@ async def test_photos_and_meshes_come_back_as_they_were_sent_from_any_offset(api
     assert await download(api, job_id, 1) == b"second"
     picture = await api.GetPreview(pb.GetPreviewRequest(job_id=job_id, face_index=1))
     assert picture.data == picture_of(b"second")
+
+
+async def test_a_folder_that_is_not_there_is_unavailable_and_is_not_made(
+    service_config: ServiceConfig, tmp_path: Path
+) -> None:
+    """As a volume that is not mounted yet: what would be written beside it, nobody would find."""
+    folder = tmp_path / "volume" / "heads"
+    jobs = replace(service_config.jobs, blobs=f"file://{folder}")
+    async with served(replace(service_config, jobs=jobs)) as api:
+        assert (await refused(create(api)))[:2] == (grpc.StatusCode.UNAVAILABLE, "STORE_UNAVAILABLE")
+        assert not folder.parent.exists()
+        folder.mkdir(parents=True)
+        job_id = await create(api)
+        assert (folder / "photo" / job_id).read_bytes() == make_photo()
 
 
 @every_place
@@ -378,6 +393,14 @@ async def test_a_presigned_address_is_good_for_its_own_mesh_and_time_alone(api: 
     await eventually_async(is_over, "the address is not good any more")
 
 
+@pytest.mark.parametrize("place", ["nanio"], indirect=True)
+async def test_a_presigned_address_names_the_store_as_callers_reach_it(place: Place) -> None:
+    public = place_of(f"{place.config.blobs}&public_endpoint=https://s3.example")
+    assert public is not None
+    url = httpx.URL(await AsyncBucket(public).sign("mesh/0/1/0.ply", 60))
+    assert (url.scheme, url.host, url.path) == ("https", "s3.example", f"/heads/{place.prefix}/mesh/0/1/0.ply")
+
+
 @pytest.mark.parametrize("place", ["redis", "folder"], indirect=True)
 async def test_without_a_bucket_there_are_no_addresses(api: Any, place: Place) -> None:
     job_id = await create(api)
@@ -481,7 +504,7 @@ async def test_objects_that_redis_has_forgotten_are_found_and_those_of_jobs_stay
         await bucket.put("notes/by-somebody-else.txt", [b"not ours"])
         assert await sweep(store, bucket, 3600.0) == 0  # all are young
         assert await sweep(store, bucket, -60.0) == 2
-        await place.await_objects(*wanted, OWNER, "notes/by-somebody-else.txt")
+        await place.await_objects(*wanted, "notes/by-somebody-else.txt")
         assert await sweep(store, bucket, -60.0) == 0
     finally:
         await store.close()
@@ -497,7 +520,7 @@ async def test_the_objects_of_another_deployment_are_not_touched(
         assert await sweep(store, bucket, -60.0) == 0
         keys.client.delete(*(keys.prefix + key for key in keys.all()))  # Redis came back empty
         assert await sweep(store, bucket, -60.0) == 0
-        assert place.objects() == {names.photo(job_id), OWNER}
+        assert place.objects() == {names.photo(job_id)}
         assert "another deployment's" in caplog.text
     finally:
         await store.close()
