@@ -101,10 +101,10 @@ class ReconstructionServicer(rpc.ReconstructionServiceServicer):
 
     async def GetMeshUrl(self, request: pb.GetMeshUrlRequest, context: RequestContext) -> pb.GetMeshUrlResponse:
         """An address of a mesh in the bucket itself."""
-        if not self._config.mesh_urls:
-            raise CallError(Reason.MESH_URL_UNAVAILABLE)
         record = await self._get(request.job_id, context)
         file = _file(record, request.face_index)
+        if not self._config.mesh_urls:
+            raise CallError(Reason.MESH_URL_UNAVAILABLE)
         signed = await self._blobs.mesh_url(record, request.face_index, file)
         response = pb.GetMeshUrlResponse(url=signed.url, file=file)
         response.expire_time.FromMilliseconds(round((time.time() + signed.seconds) * 1000))
