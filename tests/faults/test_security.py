@@ -34,7 +34,7 @@ SCOPES = {
 }
 ADMIN = ["ListAllJobs", "CancelJobs", "PauseQueue", "ResumeQueue", "ListQueues", "ListWorkers"]
 METHODS = [*SCOPES["submit"], *SCOPES["read"], *ADMIN]
-BY_ID = ["GetJob", "WatchJob", "DownloadMesh", "GetPreview", "CancelJob", "DeleteJob"]
+BY_ID = ["GetJob", "WatchJob", "DownloadMesh", "GetMeshUrl", "GetPreview", "CancelJob", "DeleteJob"]
 UNKNOWN = "0" * 32
 
 
