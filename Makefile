@@ -44,7 +44,7 @@ protos: .venv/.dev $(TYPESCRIPT)/node_modules
 	$(BIN)/python -m grpc_tools.protoc -Iprotos -I"$$($(BIN)/python -c 'import google.rpc as g; print(g.__path__[0] + "/../..")')" --plugin=protoc-gen-es=$(TYPESCRIPT)/node_modules/.bin/protoc-gen-es --es_out=$(TYPESCRIPT)/src/gen --es_opt=target=ts,import_extension=js $(PROTO) google/rpc/error_details.proto
 
 .venv/.demo: WANTED = --editable '.[service,worker,web]'
-.venv/.dev: WANTED = --editable '.[service,worker,web,otel,train,face-alignment]' --group dev
+.venv/.dev: WANTED = --editable '.[service,worker,web,blobs,otel,train,face-alignment]' --group dev
 .venv/.%: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(PIP) install --quiet --upgrade 'pip>=25.1'

@@ -45,6 +45,7 @@ def make_ply(vertices: int) -> bytes:
 
 
 MESH = make_ply(300)
+MESH_URL = "https://bucket.example/heads"
 PICTURE = b"RIFF a picture WEBP"
 
 
@@ -225,6 +226,11 @@ class ScriptedService(stubs.ReconstructionServiceServicer):
         self._begin("GetPreview", request, context)
         self._job(request.job_id, context)
         return pb.GetPreviewResponse(file=PREVIEW, data=self.script.damage(PICTURE))
+
+    def GetMeshUrl(self, request: pb.GetMeshUrlRequest, context: grpc.ServicerContext) -> pb.GetMeshUrlResponse:  # noqa: N802
+        self._begin("GetMeshUrl", request, context)
+        self._job(request.job_id, context)
+        return pb.GetMeshUrlResponse(url=f"{MESH_URL}/{request.face_index}", file=file_of(MESH))
 
     def CancelJob(self, request: pb.CancelJobRequest, context: grpc.ServicerContext) -> pb.CancelJobResponse:  # noqa: N802
         self._begin("CancelJob", request, context)

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from selfie3d_cli import doctor_checks as checks
+from selfie3d_cli.blob_check import check_blobs
 from selfie3d_cli.finding import Finding, Severity
 from selfie3d_cli.settings import from_environment
 
@@ -44,6 +45,7 @@ def _checks() -> dict[str, Callable[[], Iterator[Finding]]]:
         "settings": checks.check_settings,
         "tls": checks.check_tls,
         "redis": lambda: checks.check_redis(settings.redis_url, settings.data),
+        "blobs": lambda: check_blobs(settings.blobs),
         "port": lambda: checks.check_listen(settings.listen, tls=bool(settings.tls_certificate)),
         "engine": lambda: checks.check_engine(settings.engine, settings.device),
         "models": lambda: checks.check_model_process(settings.engine, settings.device, settings.model_process),

@@ -40,6 +40,7 @@ class Settings:
     data: Path = Path()
     listen: str = DEFAULT_LISTEN
     redis_url: str = field(default="", repr=False)  # may hold a password
+    blobs: str = ""
     tls_certificate: str = ""
     tls_client_ca: str = ""
     web_listen: str = ""
@@ -70,6 +71,7 @@ class Settings:
             data=Path(read("DATA") or home / "selfie3d"),
             listen=read("LISTEN", DEFAULT_LISTEN),
             redis_url=read("REDIS_URL"),
+            blobs=read("BLOBS"),
             tls_certificate=read("TLS_CERT"),
             tls_client_ca=read("TLS_CLIENT_CA"),
             web_listen=read("WEB_LISTEN"),

@@ -104,6 +104,13 @@ class Job(JobHandle[Client]):
         """One face's mesh file, checked against its size and SHA-256; goes on where it was after a cut."""
         return self._client._drive(self._core.download(self.id, face_index, timeout))
 
+    def mesh_url(self, face_index: int = 0, *, timeout: float | None = None) -> str:
+        """An address from which anybody can GET the mesh file for 15 minutes at most, to hand on to a browser.
+
+        Raises FailedPrecondition where the service gives none.
+        """
+        return self._client._drive(self._core.mesh_url(self.id, face_index, timeout))
+
     def preview(self, face_index: int = 0, *, timeout: float | None = None) -> Preview:
         """A picture of one face's head, checked against its SHA-256."""
         return self._client._drive(self._core.preview(self.id, face_index, timeout))

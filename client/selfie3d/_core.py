@@ -113,6 +113,12 @@ class Core:
         """The bytes of one face's mesh file."""
         return (yield from self._download(job_id, face_index, self._deadline(timeout)))
 
+    def mesh_url(self, job_id: str, face_index: int, timeout: float | None) -> Effects[str]:
+        """An address of one face's mesh file that needs no service and no token."""
+        request = pb.GetMeshUrlRequest(job_id=job_id, face_index=face_index)
+        answer = yield from self._call("GetMeshUrl", lambda: request, pb.GetMeshUrlResponse, self._deadline(timeout))
+        return answer.url
+
     def preview(self, job_id: str, face_index: int, timeout: float | None) -> Effects[Preview]:
         """The picture of one face's head."""
         return (yield from self._preview(job_id, face_index, self._deadline(timeout)))

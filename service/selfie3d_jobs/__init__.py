@@ -1,12 +1,15 @@
 """The job store: the only package that knows Redis keys, TTLs, Lua and job states."""
 
+from selfie3d_jobs.blob_trouble import BlobTrouble
 from selfie3d_jobs.config import JobsConfig
 from selfie3d_jobs.errors import (
+    BlobsUnavailable,
     ConfigError,
     JobLost,
     JobNotEnded,
     JobNotFound,
     JobsError,
+    NoSignedUrl,
     Refused,
     RequestReused,
     StoreFull,
@@ -19,6 +22,8 @@ from selfie3d_jobs.trouble import RedisTrouble
 
 __all__ = [
     "AsyncStore",
+    "BlobTrouble",
+    "BlobsUnavailable",
     "ConfigError",
     "JobError",
     "JobEvent",
@@ -27,6 +32,7 @@ __all__ = [
     "JobNotFound",
     "JobsConfig",
     "JobsError",
+    "NoSignedUrl",
     "Reason",
     "Record",
     "RedisTrouble",

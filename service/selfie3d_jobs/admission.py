@@ -13,13 +13,16 @@ from google.protobuf.duration_pb2 import Duration
 from selfie3d.types import Priority
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d.wire import options_message, options_of
+from selfie3d_jobs.blob_trouble import BlobTrouble
 from selfie3d_jobs.command import Command, milliseconds, script
 from selfie3d_jobs.env import check, setting
-from selfie3d_jobs.errors import Refused, RequestReused
+from selfie3d_jobs.errors import BlobsUnavailable, Refused, RequestReused
 from selfie3d_jobs.reasons import Reason
 from selfie3d_jobs.record import Record
 
 MIB = 1024 * 1024
+NO_BOUND = 2**52  # bytes; what lies outside Redis is the bucket's matter
+OUTSIDE_RESERVE = 32 * 1024  # bytes that a result takes in Redis when its files lie outside: faces and their landmarks
 
 
 @dataclass(frozen=True)
@@ -33,10 +36,13 @@ class AdmissionLimits:
         "SELFIE3D_MAX_JOBS_PER_CALLER", 200, "jobs of one caller that have not ended", within=(0, 10_000_000)
     )
     max_stored_mib: int = setting(
-        "SELFIE3D_MAX_STORED_MIB", 2048, "photos and meshes in Redis, MiB", within=(0, 10_000_000)
+        "SELFIE3D_MAX_STORED_MIB",
+        2048,
+        "photos and meshes in Redis, MiB; those outside have no bound",
+        within=(0, 10_000_000),
     )
     result_reserve_mib: int = setting(
-        "SELFIE3D_RESULT_RESERVE_MIB", 4, "kept free for each accepted job's meshes, MiB", within=(0, 10_000)
+        "SELFIE3D_RESULT_RESERVE_MIB", 4, "kept free in Redis for each accepted job's meshes, MiB", within=(0, 10_000)
     )
 
     max_webhooks: int = setting(
@@ -110,9 +116,12 @@ def new_id() -> str:
     return secrets.token_hex(16)
 
 
-def admit(job: NewJob, limits: AdmissionLimits) -> Command[Record | None]:
-    """Ask before the photo is looked at. The earlier job of this request id, or None. Raises Refused, RequestReused."""
-    return script("admit", _earlier, **_request(job, limits))
+def admit(job: NewJob, limits: AdmissionLimits, *, outside: bool = False) -> Command[Record | None]:
+    """Ask before the photo is looked at. The earlier job of this request id, or None. Raises Refused, RequestReused.
+
+    outside : the photo will not lie in Redis
+    """
+    return script("admit", _earlier, **_request(job, limits, outside))
 
 
 def create(job: NewJob, photos: Sequence[bytes], limits: AdmissionLimits) -> Command[tuple[Record, bool]]:
@@ -120,6 +129,17 @@ def create(job: NewJob, photos: Sequence[bytes], limits: AdmissionLimits) -> Com
 
     Raises Refused, RequestReused.
     """
+    return _create(job, (photos[0] if len(photos) == 1 else b"".join(photos),), limits, outside=False)
+
+
+def create_outside(job: NewJob, limits: AdmissionLimits) -> Command[tuple[Record, bool]]:
+    """Record the job of photos that were announced and put outside Redis, as `create`. Raises BlobsUnavailable, too."""
+    return _create(job, (), limits, outside=True)
+
+
+def _create(
+    job: NewJob, photo: tuple[bytes, ...], limits: AdmissionLimits, *, outside: bool
+) -> Command[tuple[Record, bool]]:
     settings = job.settings.SerializeToString(deterministic=True)
 
     def parse(reply: list[Any]) -> tuple[Record, bool]:
@@ -130,7 +150,7 @@ def create(job: NewJob, photos: Sequence[bytes], limits: AdmissionLimits) -> Com
     return script(
         "create",
         parse,
-        blobs=(settings, photos[0] if len(photos) == 1 else b"".join(photos)),
+        blobs=(settings, *photo),
         bulky=True,
         lasting=True,
         id=job.id,
@@ -140,7 +160,7 @@ def create(job: NewJob, photos: Sequence[bytes], limits: AdmissionLimits) -> Com
         photo_sha256=job.photo_sha256s[0],
         **_of_one_person(job),
         traceparent=job.traceparent,
-        **_request(job, limits),
+        **_request(job, limits, outside),
     )
 
 
@@ -151,7 +171,7 @@ def _of_one_person(job: NewJob) -> dict[str, str]:
     return {"photo_sha256s": " ".join(job.photo_sha256s), "photo_sizes": " ".join(map(str, job.photo_sizes))}
 
 
-def _request(job: NewJob, limits: AdmissionLimits) -> dict[str, Any]:
+def _request(job: NewJob, limits: AdmissionLimits, outside: bool) -> dict[str, Any]:
     return {
         "owner": job.owner,
         "request_id": job.settings.request_id,
@@ -161,8 +181,9 @@ def _request(job: NewJob, limits: AdmissionLimits) -> dict[str, Any]:
         "size": job.photo_bytes,
         "max_queued": limits.max_queued,
         "max_active": limits.max_active,
-        "max_bytes": limits.max_stored_mib * MIB,
-        "reserve": limits.result_reserve_mib * MIB,
+        "max_bytes": NO_BOUND if outside else limits.max_stored_mib * MIB,
+        "reserve": OUTSIDE_RESERVE if outside else limits.result_reserve_mib * MIB,
+        "outside": outside,
         "webhook_lane": job.webhook_lane,
         "max_webhooks": limits.max_webhooks,
         "max_per_minute": limits.max_per_minute,
@@ -180,3 +201,5 @@ def _check(reply: list[Any]) -> None:
         raise RequestReused
     if reply[0] == b"REFUSED":
         raise Refused(Reason.of(reply[1].decode()))
+    if reply[0] == b"LATE":
+        raise BlobsUnavailable(BlobTrouble.SLOW)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from selfie3d_jobs.blob_place import Place, place_of
 from selfie3d_jobs.env import check, secret, setting
 from selfie3d_jobs.errors import ConfigError
 from selfie3d_jobs.sentinel_url import SentinelUrl, is_sentinel_url
@@ -21,6 +22,17 @@ class JobsConfig:
         "redis://127.0.0.1:6379/0",
         "redis://, rediss:// (TLS; ?ssl_ca_certs=FILE), unix:///path.sock, "
         "redis+sentinel://HOST,HOST,HOST/MASTER/DB or rediss+sentinel://, with user and password",
+    )
+    blobs: str = setting(
+        "SELFIE3D_BLOBS",
+        "redis",
+        "where photos and meshes lie: redis, s3://BUCKET/PREFIX?endpoint=..&region=.., gs://, az:// or file:///FOLDER",
+    )
+    blob_grace_seconds: float = setting(
+        "SELFIE3D_BLOB_GRACE_SECONDS",
+        900.0,
+        "an object outside Redis that no job has got by then is deleted, s",
+        within=(1.0, 86400.0),
     )
     prefix: str = setting("SELFIE3D_REDIS_PREFIX", "selfie3d:", "in front of every Redis key, channel and queue")
     lease_seconds: float = setting(
@@ -41,6 +53,15 @@ class JobsConfig:
                 f"SELFIE3D_REDIS_URL wants {schemes} and a valid address; percent-encode what is special in a password"
             )
         check(self)
+        try:
+            place_of(self.blobs)
+        except ValueError as error:
+            raise ConfigError(f"SELFIE3D_BLOBS: {error}.") from None
+
+    @property
+    def place(self) -> Place | None:
+        """Where photos and meshes lie outside Redis; None: in it."""
+        return place_of(self.blobs)
 
     @property
     def renew_seconds(self) -> float:

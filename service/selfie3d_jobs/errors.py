@@ -8,11 +8,14 @@ JobsError
 ├── JobLost            this attempt does not own the job any more: stop working on it
 ├── StoreUnavailable   Redis cannot be used; `trouble` says why, to the operator
 ├── StoreFull          Redis has reached maxmemory
+├── BlobsUnavailable   the bucket of photos and meshes cannot be used; `trouble` says why, to the operator
+├── NoSignedUrl        this deployment gives no presigned addresses
 └── ConfigError        a setting has a bad value
 """
 
 from __future__ import annotations
 
+from selfie3d_jobs.blob_trouble import BlobTrouble
 from selfie3d_jobs.reasons import Reason
 from selfie3d_jobs.trouble import RedisTrouble
 
@@ -62,6 +65,18 @@ class StoreUnavailable(JobsError):  # noqa: N818
 
 class StoreFull(JobsError):  # noqa: N818
     """Redis has no memory left: raise its maxmemory or shorten SELFIE3D_RETENTION_SECONDS."""
+
+
+class BlobsUnavailable(JobsError):  # noqa: N818
+    """The bucket or folder of photos and meshes cannot be used."""
+
+    def __init__(self, trouble: BlobTrouble) -> None:
+        super().__init__(f"{trouble}.")
+        self.trouble = trouble
+
+
+class NoSignedUrl(JobsError):  # noqa: N818
+    """This deployment gives no presigned addresses: download the mesh through the service."""
 
 
 class ConfigError(JobsError):

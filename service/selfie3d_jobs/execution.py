@@ -10,8 +10,10 @@ from selfie3d.types import JobState, Stage
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d.wire import stage_name
 from selfie3d_jobs import keys
+from selfie3d_jobs.blob_trouble import BlobTrouble
 from selfie3d_jobs.command import Command, milliseconds, plain, script
-from selfie3d_jobs.errors import JobLost
+from selfie3d_jobs.errors import BlobsUnavailable, JobLost
+from selfie3d_jobs.packing import pack
 from selfie3d_jobs.reasons import Reason
 from selfie3d_jobs.record import JobError, Record
 
@@ -57,13 +59,17 @@ def photo(job_id: str) -> Command[bytes]:
 def photos(job: Record) -> Command[list[bytes]]:
     """The bytes of each photo of one person. Raises JobLost when they are gone: the job ended meanwhile."""
     stored = photo(job.id)
-    ends = list(accumulate(job.photo_sizes))
 
     def parse(reply: bytes | None) -> list[bytes]:
-        together = stored.parse(reply)
-        return [together[end - size : end] for size, end in zip(job.photo_sizes, ends, strict=True)]
+        return apart(job, stored.parse(reply))
 
     return plain("GET", parse, keys.photo(job.id))
+
+
+def apart(job: Record, together: bytes) -> list[bytes]:
+    """The photos of one person, which are stored one behind the other."""
+    ends = accumulate(job.photo_sizes)
+    return [together[end - size : end] for size, end in zip(job.photo_sizes, ends, strict=True)]
 
 
 def advance(job: Record, stage: Stage, progress: float, lease_seconds: float) -> Command[None]:
@@ -77,12 +83,54 @@ def renew(job: Record, lease_seconds: float) -> Command[bool]:
     return script("renew", bool, id=job.id, attempt=job.attempt, lease=milliseconds(lease_seconds))
 
 
+def give_back(job: Record) -> Command[None]:
+    """Put the job back into its queue, without the loss of a worker. Raises JobLost."""
+    return script("give_back", _owned, id=job.id, attempt=job.attempt)
+
+
+@dataclass(frozen=True)
+class Objects:
+    """The names of a result's files and then pictures outside Redis, the files' extension, and the bytes of all."""
+
+    names: Sequence[str] = ()
+    extension: str = ""
+    size: int = 0
+
+
+NO_OBJECTS = Objects()
+
+
 def succeed(job: Record, result: ExecutionResult) -> Command[None]:
     """Store the meshes and their pictures and end the job, in one step. Raises JobLost."""
-    outcome = pb.Job(faces=result.faces, stage_times=_stage_times(result.seconds), views=result.views)
+    blobs = (*result.files, *result.previews)
     return _complete(
-        job, JobState.SUCCEEDED, None, result.seconds, outcome, result.files, result.previews, result.batches
+        job,
+        JobState.SUCCEEDED,
+        None,
+        result.seconds,
+        _outcome(result),
+        len(result.files),
+        blobs,
+        batches=result.batches,
     )
+
+
+def succeed_outside(job: Record, result: ExecutionResult, objects: Objects) -> Command[None]:
+    """End a job whose meshes and pictures were announced and put outside Redis. Raises JobLost, BlobsUnavailable."""
+    return _complete(
+        job,
+        JobState.SUCCEEDED,
+        None,
+        result.seconds,
+        _outcome(result),
+        len(result.files),
+        objects=objects,
+        batches=result.batches,
+    )
+
+
+def _outcome(result: ExecutionResult) -> pb.Job:
+    return pb.Job(faces=result.faces, stage_times=_stage_times(result.seconds), views=result.views)
 
 
 def fail(job: Record, reason: Reason, message: str, seconds: Mapping[str, float]) -> Command[None]:
@@ -97,26 +145,30 @@ def _complete(
     error: JobError | None,
     seconds: Mapping[str, float],
     outcome: pb.Job,
-    files: Sequence[bytes] = (),
-    previews: Sequence[bytes] = (),
+    files: int = 0,
+    blobs: Sequence[bytes] = (),
+    objects: Objects = NO_OBJECTS,
     batches: BatchedRuns = BatchedRuns(),
 ) -> Command[None]:
     why = error or JobError(0, "", "")
     return script(
         "complete",
         _owned,
-        blobs=(outcome.SerializeToString(), *files, *previews),
+        blobs=(pack(outcome) if job.outside else outcome.SerializeToString(), *blobs),
         bulky=True,
         id=job.id,
         attempt=job.attempt,
         state=state.name,
-        files=len(files),
+        files=files,
         code=why.code,
         reason=why.reason,
         message=why.message,
         seconds=dict(seconds),
         batches=dict(batches.runs),
         batch_wait=batches.waited,
+        names=list(objects.names),
+        extension=objects.extension,
+        size=objects.size,
     )
 
 
@@ -125,5 +177,7 @@ def _stage_times(seconds: Mapping[str, float]) -> list[pb.StageTime]:
 
 
 def _owned(reply: bytes) -> None:
+    if reply == b"LATE":
+        raise BlobsUnavailable(BlobTrouble.SLOW)
     if reply != b"OK":
         raise JobLost(f"The job is not this attempt's any more: {reply.decode()}.")

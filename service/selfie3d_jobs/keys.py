@@ -4,6 +4,7 @@ job:ID          hash      the record
 photo:ID        string    the photo's bytes, until the job ends
 mesh:ID:FACE    string    a mesh file
 preview:ID:FACE string    a picture of a head
+ended:ID        string    outcome and events of a job that has ended and whose blobs lie outside Redis
 events:ID       stream    progress; entry N-0 is event number N
 request:OWNER:REQUEST_ID  string  id of the job it made
 owner:OWNER     zset      the owner's jobs by serial number
@@ -24,6 +25,9 @@ webhook_lanes   zset      lanes by when their first webhook is due, ms
 webhook_counts  hash      owner -> webhooks not delivered yet
 bytes, serial, life, back  numbers: stored bytes; newest serial; last sign of any worker or service; when the last
                 silence of all of them ended, ms
+owner, sweep    strings   the number of this deployment's objects; that they were swept within the hour
+uploads         zset      objects on their way to the bucket by when they count as left over, ms
+garbage         zset      objects to delete from the bucket by when that is due, ms
 QUEUE, unacked, ...       kombu's own
 """
 

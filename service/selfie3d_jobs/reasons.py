@@ -71,6 +71,10 @@ class Reason(Enum):
     )
     UPLOADS_BUSY = (rpc.RESOURCE_EXHAUSTED, "Too many photos are being sent at once: try again.", 1.0)
     STREAMS_BUSY = (rpc.RESOURCE_EXHAUSTED, "Too many streams are open: close some or try again later.", 2.0)
+    MESH_URL_UNAVAILABLE = (
+        rpc.FAILED_PRECONDITION,
+        "This service gives no addresses of meshes: download the mesh through the service.",
+    )
     STORE_UNAVAILABLE = (rpc.UNAVAILABLE, "The service cannot reach its job store: try again.", 1.0)
     SHUTTING_DOWN = (rpc.UNAVAILABLE, "This server is going down: connect again.", 0.5)
     UPLOAD_STALLED = (rpc.DEADLINE_EXCEEDED, "No more of the photo arrived: send it again.")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from selfie3d.types import JobState, Stage
 from selfie3d.v1 import reconstruction_pb2 as pb
+from selfie3d_jobs.packing import unpack
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ class Record:
     queue_paused: bool = False  # while QUEUED
     photo_sha256s: tuple[str, ...] = ()  # of all photos of one person
     photo_sizes: tuple[int, ...] = ()  # bytes of each of them; they are stored one behind the other
+    outside: bool = False  # its photo and meshes are objects in a bucket, not in Redis
+    photo_bytes: int = 0  # of all photos, until the job ends
 
     @classmethod
     def of(cls, reply: Sequence[bytes]) -> Record:
@@ -70,13 +73,15 @@ class Record:
             stage=_stage(fields["stage"]),
             last_event=int(fields["last_event"]),
             error=_error(fields),
-            outcome=pb.Job.FromString(fields.get("outcome", b"")),
+            outcome=unpack(fields.get("outcome", b"")),
             files=int(fields.get("files", b"0")),
-            traceparent=fields["traceparent"].decode(),
+            traceparent=fields.get("traceparent", b"").decode(),
             queue_position=int(fields.get("queue_position", b"0")),
             queue_paused=fields.get("queue_paused") == b"1",
             photo_sha256s=tuple(fields.get("photo_sha256s", b"").decode().split()),
             photo_sizes=tuple(map(int, fields.get("photo_sizes", b"").split())),
+            outside=fields.get("outside") == b"1",
+            photo_bytes=int(fields.get("photo_bytes", b"0")),
         )
 
 

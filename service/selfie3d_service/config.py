@@ -38,6 +38,11 @@ class ServiceConfig:
     tokens: Path | None = setting("SELFIE3D_TOKENS", None, "TOML file with hashed tokens; without it all are anonymous")
     reflection: bool = setting("SELFIE3D_REFLECTION", True, "whether the server describes its API")
     listing: bool = setting("SELFIE3D_LIST_JOBS", True, "whether ListJobs is answered")
+    mesh_urls: bool = setting(
+        "SELFIE3D_MESH_URLS",
+        False,
+        "whether callers get presigned addresses of meshes in a bucket, for 15 minutes at most",
+    )
     timeout_seconds: float = setting(
         "SELFIE3D_JOB_TIMEOUT_SECONDS", 300.0, "deadline of a job that names none, s", within=(0.1, MONTH)
     )

@@ -13,7 +13,18 @@ from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2 as details
 from google.rpc import status_pb2
 
-from selfie3d_jobs import JobNotEnded, JobNotFound, Reason, Refused, RequestReused, StoreFull, StoreUnavailable
+from selfie3d_jobs import (
+    BlobsUnavailable,
+    BlobTrouble,
+    JobNotEnded,
+    JobNotFound,
+    NoSignedUrl,
+    Reason,
+    Refused,
+    RequestReused,
+    StoreFull,
+    StoreUnavailable,
+)
 from selfie3d_jobs.reasons import DOMAIN
 from selfie3d_photo import PhotoError
 
@@ -86,7 +97,11 @@ def translate(error: Exception) -> CallError:
             return CallError(error.reason)
         case StoreFull():
             return CallError(Reason.STORAGE_FULL)
-        case StoreUnavailable():
+        case NoSignedUrl():
+            return CallError(Reason.MESH_URL_UNAVAILABLE)
+        case BlobsUnavailable() if error.trouble is BlobTrouble.FULL:
+            return CallError(Reason.STORAGE_FULL)
+        case StoreUnavailable() | BlobsUnavailable():
             return CallError(Reason.STORE_UNAVAILABLE)
         case DecodeError():
             return CallError(Reason.REQUEST_MALFORMED)

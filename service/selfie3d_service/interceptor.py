@@ -50,6 +50,7 @@ POLICIES: Mapping[str, Policy] = {
     "DeleteJob": Policy(Scope.SUBMIT),
     "GetJob": Policy(Scope.READ),
     "GetPreview": Policy(Scope.READ),
+    "GetMeshUrl": Policy(Scope.READ),
     "ListJobs": Policy(Scope.READ),
     "WatchJob": Policy(Scope.READ, stream=True),
     "DownloadMesh": Policy(Scope.READ, stream=True),

@@ -10,6 +10,7 @@ from grpc_health.v1.health import aio
 from selfie3d_jobs import AsyncStore, JobsConfig, RedisTrouble, StoreFull, StoreUnavailable
 from selfie3d_jobs.maintenance import Snapshot, reap, snapshot
 from selfie3d_jobs.trouble import TroubleLog
+from selfie3d_service.collector import Collector
 from selfie3d_service.metrics import Metrics
 from selfie3d_service.publisher import Publisher
 
@@ -24,13 +25,20 @@ class Maintenance:
     """Keeps the promises while the process runs. Any number of processes may do it at once."""
 
     def __init__(
-        self, config: JobsConfig, store: AsyncStore, publisher: Publisher, health: aio.HealthServicer, metrics: Metrics
+        self,
+        config: JobsConfig,
+        store: AsyncStore,
+        publisher: Publisher,
+        health: aio.HealthServicer,
+        metrics: Metrics,
+        collector: Collector,
     ) -> None:
         self._config = config
         self._store = store
         self._publisher = publisher
         self._health = health
         self._metrics = metrics
+        self._collector = collector
         self._why_not: str | None = None  # nothing has been said yet
         self._unwritable: RedisTrouble | None = None
         self._troubles = TroubleLog(log)
@@ -67,6 +75,8 @@ class Maintenance:
             return trouble.text
         if seen is None:
             return "it cannot be seen how the deployment stands"
+        if blobs := self._collector.trouble:
+            return blobs.text
         if not seen.ready:
             return "no live worker with verified weights"
         return "" if self._publisher.works else "jobs cannot be published"

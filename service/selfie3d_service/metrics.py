@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 
 from selfie3d.address import split_address
 from selfie3d.types import Priority, Stage
-from selfie3d_jobs import ConfigError, RedisTrouble, counters
+from selfie3d_jobs import BlobTrouble, ConfigError, RedisTrouble, counters
 from selfie3d_jobs.maintenance import Snapshot, WorkerState
 
 
@@ -27,6 +27,7 @@ class Metrics(Collector):
         self.registry = CollectorRegistry()
         self.snapshot: Snapshot | None = None
         self.trouble: RedisTrouble | None = None  # why Redis cannot be used
+        self.blobs: tuple[BlobTrouble | None] | None = None  # why the bucket cannot be used; None: there is none
         self._server: WSGIServer | None = None
         self._calls = Counter("selfie3d_calls", "Calls answered.", ["method", "reason"], registry=self.registry)
         self._seconds = Histogram(
@@ -42,12 +43,31 @@ class Metrics(Collector):
             ["task"],
             registry=self.registry,
         )
+        self._blob_seconds = Histogram(
+            "selfie3d_blob_seconds",
+            "Time of an operation of the bucket.",
+            ["operation"],
+            buckets=counters.BOUNDS,
+            registry=self.registry,
+        )
+        self._blob_failures = Counter(
+            "selfie3d_blob_failures",
+            "Operations of the bucket that failed.",
+            ["operation", "why"],
+            registry=self.registry,
+        )
         self.registry.register(self)
 
     def observe_call(self, method: str, reason: str, seconds: float) -> None:
         """Count a call. `reason`: OK, CANCELLED (by the caller), or one of the error table."""
         self._calls.labels(method, reason).inc()
         self._seconds.labels(method).observe(seconds)
+
+    def observe_blobs(self, operation: str, seconds: float, trouble: BlobTrouble | None) -> None:
+        """Count an operation of the bucket."""
+        self._blob_seconds.labels(operation).observe(seconds)
+        if trouble:
+            self._blob_failures.labels(operation, trouble.name.lower()).inc()
 
     def count_background_failure(self, task: str) -> None:
         """Count a failure of the reaper, the health check, the event broadcaster, the webhooks or the publisher."""
@@ -61,6 +81,8 @@ class Metrics(Collector):
         for trouble in RedisTrouble:
             why.add_metric([trouble.name.lower()], float(self.trouble is trouble))
         yield why
+        if self.blobs is not None:
+            yield from _bucket(self.blobs[0])
         if self.snapshot is not None:
             yield from _sizes(self.snapshot)
             yield from _counts(self.snapshot)
@@ -82,6 +104,14 @@ class Metrics(Collector):
             self._server.server_close()
 
 
+def _bucket(trouble: BlobTrouble | None) -> Iterator[Metric]:
+    yield GaugeMetricFamily("selfie3d_blobs_up", "This process can use the bucket.", float(trouble is None))
+    why = GaugeMetricFamily("selfie3d_blobs_trouble", "Why the bucket cannot be used.", labels=["why"])
+    for each in BlobTrouble:
+        why.add_metric([each.name.lower()], float(trouble is each))
+    yield why
+
+
 def _sizes(snapshot: Snapshot) -> Iterator[Metric]:
     sizes = snapshot.sizes
     depth = GaugeMetricFamily("selfie3d_queue_depth", "Jobs that wait for a worker.", labels=["queue"])
@@ -98,6 +128,8 @@ def _sizes(snapshot: Snapshot) -> Iterator[Metric]:
     yield GaugeMetricFamily("selfie3d_webhooks_waiting", "Webhooks not delivered yet.", sizes["webhooks"])
     age = sizes["webhook_age"] / 1000
     yield GaugeMetricFamily("selfie3d_webhook_oldest_seconds", "Time since the end of the oldest one's job.", age)
+    yield GaugeMetricFamily("selfie3d_blobs_uploading", "Objects on their way to the bucket.", sizes.get("uploads", 0))
+    yield GaugeMetricFamily("selfie3d_blobs_garbage", "Objects that wait to be deleted.", sizes.get("garbage", 0))
     alive = GaugeMetricFamily("selfie3d_workers_alive", "Worker children heard of lately.", labels=["verified"])
     for verified in (True, False):
         alive.add_metric([str(verified).lower()], sum(w.verified is verified for w in snapshot.workers))

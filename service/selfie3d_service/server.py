@@ -14,10 +14,12 @@ from grpc_health.v1.health import aio
 from selfie3d.v1 import admin_pb2_grpc
 from selfie3d.v1 import reconstruction_pb2_grpc as rpc
 from selfie3d_jobs import AsyncStore, StoreFull, StoreUnavailable
+from selfie3d_jobs.blobs import AsyncBlobs, AsyncBucket
 from selfie3d_jobs.maintenance import refuse_cluster
 from selfie3d_service import listening, reflection
 from selfie3d_service.admin_servicer import AdminServicer
 from selfie3d_service.broadcaster import RECONNECT_SECONDS, EventBroadcaster
+from selfie3d_service.collector import Collector
 from selfie3d_service.config import ServiceConfig
 from selfie3d_service.interceptor import ServiceInterceptor
 from selfie3d_service.maintenance import NOT_SERVING, PASS_SECONDS, SERVICES, Maintenance
@@ -30,6 +32,7 @@ from selfie3d_service.webhooks import Courier, Signer
 
 log = logging.getLogger(__name__)
 
+SWEEP_PAUSE_SECONDS = 60.0  # between two looks whether it is time
 REFLECTED = ("selfie3d.v1.ReconstructionService", "selfie3d.v1.AdminService", "grpc.health.v1.Health")
 
 
@@ -41,15 +44,23 @@ class Server:
         self._config = config
         self.metrics = Metrics()
         self._store = AsyncStore(config.jobs)
+        place = config.jobs.place
+        bucket = AsyncBucket(place, self.metrics.observe_blobs) if place else None
+        blobs = AsyncBlobs(config.jobs, self._store, bucket)
+        self._collector = Collector(blobs, bucket, self.metrics)
         self._broadcaster = EventBroadcaster(self._store)
         self._publisher = Publisher(config.jobs, self.metrics)
         self._health = aio.HealthServicer()
         tokens = TokenFile(config.tokens) if config.tokens else None
         signer = Signer(config.webhooks, tokens)
         self._courier = Courier(config.webhooks, self._store, signer)
-        self._servicer = ReconstructionServicer(config, self._store, self._broadcaster, self._publisher, signer)
+        self._servicer = ReconstructionServicer(
+            config, self._store, blobs, self._collector.wake, self._broadcaster, self._publisher, signer
+        )
         self._admin = AdminServicer(config.jobs, self._store, self._publisher)
-        self._maintenance = Maintenance(config.jobs, self._store, self._publisher, self._health, self.metrics)
+        self._maintenance = Maintenance(
+            config.jobs, self._store, self._publisher, self._health, self.metrics, self._collector
+        )
         self._interceptor = ServiceInterceptor(config, self.metrics, tokens)
         self._tasks: list[asyncio.Task[None]] = []
         self.port = 0
@@ -81,6 +92,9 @@ class Server:
         background = (
             ("reaper", self._maintenance.reap, PASS_SECONDS),
             ("health", self._maintenance.check_health, PASS_SECONDS),
+            ("blobs", self._collector.collect, 0.0),
+            ("sweep", self._collector.sweep, SWEEP_PAUSE_SECONDS),
+            ("probe", self._collector.probe, PASS_SECONDS),
             ("events", self._broadcaster.listen, RECONNECT_SECONDS),
             ("webhooks", self._courier.run, PASS_SECONDS),
             ("primary", self._store.follow_primary, PASS_SECONDS),

@@ -7,7 +7,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from selfie3d.types import JobState
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d.v1 import reconstruction_pb2_grpc as rpc
 from selfie3d_jobs import AsyncStore, Reason, Record, admission, queries
+from selfie3d_jobs.blobs import AsyncBlobs
 from selfie3d_jobs.webhooks import lane_of
 from selfie3d_photo import inspect
 from selfie3d_service import validation, wire
@@ -29,23 +31,26 @@ from selfie3d_service.webhooks import Signer
 
 log = logging.getLogger(__name__)
 
-CHUNK_BYTES = 256 * 1024  # of a download
 HASHERS = 2  # requests whose photos are hashed at once; checking one costs less than handing it to a thread
 
 
 class ReconstructionServicer(rpc.ReconstructionServiceServicer):
-    """The ten methods. The interceptor calls them with a RequestContext in place of gRPC's own."""
+    """The eleven methods. The interceptor calls them with a RequestContext in place of gRPC's own."""
 
     def __init__(
         self,
         config: ServiceConfig,
         store: AsyncStore,
+        blobs: AsyncBlobs,
+        on_deleted: Callable[[], None],
         broadcaster: EventBroadcaster,
         publisher: Publisher,
         signer: Signer,
     ) -> None:
         self._config = config
         self._store = store
+        self._blobs = blobs
+        self._on_deleted = on_deleted
         self._broadcaster = broadcaster
         self._publisher = publisher
         self._signer = signer
@@ -91,10 +96,19 @@ class ReconstructionServicer(rpc.ReconstructionServiceServicer):
         """A picture of a face's head."""
         record = await self._get(request.job_id, context)
         file = _preview(record, request.face_index)
-        data = await self._store.run(queries.preview(record.id, request.face_index))
-        if data is None:  # its time was over meanwhile
-            raise CallError(Reason.JOB_NOT_FOUND, resource=("selfie3d.v1.Job", record.id))
+        data = await self._blobs.preview(record, request.face_index, file)
         return pb.GetPreviewResponse(file=file, data=data)
+
+    async def GetMeshUrl(self, request: pb.GetMeshUrlRequest, context: RequestContext) -> pb.GetMeshUrlResponse:
+        """An address of a mesh in the bucket itself."""
+        record = await self._get(request.job_id, context)
+        file = _file(record, request.face_index)
+        if not self._config.mesh_urls:
+            raise CallError(Reason.MESH_URL_UNAVAILABLE)
+        signed = await self._blobs.mesh_url(record, request.face_index, file)
+        response = pb.GetMeshUrlResponse(url=signed.url, file=file)
+        response.expire_time.FromMilliseconds(round((time.time() + signed.seconds) * 1000))
+        return response
 
     async def Reconstruct(
         self, request: pb.ReconstructRequest, context: RequestContext
@@ -119,6 +133,7 @@ class ReconstructionServicer(rpc.ReconstructionServiceServicer):
     async def DeleteJob(self, request: pb.DeleteJobRequest, context: RequestContext) -> pb.DeleteJobResponse:
         """Remove an ended job."""
         await self._store.run(queries.delete(validation.check_job_id(request.job_id), context.reach))
+        self._on_deleted()
         return pb.DeleteJobResponse()
 
     async def ListJobs(self, request: pb.ListJobsRequest, context: RequestContext) -> pb.ListJobsResponse:
@@ -159,7 +174,7 @@ class ReconstructionServicer(rpc.ReconstructionServiceServicer):
             expire_after_seconds=expire_after,
         )
         limits = self._limits(context)
-        record = await self._store.run(admission.admit(job, limits))
+        record = await self._blobs.admit(job, limits)
         if record:
             await self._store.confirm()
         else:
@@ -171,7 +186,7 @@ class ReconstructionServicer(rpc.ReconstructionServiceServicer):
         return record
 
     async def _accept(self, job: admission.NewJob, photos: list[bytes], limits: admission.AdmissionLimits) -> Record:
-        record, is_new = await self._store.run(admission.create(job, photos, limits))
+        record, is_new = await self._blobs.create(job, photos, limits)
         if is_new:
             if not record.queue_paused:
                 self._publisher.send_job(record)
@@ -218,10 +233,7 @@ class ReconstructionServicer(rpc.ReconstructionServiceServicer):
         if offset > file.size_bytes:
             text = f"offset {offset} lies behind the end of the file, which has {file.size_bytes} bytes."
             raise CallError(Reason.OFFSET_OUT_OF_RANGE, text, field="offset")
-        while offset < file.size_bytes:
-            data = await self._store.run(queries.mesh(record.id, face, offset, CHUNK_BYTES))
-            if not data:  # its time was over meanwhile
-                raise CallError(Reason.JOB_NOT_FOUND, resource=("selfie3d.v1.Job", record.id))
+        async for data in self._blobs.mesh(record, face, offset, file):
             yield pb.MeshChunk(face_index=face, offset=offset, data=data, file=file)
             offset += len(data)
 

@@ -1,4 +1,7 @@
-"""GET and HEAD /v1/jobs/ID/faces/N/mesh: a mesh file with ranges, and its SHA-256 as the ETag."""
+"""GET and HEAD /v1/jobs/ID/faces/N/mesh: a mesh file with ranges, and its SHA-256 as the ETag.
+
+With ?redirect=true a GET is sent on to a presigned address of the bucket, where there is one.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import Any
 
 import grpc
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d_jobs import Reason
@@ -19,11 +22,16 @@ MEDIA_TYPES = {".ply": "model/ply", ".obj": "model/obj", ".glb": "model/gltf-bin
 MEDIA_TYPES[".usdz"] = "model/vnd.usdz+zip"
 RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 MAX_FACE = 2**32 - 1
+NOT_IMPLEMENTED = 501  # by a service of an earlier version
 
 
 async def mesh_response(request: Request, upstream: Upstream) -> Response:
     """The file, a part of it, or that it has not changed. Raises Problem."""
     passed = metadata(request)
+    if request.method == "GET" and request.query_params.get("redirect") == "true":
+        elsewhere = await _address(request, upstream)
+        if elsewhere:
+            return RedirectResponse(elsewhere, 307, {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"})
     wanted = pb.DownloadMeshRequest(job_id=request.path_params["job_id"], face_index=face_number(request))
     file = await _find(upstream, wanted, passed)
     etag = f'"{file.sha256}"'
@@ -46,6 +54,19 @@ async def mesh_response(request: Request, upstream: Upstream) -> Response:
     call = upstream.api.DownloadMesh(wanted, metadata=passed)
     first = await _first(call)
     return StreamingResponse(_bytes(call, first, end - start), status, headers)
+
+
+async def _address(request: Request, upstream: Upstream) -> str:
+    """Of the mesh in its bucket; empty when the service gives none. Raises Problem."""
+    wanted = pb.GetMeshUrlRequest(job_id=request.path_params["job_id"], face_index=face_number(request))
+    call = upstream.api.GetMeshUrl(wanted, metadata=metadata(request), timeout=CALL_SECONDS)
+    try:
+        answer: pb.GetMeshUrlResponse = await answered(call)
+    except Problem as problem:
+        if problem.reason == Reason.MESH_URL_UNAVAILABLE.name or problem.status == NOT_IMPLEMENTED:
+            return ""
+        raise
+    return answer.url
 
 
 async def _find(upstream: Upstream, wanted: pb.DownloadMeshRequest, passed: Any) -> pb.MeshFile:

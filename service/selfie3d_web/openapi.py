@@ -49,6 +49,14 @@ def document() -> Json:
     }
 
 
+REDIRECT: Json = {
+    "name": "redirect",
+    "in": "query",
+    "description": "true: the answer may be an address of a bucket instead of the file.",
+    "schema": {"type": "boolean"},
+}
+
+
 def _paths() -> Json:
     job, face = "/v1/jobs/{job_id}", "/v1/jobs/{job_id}/faces/{face}"
     return {
@@ -185,8 +193,11 @@ def _mesh(name: str, text: str) -> Json:
         file["content"] = dict.fromkeys(kinds, binary)
     answers: Json = {200: file, 206: {**file, "description": "The part that Range names."}}
     answers |= {304: {"description": "It has not changed."}}
-    headers = ("Range", "If-None-Match", "If-Range")
-    return _operation(name, text, answers, [JOB_ID, FACE, *map(_header, headers)])
+    parameters = [JOB_ID, FACE, *map(_header, ("Range", "If-None-Match", "If-Range"))]
+    if name == "getMesh":
+        answers |= {307: {"description": "The file is at this address of a bucket, for 15 minutes at most."}}
+        parameters.append(REDIRECT)
+    return _operation(name, text, answers, parameters)
 
 
 def _preview(name: str, text: str) -> Json:

@@ -181,6 +181,7 @@ def requests(draw: st.DrawFn) -> tuple[str, list[bytes]]:
             "WatchJob": {"after_event": number},
             "DownloadMesh": {"face_index": number, "offset": number},
             "GetPreview": {"face_index": number},
+            "GetMeshUrl": {"face_index": number},
         }
         messages.append(getattr(pb, f"{method}Request")(job_id=an_id, **fields.get(method, {})))
     return method, [mutate(message.SerializeToString(), draw(SOME_EDITS)) for message in messages]

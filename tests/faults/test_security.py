@@ -30,11 +30,11 @@ from tests.tiny import make_photo
 
 SCOPES = {
     "submit": ["CreateJob", "UploadJob", "Reconstruct", "CancelJob", "DeleteJob"],
-    "read": ["GetJob", "WatchJob", "DownloadMesh", "GetPreview", "ListJobs"],
+    "read": ["GetJob", "WatchJob", "DownloadMesh", "GetMeshUrl", "GetPreview", "ListJobs"],
 }
 ADMIN = ["ListAllJobs", "CancelJobs", "PauseQueue", "ResumeQueue", "ListQueues", "ListWorkers"]
 METHODS = [*SCOPES["submit"], *SCOPES["read"], *ADMIN]
-BY_ID = ["GetJob", "WatchJob", "DownloadMesh", "GetPreview", "CancelJob", "DeleteJob"]
+BY_ID = ["GetJob", "WatchJob", "DownloadMesh", "GetMeshUrl", "GetPreview", "CancelJob", "DeleteJob"]
 UNKNOWN = "0" * 32
 
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from selfie3d import __version__
 from selfie3d_jobs import JobsError, Store, logs, maintenance, trace
+from selfie3d_jobs.blobs import WorkerBlobs
 from selfie3d_jobs.maintenance import WorkerReport
 from selfie3d_worker.config import WorkerConfig
 from selfie3d_worker.heartbeat import Heartbeat
@@ -40,7 +41,8 @@ class PoolChild:
             raise
         self._heartbeat = Heartbeat(self._heartbeat_store, self._report(reconstruct), config.jobs)
         self._store = Store(config.jobs)
-        self.runner = Runner(self.name, self._store, self._heartbeat, reconstruct, config.jobs.lease_seconds)
+        blobs = WorkerBlobs(config.jobs, self._store)
+        self.runner = Runner(self.name, self._store, blobs, self._heartbeat, reconstruct, config.jobs.lease_seconds)
         self._heartbeat.start()
         log.info(
             "Ready.",

@@ -12,8 +12,19 @@ from contextlib import ExitStack
 from celery.exceptions import SoftTimeLimitExceeded
 
 from selfie3d.types import Stage
-from selfie3d_jobs import JobLost, Reason, Record, Store, StoreFull, StoreUnavailable, execution, logs, trace
-from selfie3d_jobs.command import Command
+from selfie3d_jobs import (
+    BlobsUnavailable,
+    JobLost,
+    Reason,
+    Record,
+    Store,
+    StoreFull,
+    StoreUnavailable,
+    execution,
+    logs,
+    trace,
+)
+from selfie3d_jobs.blobs import WorkerBlobs
 from selfie3d_worker.heartbeat import Heartbeat
 from selfie3d_worker.model import Output, Reconstruct
 
@@ -32,12 +43,14 @@ class Runner:
         self,
         name: str,
         store: Store,
+        blobs: WorkerBlobs,
         heartbeat: Heartbeat,
         reconstruct: Reconstruct,
         lease_seconds: float,
     ) -> None:
         self._name = name
         self._store = store
+        self._blobs = blobs
         self._heartbeat = heartbeat
         self._reconstruct = reconstruct
         self._lease_seconds = lease_seconds
@@ -69,10 +82,12 @@ class Runner:
         clock, self._pending = Clock(), None
         try:
             result = self._work(job, clock)
-            self._send(execution.succeed(job, result))
+            self._send(lambda: self._blobs.succeed(job, result))
             self._await_answer()
         except (JobLost, StoreUnavailable, StoreFull):
             raise
+        except BlobsUnavailable as error:
+            self._give_back(job, error)
         except SoftTimeLimitExceeded:
             self._fail(job, Reason.TIME_LIMIT, Reason.TIME_LIMIT.text, clock)
         except Exception as error:
@@ -101,9 +116,9 @@ class Runner:
 
     def _output(self, job: Record, on_stage: Callable[[str, float], None]) -> Output:
         if job.settings.one_person:
-            photos = self._store.run(execution.photos(job))
+            photos = self._blobs.photos(job)
             return self._reconstruct.together(photos, job.settings.options, on_stage)
-        return self._reconstruct(self._store.run(execution.photo(job.id)), job.settings.options, on_stage)
+        return self._reconstruct(self._blobs.photo(job), job.settings.options, on_stage)
 
     def _begin(self, job: Record, stage: Stage, progress: float) -> None:
         """Tell the watchers, learn whether the job is still wanted, renew the lease. Raises JobLost.
@@ -112,19 +127,26 @@ class Runner:
         network does not begin without the answer.
         """
         self._await_answer()
-        self._send(execution.advance(job, stage, progress, self._lease_seconds))
+        command = execution.advance(job, stage, progress, self._lease_seconds)
+        self._send(lambda: self._store.run(command))
         if stage is Stage.NETWORK:
             self._await_answer()
 
-    def _send(self, command: Command[None]) -> None:
-        """Send in a thread of its own, after what was sent before."""
-        self._pending = self._sender.submit(self._store.run, command)
+    def _send(self, call: Callable[[], None]) -> None:
+        """Call it in a thread of its own, after what was sent before."""
+        self._pending = self._sender.submit(call)
 
     def _await_answer(self) -> None:
         """Wait for the answer to the last command. Raises what running it raises."""
         pending, self._pending = self._pending, None
         if pending:
             pending.result()
+
+    def _give_back(self, job: Record, error: BlobsUnavailable) -> None:
+        """The job is not to blame: it waits for the bucket in its queue, until its deadline."""
+        self._store.run(execution.give_back(job))
+        why = error.trouble
+        log.warning("The job was put back: %s.", why, extra={"action": "give_back", "why": why.name})
 
     def _fail(self, job: Record, reason: Reason, message: str, clock: Clock) -> None:
         self._store.run(execution.fail(job, reason, message, clock.seconds))

@@ -423,6 +423,24 @@ class MeshChunk(_message.Message):
     file: MeshFile
     def __init__(self, face_index: _Optional[int] = ..., offset: _Optional[int] = ..., data: _Optional[bytes] = ..., file: _Optional[_Union[MeshFile, _Mapping]] = ...) -> None: ...
 
+class GetMeshUrlRequest(_message.Message):
+    __slots__ = ("job_id", "face_index")
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    FACE_INDEX_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    face_index: int
+    def __init__(self, job_id: _Optional[str] = ..., face_index: _Optional[int] = ...) -> None: ...
+
+class GetMeshUrlResponse(_message.Message):
+    __slots__ = ("url", "expire_time", "file")
+    URL_FIELD_NUMBER: _ClassVar[int]
+    EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    FILE_FIELD_NUMBER: _ClassVar[int]
+    url: str
+    expire_time: _timestamp_pb2.Timestamp
+    file: MeshFile
+    def __init__(self, url: _Optional[str] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., file: _Optional[_Union[MeshFile, _Mapping]] = ...) -> None: ...
+
 class GetPreviewRequest(_message.Message):
     __slots__ = ("job_id", "face_index")
     JOB_ID_FIELD_NUMBER: _ClassVar[int]

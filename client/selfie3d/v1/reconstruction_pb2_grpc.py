@@ -60,6 +60,11 @@ class ReconstructionServiceStub:
                 request_serializer=selfie3d_dot_v1_dot_reconstruction__pb2.DownloadMeshRequest.SerializeToString,
                 response_deserializer=selfie3d_dot_v1_dot_reconstruction__pb2.DownloadMeshResponse.FromString,
                 _registered_method=True)
+        self.GetMeshUrl = channel.unary_unary(
+                '/selfie3d.v1.ReconstructionService/GetMeshUrl',
+                request_serializer=selfie3d_dot_v1_dot_reconstruction__pb2.GetMeshUrlRequest.SerializeToString,
+                response_deserializer=selfie3d_dot_v1_dot_reconstruction__pb2.GetMeshUrlResponse.FromString,
+                _registered_method=True)
         self.GetPreview = channel.unary_unary(
                 '/selfie3d.v1.ReconstructionService/GetPreview',
                 request_serializer=selfie3d_dot_v1_dot_reconstruction__pb2.GetPreviewRequest.SerializeToString,
@@ -127,6 +132,14 @@ class ReconstructionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetMeshUrl(self, request, context):
+        """An address from which anybody can GET one face's mesh for a while, without the service: for services whose meshes lie
+        in a bucket, where the operator has switched it on. FAILED_PRECONDITION otherwise: use DownloadMesh.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetPreview(self, request, context):
         """A picture of one face's head.
         """
@@ -189,6 +202,11 @@ def add_ReconstructionServiceServicer_to_server(servicer, server):
                     servicer.DownloadMesh,
                     request_deserializer=selfie3d_dot_v1_dot_reconstruction__pb2.DownloadMeshRequest.FromString,
                     response_serializer=selfie3d_dot_v1_dot_reconstruction__pb2.DownloadMeshResponse.SerializeToString,
+            ),
+            'GetMeshUrl': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetMeshUrl,
+                    request_deserializer=selfie3d_dot_v1_dot_reconstruction__pb2.GetMeshUrlRequest.FromString,
+                    response_serializer=selfie3d_dot_v1_dot_reconstruction__pb2.GetMeshUrlResponse.SerializeToString,
             ),
             'GetPreview': grpc.unary_unary_rpc_method_handler(
                     servicer.GetPreview,
@@ -352,6 +370,33 @@ class ReconstructionService:
             '/selfie3d.v1.ReconstructionService/DownloadMesh',
             selfie3d_dot_v1_dot_reconstruction__pb2.DownloadMeshRequest.SerializeToString,
             selfie3d_dot_v1_dot_reconstruction__pb2.DownloadMeshResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetMeshUrl(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/selfie3d.v1.ReconstructionService/GetMeshUrl',
+            selfie3d_dot_v1_dot_reconstruction__pb2.GetMeshUrlRequest.SerializeToString,
+            selfie3d_dot_v1_dot_reconstruction__pb2.GetMeshUrlResponse.FromString,
             options,
             channel_credentials,
             insecure,

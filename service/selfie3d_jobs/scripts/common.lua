@@ -31,9 +31,23 @@ local function queue_position(id)
   return overtaking + rank + 1
 end
 
+-- Photos and meshes that lie outside Redis are objects: blobs/garbage.py says how their names come and go.
+local function is_outside(id) return get(id, 'outside') == '1' end
+
+-- The outcome and the events of a job that has ended and lies outside, in one string: see shrink.
+local function read_ended(id)
+  local packed = redis.call('GET', P .. 'ended:' .. id)
+  return packed and cmsgpack.unpack(packed) or nil
+end
+
 -- The job's fields and values, and while it waits queue_position and queue_paused, which are not stored.
 local function record(id)
   local fields = redis.call('HGETALL', job_key(id))
+  local ended = is_outside(id) and read_ended(id)
+  if ended then
+    fields[#fields + 1] = 'outcome'
+    fields[#fields + 1] = ended.outcome
+  end
   if get(id, 'state') == 'QUEUED' then
     fields[#fields + 1] = 'queue_position'
     fields[#fields + 1] = tostring(queue_position(id))
@@ -96,10 +110,11 @@ local function schedule_webhook(id, lane, time)
 end
 
 -- The message that a job has ended: its record as it is now, kept apart, because the job may be removed before it is sent.
-local function post_webhook(id)
+local function post_webhook(id, outcome)
   local lane = get(id, 'webhook_lane')
   if not lane or lane == '' then return end
   redis.call('COPY', job_key(id), P .. 'webhook:' .. id, 'REPLACE')
+  if outcome then redis.call('HSET', P .. 'webhook:' .. id, 'outcome', outcome) end
   redis.call('ZADD', P .. 'webhooks', now, id)
   redis.call('HINCRBY', P .. 'webhook_counts', get(id, 'owner'), 1)
   schedule_webhook(id, lane, now)
@@ -148,8 +163,50 @@ local function settle_expiry(id)
   redis.call('PEXPIREAT', P .. 'events:' .. id, expiry)
 end
 
+local function discard(name)
+  redis.call('ZREM', P .. 'uploads', name)
+  redis.call('ZADD', P .. 'garbage', now, name)
+end
+
+-- The objects are a job's from now on. False when one of them was on its way for so long that it is garbage.
+local function keep(names)
+  for _, name in ipairs(names) do
+    if not redis.call('ZSCORE', P .. 'uploads', name) then return false end
+  end
+  for _, name in ipairs(names) do redis.call('ZREM', P .. 'uploads', name) end
+  return true
+end
+
+local function discard_photo(id)
+  if is_outside(id) and number(id, 'photo_bytes') > 0 then discard('photo/' .. id) end
+end
+
+local function discard_files(id)
+  if not is_outside(id) then return end
+  local folder = id .. '/' .. number(id, 'attempt') .. '/'
+  for face = 0, number(id, 'files') - 1 do discard('mesh/' .. folder .. face .. get(id, 'extension')) end
+  for face = 0, number(id, 'previews') - 1 do discard('preview/' .. folder .. face .. '.webp') end
+end
+
+-- Of a job that has ended and lies outside Redis keeps little: its record as a listpack, which wants short values, and its
+-- outcome and events in one string.
+local function shrink(id, outcome)
+  local key, events, first, before = P .. 'events:' .. id, {}, 0, 0
+  for i, entry in ipairs(redis.call('XRANGE', key, '-', '+')) do
+    if i == 1 then first = tonumber(string.match(entry[1], '^%d+')) end
+    local _, time, _, state, _, stage, _, attempt, _, progress = unpack(entry[2])
+    events[i] = table.concat({string.format('%d', time - before), string.sub(state, 1, 1), stage, attempt, progress}, ' ')
+    before = time
+  end
+  redis.call('SET', P .. 'ended:' .. id, cmsgpack.pack({outcome = outcome or '', first = first, events = events}),
+    'PXAT', get(id, 'expire_time'))
+  redis.call('UNLINK', key)
+  redis.call('HDEL', job_key(id), 'token', 'queue_time', 'losses', 'traceparent')
+end
+
 -- The only way into a final state. The caller has seen that the job is QUEUED or RUNNING.
-local function finish(id, state, code, reason, message)
+-- outcome : of a job that lies outside Redis; others have it in their record already
+local function finish(id, state, code, reason, message, outcome)
   local owner = get(id, 'owner')
   if get(id, 'state') == 'QUEUED' then drop_message(id) end
   set(id, 'state', state, 'end_time', now)
@@ -163,9 +220,11 @@ local function finish(id, state, code, reason, message)
   redis.call('ZREM', P .. 'deadlines', id)
   if redis.call('HINCRBY', P .. 'active', owner, -1) <= 0 then redis.call('HDEL', P .. 'active', owner) end
   redis.call('UNLINK', P .. 'photo:' .. id)
+  discard_photo(id)
   forget_bytes(id, 'photo_bytes')
   count('ended:' .. state .. ':' .. reason)
-  post_webhook(id)
+  post_webhook(id, outcome)
+  if is_outside(id) then shrink(id, outcome) end
 end
 
 local EXPIRED = {code = 4, reason = 'DEADLINE_PASSED', message = 'The job was not done before its deadline.'}
@@ -228,12 +287,14 @@ local function purge(id)
   if not owner then return end
   redis.call('ZREM', P .. 'owner:' .. owner, id)
   if request_id ~= '' then redis.call('DEL', P .. 'request:' .. owner .. ':' .. request_id) end
+  discard_photo(id)
+  discard_files(id)
   forget_bytes(id, 'photo_bytes')
   forget_bytes(id, 'mesh_bytes')
   for _, kind in ipairs({{'files', 'mesh:'}, {'previews', 'preview:'}}) do
     for face = 0, number(id, kind[1]) - 1 do redis.call('UNLINK', P .. kind[2] .. id .. ':' .. face) end
   end
-  redis.call('UNLINK', P .. 'photo:' .. id, P .. 'events:' .. id, job_key(id))
+  redis.call('UNLINK', P .. 'photo:' .. id, P .. 'events:' .. id, P .. 'ended:' .. id, job_key(id))
 end
 
 -- How many jobs an owner may create within a time, where the caller's token says so. A window begins with its first job.

@@ -13,6 +13,8 @@ return {reports, redis.call('HGETALL', P .. 'counters'), {
   'running', redis.call('ZCARD', P .. 'leases'),
   'kept', redis.call('ZCARD', P .. 'expiry'),
   'bytes', redis.call('GET', P .. 'bytes') or '0',
+  'uploads', redis.call('ZCARD', P .. 'uploads'),
+  'garbage', redis.call('ZCARD', P .. 'garbage'),
   'webhooks', redis.call('ZCARD', P .. 'webhooks'),
   'webhook_age', oldest and now - oldest or 0,
   'used', string.match(memory, 'used_memory:(%d+)'),

@@ -39,6 +39,7 @@ CALLS: dict[str, Callable[[Any, Any], Any]] = {
     "WatchJob": lambda _client, job: job.wait(),
     "DownloadMesh": lambda _client, job: job.download(),
     "GetPreview": lambda _client, job: job.preview(),
+    "GetMeshUrl": lambda _client, job: job.mesh_url(),
     "CancelJob": lambda _client, job: job.cancel(),
     "DeleteJob": lambda _client, job: job.delete(),
 }

@@ -1,6 +1,7 @@
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from selfie3d_jobs import BlobTrouble
 from selfie3d_jobs.maintenance import Snapshot, WorkerReport
 from selfie3d_service.metrics import Metrics
 
@@ -70,3 +71,20 @@ def test_without_redis_only_the_process_is_shown() -> None:
     shown = samples(Metrics())
     assert shown["selfie3d_store_up", ()] == 0
     assert not any(name.startswith("selfie3d_queue") for name, _ in shown)
+
+
+def test_a_bucket_is_shown_where_there_is_one() -> None:
+    metrics = Metrics()
+    assert not [name for name, _ in samples(metrics) if name.startswith("selfie3d_blobs")]
+    metrics.blobs = (None,)
+    assert samples(metrics)["selfie3d_blobs_up", ()] == 1
+    metrics.observe_blobs("get", 0.02, None)
+    metrics.observe_blobs("put", 0.9, BlobTrouble.SILENT)
+    metrics.blobs = (BlobTrouble.SILENT,)
+    metrics.snapshot = Snapshot([], COUNTERS, SIZES | PAUSED | {"uploads": 3, "garbage": 4}, frozenset())
+    shown = samples(metrics)
+    assert shown["selfie3d_blobs_up", ()] == 0
+    assert (shown["selfie3d_blobs_trouble", ("silent",)], shown["selfie3d_blobs_trouble", ("busy",)]) == (1, 0)
+    assert shown["selfie3d_blob_seconds_bucket", ("0.025", "get")] == 1
+    assert shown["selfie3d_blob_failures_total", ("put", "silent")] == 1
+    assert (shown["selfie3d_blobs_uploading", ()], shown["selfie3d_blobs_garbage", ()]) == (3, 4)

@@ -8,7 +8,8 @@ import pytest
 
 from selfie3d.types import Stage
 from selfie3d.v1 import reconstruction_pb2 as pb
-from selfie3d_jobs import ConfigError, Reason
+from selfie3d_jobs import ConfigError, JobsConfig, Reason
+from selfie3d_jobs.blobs import WorkerBlobs
 from selfie3d_jobs.env import from_environment
 from selfie3d_photo import PhotoError, PhotoReason
 from selfie3d_worker import WorkerConfig
@@ -27,7 +28,7 @@ class ScriptedStore:
 
     def run(self, command: Any) -> Any:
         if command.name == "claim":
-            return SimpleNamespace(id="a job", attempt=1, settings=pb.JobSettings())
+            return SimpleNamespace(id="a job", attempt=1, settings=pb.JobSettings(), outside=False)
         if command.name == "GET":
             return b"a photo"
         named = json.loads(command.arguments[0])
@@ -50,7 +51,7 @@ def run_a_job(store: ScriptedStore) -> list[Stage]:
     heartbeat: Any = SimpleNamespace(holding=lambda _: nullcontext())
     model: Any = reconstruct
     scripted: Any = store
-    Runner("me", scripted, heartbeat, model, 6.0).run("a job")
+    Runner("me", scripted, WorkerBlobs(JobsConfig(), scripted), heartbeat, model, 6.0).run("a job")
     return begun
 
 
