@@ -1,12 +1,30 @@
-FROM python:3.11-slim
-RUN useradd --create-home --uid 10001 selfie3d
-WORKDIR /app
-COPY pyproject.toml README.md ./
-COPY client client
-COPY cli cli
-COPY service service
-RUN mkdir worker && pip install --no-cache-dir '.[web]'
-USER selfie3d
+# From the root of the repository: docker build -f service/web.Dockerfile -t selfie3d/web .
+# Pin the base by its digest with --build-arg PYTHON_IMAGE=python@sha256:...
+ARG PYTHON_IMAGE=python:3.11-slim
+
+FROM ${PYTHON_IMAGE} AS dependencies
+WORKDIR /build
+RUN python -m venv --without-pip /opt/selfie3d
+COPY deploy/locks/web.txt .
+RUN --mount=type=cache,target=/root/.cache/pip \
+    pip --python /opt/selfie3d/bin/python install --no-deps --require-hashes --only-binary :all: -r web.txt
+
+FROM dependencies AS selfie3d
+COPY deploy/locks/build.txt .
+RUN pip install --no-cache-dir --require-hashes --only-binary :all: -r build.txt
+COPY . .
+RUN pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /wheels . \
+    && pip --python /opt/selfie3d/bin/python install --no-cache-dir --no-deps --no-index --root /only /wheels/*.whl
+
+FROM ${PYTHON_IMAGE}
+RUN python -m pip uninstall --yes --quiet --root-user-action ignore pip setuptools wheel \
+    && rm -r "$(python -c 'import ensurepip; print(*ensurepip.__path__)')" \
+    && groupadd --gid 10001 selfie3d \
+    && useradd --uid 10001 --gid 10001 --create-home selfie3d
+ENV PATH=/opt/selfie3d/bin:$PATH PYTHONDONTWRITEBYTECODE=1
+COPY --from=dependencies /opt/selfie3d /opt/selfie3d
+COPY --from=selfie3d /only /
+USER 10001:10001
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=5s --start-period=20s CMD ["selfie3d", "health", "live", "--web"]
 CMD ["selfie3d", "web"]
