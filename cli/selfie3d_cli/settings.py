@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from selfie3d.secret_file import secret_of
+from selfie3d_cli.errors import UsageError
+
 DEFAULT_LISTEN = "127.0.0.1:50051"
 DEFAULT_WEB_LISTEN = "127.0.0.1:8080"
 DEFAULT_SERVER = "localhost:50051"
@@ -56,7 +59,7 @@ class Settings:
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> Self:
-        """From variables, e.g. os.environ."""
+        """From variables, e.g. os.environ. Raises UsageError for the file of a secret that cannot be used."""
 
         def read(name: str, default: str = "") -> str:
             return environ.get(f"SELFIE3D_{name}") or default
@@ -64,11 +67,11 @@ class Settings:
         home = Path(environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
         return cls(
             server=read("SERVER", DEFAULT_SERVER),
-            token=read("TOKEN").strip() or None,
+            token=_secret("SELFIE3D_TOKEN", environ).strip() or None,
             insecure_token=_on(read("INSECURE_TOKEN")),
             data=Path(read("DATA") or home / "selfie3d"),
             listen=read("LISTEN", DEFAULT_LISTEN),
-            redis_url=read("REDIS_URL"),
+            redis_url=_secret("SELFIE3D_REDIS_URL", environ),
             tls_certificate=read("TLS_CERT"),
             tls_client_ca=read("TLS_CLIENT_CA"),
             web_listen=read("WEB_LISTEN"),
@@ -97,6 +100,13 @@ def from_environment() -> Settings:
 def values_of(*names: str) -> list[str | None]:
     """The values of variables, whatever they are for; None for those that are unset or empty."""
     return [os.environ.get(name) or None for name in names]
+
+
+def _secret(name: str, environ: Mapping[str, str]) -> str:
+    try:
+        return secret_of(name, environ)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
 
 
 def _finder_options(environ: Mapping[str, str]) -> dict[str, Any]:

@@ -16,18 +16,25 @@ from selfie3d_worker.config import WorkerConfig
 from selfie3d_worker.model import Output
 from vrn import Reconstructor
 from vrn.engine import choose
+from vrn.errors import BackendMissingError
 from vrn.finder import load_finder
 from vrn.network import LoadedNetwork, load_network
 from vrn.network.heads import load_heads
 
 
+IMAGES = "the image selfie3d/worker-gpu for torch, selfie3d/worker for onnx"
+
+
 def open_reconstructor(config: WorkerConfig) -> VrnModel:
     """Load the network and the finder of the configuration and run the network once.
 
-    Raises vrn.VrnError, ValueError for an unknown finder, and what torch raises for a device that is not there.
+    Raises vrn.VrnError, and ValueError for an unknown finder.
     """
     threads = config.threads or max(1, len(os.sched_getaffinity(0)) // config.concurrency)
-    engine = choose(config.engine, config.device, threads)
+    try:
+        engine = choose(config.engine, config.device, threads)
+    except BackendMissingError as error:
+        raise BackendMissingError(f"{error}, or take {IMAGES} where containers run") from None
     network = load_network(config.model, engine)
     network.field(np.zeros((CROP_SIZE, CROP_SIZE, 3), np.uint8))  # the first run is slow; no caller should wait for it
     options = config.face_alignment.options() if config.aligner == "face-alignment" else {}
