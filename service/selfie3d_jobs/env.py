@@ -102,7 +102,6 @@ def secret(name: str, default: Any, text: str) -> Any:
     return dataclasses.field(default=default, repr=False, metadata=about)
 
 
-
 def from_environment(cls: type[T], environ: Mapping[str, str] = os.environ) -> T:
     """Build `cls` and the configurations inside it. Raises ConfigError naming variable, value and what is wanted."""
     hints = typing.get_type_hints(cls)

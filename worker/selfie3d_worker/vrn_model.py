@@ -21,7 +21,6 @@ from vrn.finder import load_finder
 from vrn.network import LoadedNetwork, load_network
 from vrn.network.heads import load_heads
 
-
 IMAGES = "the image selfie3d/worker-gpu for torch, selfie3d/worker for onnx"
 
 
