@@ -60,14 +60,15 @@ def _without_stuck(args: argparse.Namespace) -> Finding | None:
         return None
     if args.server:
         raise UsageError("--end-stuck is about processes of this machine: leave --server out.")
-    from selfie3d_jobs.pulse import Part, end_stuck
+    from selfie3d_jobs.pulse import ProcessKind, end_stuck
 
-    ended = end_stuck(*([Part.WEB] if args.web else [Part.WORKER, Part.CHILD] if args.worker else [Part.SERVICE]))
+    service, worker = [ProcessKind.SERVICE], [ProcessKind.WORKER, ProcessKind.CHILD]
+    ended = end_stuck(*([ProcessKind.WEB] if args.web else worker if args.worker else service))
     return (False, f"ended: {_names(ended)}") if ended else None
 
 
 def _names(beats: Iterable[Beat]) -> str:
-    return ", ".join(f"{beat.part} process {beat.pid}, silent for {beat.age:.0f} s" for beat in beats)
+    return ", ".join(f"{beat.kind} process {beat.pid}, silent for {beat.age:.0f} s" for beat in beats)
 
 
 def _ask(args: argparse.Namespace) -> Finding:
@@ -125,13 +126,13 @@ def _page(question: str, settings: Settings) -> Finding:
 
 
 def _worker(question: str) -> Finding:
-    from selfie3d_jobs.pulse import Part, beats
+    from selfie3d_jobs.pulse import ProcessKind, beats
 
-    found = beats(Part.WORKER, Part.CHILD)
+    found = beats(ProcessKind.WORKER, ProcessKind.CHILD)
     if stuck := [beat for beat in found if beat.stuck]:
         return False, _names(stuck)
     if question == LIVE:
-        workers = sum(beat.part is Part.WORKER for beat in found)
+        workers = sum(beat.kind is ProcessKind.WORKER for beat in found)
         return workers > 0, f"{workers} workers run here, with {len(found) - workers} processes that are ready"
     return _reported()
 

@@ -19,6 +19,7 @@ FINDER = "SELFIE3D_FACE_ALIGNMENT_"  # WEIGHTS, LANDMARKS, DETECTOR, FLIP, as a 
 COMMAND_SETTINGS = {  # variable: (default, what it means); those beside it that other processes read, too, are theirs
     "SELFIE3D_DATA": ("~/.local/share/selfie3d", "folder of the embedded Redis of `selfie3d up`"),
     "SELFIE3D_TOKEN": ("", "bearer token that `selfie3d reconstruct` and `selfie3d admin` send"),
+    "SELFIE3D_TOKEN_FILE": ("", "file that holds it, instead"),
     "SELFIE3D_INSECURE_TOKEN": ("off", "whether tokens may travel to another machine without TLS"),
     "SELFIE3D_SERVER": (DEFAULT_SERVER, "service that the page, `selfie3d reconstruct` and `selfie3d admin` speak to"),
 }

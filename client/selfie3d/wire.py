@@ -10,7 +10,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -19,7 +18,6 @@ from selfie3d.types import (
     Detail,
     Event,
     Extent,
-    Face,
     Format,
     JobOptions,
     JobState,
@@ -28,7 +26,6 @@ from selfie3d.types import (
     MeshFile,
     Options,
     PhotoView,
-    Pose,
     Preview,
     Priority,
     Stage,
@@ -39,6 +36,8 @@ from selfie3d.v1 import reconstruction_pb2 as pb
 
 if TYPE_CHECKING:
     from google.protobuf.internal.enum_type_wrapper import _EnumTypeWrapper as EnumTypeWrapper
+
+    from selfie3d.types import Face, Pose
 
 JOB_ONLY = (
     "priority",
@@ -254,6 +253,10 @@ def _face_message(face: Face, file: pb.MeshFile | None) -> pb.Face:
 
 
 def _face_of(message: pb.Face) -> Face:
+    import numpy as np  # here: the service passes faces on without a look
+
+    from selfie3d.types import Face
+
     matrix = np.array(message.mesh_to_photo, np.float64)
     return Face(
         index=message.index,
@@ -275,6 +278,8 @@ def _pose_message(pose: Pose) -> pb.HeadPose:
 
 
 def _pose_of(message: pb.HeadPose) -> Pose:
+    from selfie3d.types import Pose
+
     return Pose(message.yaw, message.pitch, message.roll)
 
 

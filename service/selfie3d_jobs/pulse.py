@@ -14,11 +14,11 @@ import re
 import signal
 import tempfile
 import threading
-import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Self
 
 BEAT_SECONDS = 1.0
@@ -26,7 +26,7 @@ STUCK_SECONDS = 30.0  # without a beat; more than the worst pause of a loaded ma
 LOOK_AGAIN_SECONDS = 3.0  # a machine that was paused as a whole needs a moment before its processes beat
 
 
-class Part(StrEnum):
+class ProcessKind(StrEnum):
     """What a process is."""
 
     SERVICE = "service"
@@ -45,7 +45,7 @@ class Beat:
     age : seconds since it was well
     """
 
-    part: Part
+    kind: ProcessKind
     pid: int
     start: int
     age: float
@@ -59,8 +59,8 @@ class Beat:
 class Pulse:
     """This process's. Where no file can be written it does nothing: `selfie3d health` then finds no process."""
 
-    def __init__(self, part: Part) -> None:
-        self._path = folder() / f"{part}.{os.getpid()}"
+    def __init__(self, kind: ProcessKind) -> None:
+        self._path = folder() / f"{kind}.{os.getpid()}"
         self._start = _start_of(os.getpid())
         self._file: int | None = None
         if self._start is None:
@@ -79,7 +79,7 @@ class Pulse:
     def beat(self) -> None:
         """Be well now."""
         if self._file is not None:
-            os.pwrite(self._file, f"{self._start:020d} {time.monotonic():020.3f}".encode(), 0)
+            os.pwrite(self._file, f"{self._start:020d} {monotonic():020.3f}".encode(), 0)
 
     def close(self) -> None:
         """Leave."""
@@ -90,7 +90,7 @@ class Pulse:
 
 
 @contextlib.asynccontextmanager
-async def beating(part: Part) -> AsyncIterator[None]:
+async def beating(kind: ProcessKind) -> AsyncIterator[None]:
     """Beat while the event loop runs what it should: one that hangs is silent."""
 
     async def beat() -> None:
@@ -98,7 +98,7 @@ async def beating(part: Part) -> AsyncIterator[None]:
             pulse.beat()
             await asyncio.sleep(BEAT_SECONDS)
 
-    with Pulse(part) as pulse:
+    with Pulse(kind) as pulse:
         task = asyncio.create_task(beat())
         try:
             yield
@@ -123,18 +123,18 @@ def folder() -> Path:
     return Path(tempfile.gettempdir()) / f"selfie3d-pulse-{os.getuid()}"
 
 
-def beats(*parts: Part) -> list[Beat]:
-    """The processes of these parts that exist; those of a folder that is not only ours are not believed."""
-    return [beat for beat in _read_all() if beat.part in parts]
+def beats(*kinds: ProcessKind) -> list[Beat]:
+    """The processes of these kinds that exist; those of a folder that is not only ours are not believed."""
+    return [beat for beat in _read_all() if beat.kind in kinds]
 
 
-def end_stuck(*parts: Part) -> list[Beat]:
+def end_stuck(*kinds: ProcessKind) -> list[Beat]:
     """SIGKILL to those of this user's processes that are stuck, and still are after a second look."""
-    first = {(beat.pid, beat.start) for beat in beats(*parts) if beat.stuck}
+    first = {(beat.pid, beat.start) for beat in beats(*kinds) if beat.stuck}
     if not first:
         return []
-    time.sleep(LOOK_AGAIN_SECONDS)
-    found = [beat for beat in beats(*parts) if beat.stuck and (beat.pid, beat.start) in first]
+    sleep(LOOK_AGAIN_SECONDS)
+    found = [beat for beat in beats(*kinds) if beat.stuck and (beat.pid, beat.start) in first]
     for beat in found:
         with contextlib.suppress(ProcessLookupError):
             os.kill(beat.pid, signal.SIGKILL)
@@ -154,12 +154,12 @@ def _read_all() -> Iterator[Beat]:
 def _read(path: Path) -> Beat | None:
     """None for what is no sign of a process that exists."""
     try:
-        part, pid = path.name.split(".")
+        kind, pid = path.name.split(".")
         start, seen = path.read_text().split()
         if _start_of(int(pid)) != int(start):
             path.unlink(missing_ok=True)
             return None
-        return Beat(Part(part), int(pid), int(start), time.monotonic() - float(seen))
+        return Beat(ProcessKind(kind), int(pid), int(start), monotonic() - float(seen))
     except (OSError, ValueError):
         return None
 

@@ -143,7 +143,7 @@ def test_the_settings_page_is_made_of_the_settings() -> None:
 
 
 def test_every_variable_is_known_by_name_and_no_other() -> None:
-    read = {setting.variable for config in CONFIGS.values() for setting in settings_of(config)}
+    read = {name for config in CONFIGS.values() for setting in settings_of(config) for name in setting.variables}
     assert {name for name in read | set(COMMAND_SETTINGS) if name.startswith("SELFIE3D_")} == KNOWN
 
 

@@ -12,7 +12,7 @@ from celery.worker.consumer import Consumer
 from celery.worker.state import maybe_shutdown
 from kombu.transport import redis, virtual
 
-from selfie3d_jobs.pulse import BEAT_SECONDS, Part, Pulse, beat_in_background
+from selfie3d_jobs.pulse import BEAT_SECONDS, ProcessKind, Pulse, beat_in_background
 from selfie3d_jobs.trouble import TroubleLog, trouble_of
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ class QuickConsumer(Consumer):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
-        self._pulse = Pulse(Part.WORKER)
+        self._pulse = Pulse(ProcessKind.WORKER)
         signals.worker_shutting_down.connect(self._beat_to_the_end)
 
     def register_with_event_loop(self, hub: Any) -> None:

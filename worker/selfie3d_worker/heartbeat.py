@@ -19,7 +19,7 @@ from selfie3d_jobs import (
     maintenance,
 )
 from selfie3d_jobs.maintenance import WorkerReport
-from selfie3d_jobs.pulse import Part, Pulse
+from selfie3d_jobs.pulse import ProcessKind, Pulse
 from selfie3d_jobs.trouble import TroubleLog
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class Heartbeat(threading.Thread):
 
     def run(self) -> None:
         """Beat until `end`."""
-        with Pulse(Part.CHILD) as pulse:
+        with Pulse(ProcessKind.CHILD) as pulse:
             while True:
                 pulse.beat()
                 self._beat()
