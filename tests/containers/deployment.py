@@ -1,4 +1,4 @@
-"""docker compose as people use it, from a copy of the repository in which more lies about than belongs into an image."""
+"""docker compose as people use it, from a copy of the repository in which more lies about than belongs there."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ from typing import Any
 from tests.stack import eventually
 
 ROOT = Path(__file__).parents[2]
-STRAYS = ("worker/tokens.toml", "worker/stray.bin", "service/selfie3d_jobs/stray.pyc", "cli/selfie3d_cli/.env", "stray.pem")
+STRAYS = (
+    "worker/tokens.toml",
+    "worker/stray.bin",
+    "service/selfie3d_jobs/stray.pyc",
+    "cli/selfie3d_cli/.env",
+    "stray.pem",
+)
 STRAY_BYTES = 50_000_000
 PYTHON = "python:3.11-slim"
 HEALTHY_SECONDS = 180
@@ -20,7 +26,9 @@ HEALTHY_SECONDS = 180
 
 def run(*command: str, cwd: Path = ROOT, check: bool = True, env: dict[str, str] | None = None) -> str:
     """What a command prints; its errors are shown when it fails."""
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, env={**os.environ, **(env or {})})
+    done = subprocess.run(
+        command, cwd=cwd, capture_output=True, text=True, check=False, env={**os.environ, **(env or {})}
+    )
     assert not check or done.returncode == 0, f"{command}: {done.stdout[-4000:]}\n{done.stderr[-4000:]}"
     return done.stdout + done.stderr if not check else done.stdout
 

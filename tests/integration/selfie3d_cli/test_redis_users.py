@@ -41,7 +41,17 @@ class Users:
 def users(tmp_path: Path) -> Iterator[Users]:
     users = Users(tmp_path, free_port())
     assert users.make() == 0
-    command = [str(find_binary()), "--port", str(users.port), "--bind", "127.0.0.1", "--protected-mode", "no", "--save", ""]
+    command = [
+        str(find_binary()),
+        "--port",
+        str(users.port),
+        "--bind",
+        "127.0.0.1",
+        "--protected-mode",
+        "no",
+        "--save",
+        "",
+    ]
     server = subprocess.Popen([*command, "--aclfile", str(tmp_path / "acl"), "--dir", str(tmp_path)])
     try:
         eventually(lambda: answers(users), "Redis answers")
