@@ -84,9 +84,14 @@ class Deployment:
         return self.compose("exec", "--no-TTY", service, "python", "-c", code, check=check).strip()
 
     def signal(self, service: str, kind: str, signal: str) -> int:
-        """Send a signal to the process of this kind in a container, as `selfie3d_jobs.pulse` knows it; its number."""
+        """Send a signal to the process of this kind in a container, as `selfie3d_jobs.pulse` knows it; its number.
+
+        SIGKILL may end the container before it is told which: 0.
+        """
         code = (
             "import os, signal; from selfie3d_jobs.pulse import ProcessKind, beats; "
-            f"(beat,) = beats(ProcessKind.{kind}); os.kill(beat.pid, signal.{signal}); print(beat.pid)"
+            f"(beat,) = beats(ProcessKind.{kind}); print(beat.pid, flush=True); os.kill(beat.pid, signal.{signal})"
         )
-        return int(self.python(service, code))
+        killed = signal == "SIGKILL"
+        said = self.python(service, code, check=not killed)
+        return 0 if killed else int(said)
