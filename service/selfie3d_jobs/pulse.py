@@ -23,6 +23,7 @@ from typing import Self
 
 BEAT_SECONDS = 1.0
 STUCK_SECONDS = 30.0  # without a beat; more than the worst pause of a loaded machine
+ZOMBIES = "ZX"  # processes that have ended and that their parent has not asked about yet
 LOOK_AGAIN_SECONDS = 3.0  # a machine that was paused as a whole needs a moment before its processes beat
 
 
@@ -165,8 +166,9 @@ def _read(path: Path) -> Beat | None:
 
 
 def _start_of(pid: int) -> int | None:
-    """When a process started, clock ticks since the machine did; None: there is no such process."""
+    """When a process started, clock ticks since the machine did; None: there is no such process, or it has ended."""
     try:
-        return int(re.sub(r".*\)", "", Path(f"/proc/{pid}/stat").read_text(), flags=re.DOTALL).split()[19])
+        state, *fields = re.sub(r".*\)", "", Path(f"/proc/{pid}/stat").read_text(), flags=re.DOTALL).split()
+        return None if state in ZOMBIES else int(fields[18])
     except OSError:
         return None
