@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 
 RIGHTS = "~{prefix}* resetchannels &{prefix}* +@all -@admin -@dangerous +info"  # docs/operations.md has it, too
-NOBODY = "user default on nopass resetkeys resetchannels -@all +ping"  # for health checks
+# Nobody can be the default user; Redis is, while it loads its log. With fewer rights it would skip what is in there.
+DEFAULT = "user default off ~* &* +@all"
+HEALTH = "user health on nopass resetkeys resetchannels -@all +ping"
 ADMINISTRATOR = "admin"
 USER = "selfie3d"
 
@@ -13,7 +15,8 @@ USER = "selfie3d"
 def acl_file(prefix: str, password: str, administrator_password: str) -> str:
     """The `aclfile` of Redis. It holds hashes, of passwords that must be long and random."""
     rules = [
-        NOBODY,
+        DEFAULT,
+        HEALTH,
         f"user {USER} on {_hash(password)} {RIGHTS.format(prefix=prefix)}",
         f"user {ADMINISTRATOR} on {_hash(administrator_password)} ~* &* +@all",
     ]
