@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import redis
-from redis.exceptions import NoPermissionError
+from redis.exceptions import AuthenticationError, NoPermissionError
 
 from selfie3d_cli.main import main
 from selfie3d_cli.redis_server import find_binary
@@ -52,7 +52,19 @@ def users(tmp_path: Path) -> Iterator[Users]:
         "--save",
         "",
     ]
-    server = subprocess.Popen([*command, "--aclfile", str(tmp_path / "acl"), "--dir", str(tmp_path)])
+    server = subprocess.Popen(
+        [
+            *command,
+            "--appendonly",
+            "yes",
+            "--enable-debug-command",
+            "local",
+            "--aclfile",
+            str(tmp_path / "acl"),
+            "--dir",
+            str(tmp_path),
+        ]
+    )
     try:
         eventually(lambda: answers(users), "Redis answers")
         yield users
@@ -63,13 +75,19 @@ def users(tmp_path: Path) -> Iterator[Users]:
 
 def answers(users: Users) -> bool:
     try:
-        return bool(users.client().ping())
+        return bool(users.client("health", "none").ping())
     except redis.ConnectionError:
         return False
 
 
-def test_who_has_no_password_may_ping_and_nothing_else(users: Users) -> None:
-    with users.client() as client:
+def test_who_has_no_password_may_do_nothing(users: Users) -> None:
+    with users.client() as client, pytest.raises(AuthenticationError):
+        client.ping()
+
+
+def test_a_health_check_may_ping_and_nothing_else(users: Users) -> None:
+    with users.client("health", "none") as client:
+        assert client.ping()
         for command in ("INFO", "KEYS *", "CONFIG GET dir", "BGREWRITEAOF", "GET selfie3d:x", "ACL WHOAMI"):
             with pytest.raises(NoPermissionError):
                 client.execute_command(*command.split())
@@ -83,6 +101,17 @@ def test_selfie3d_runs_with_its_url_and_may_not_administer(users: Users) -> None
         for command in ("CONFIG SET dir /tmp", "FLUSHALL", "SHUTDOWN", "GET other:x", "ACL LIST"):
             with pytest.raises(NoPermissionError):
                 client.execute_command(*command.split())
+
+
+def test_what_was_written_is_there_when_redis_has_loaded_its_log(users: Users) -> None:
+    """Redis loads it as the user `default`."""
+    with redis.Redis.from_url(users.text("url"), protocol=2) as client:
+        with client.pipeline(transaction=True) as pipeline:
+            pipeline.set("selfie3d:a", 1).set("selfie3d:b", 2).execute()
+        client.set("selfie3d:c", 3)
+    with users.client("admin", users.text("admin")) as client:
+        client.execute_command("DEBUG", "LOADAOF")
+        assert client.mget("selfie3d:a", "selfie3d:b", "selfie3d:c") == [b"1", b"2", b"3"]
 
 
 def test_the_administrator_may_rewrite_the_log(users: Users) -> None:
