@@ -26,6 +26,17 @@ unit: .venv/.dev
 audit: .venv/.dev
 	$(PYTHON) -m venv .venv/audit && .venv/audit/bin/pip install --quiet pip-audit && .venv/audit/bin/pip-audit --strict --skip-editable -s osv --path .venv/lib/python3.*/site-packages
 
+containers: .venv/.dev
+	tests/tools/with_docker .venv/docker $(BIN)/pytest -m containers tests/containers
+
+locks:
+	$(PYTHON) -m venv .venv/locks && .venv/locks/bin/pip install --quiet uv
+	deploy/locks/make .venv/locks/bin/uv
+
+sbom:
+	$(PYTHON) -m venv .venv/sbom && .venv/sbom/bin/pip install --quiet 'cyclonedx-bom>=7,<8'
+	deploy/sbom .venv/sbom/bin/cyclonedx-py out/sbom
+
 bench: .venv/.dev $(TOOLS)
 	$(BIN)/python -m tests.benchmarks
 
@@ -66,4 +77,4 @@ $(TYPESCRIPT)/node_modules: $(TYPESCRIPT)/package.json
 	npm install --prefix $(TYPESCRIPT) --no-audit --no-fund --silent
 	touch $@
 
-.PHONY: demo test unit audit bench soak train page protos
+.PHONY: demo test unit audit containers locks sbom bench soak train page protos

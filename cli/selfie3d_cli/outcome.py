@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from selfie3d import Face, JobState, PhotoView
+from selfie3d import JobState, PhotoView
+
+if TYPE_CHECKING:
+    from selfie3d import Face
 
 
 class PhotoFailedError(Exception):

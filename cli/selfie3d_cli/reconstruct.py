@@ -11,19 +11,17 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import IO, Any, Protocol, cast
+from typing import IO, TYPE_CHECKING, Any, Protocol, cast
 
 from selfie3d import (
     Compression,
     Detail,
     Extent,
-    Face,
     Format,
     JobOptions,
     OptionError,
     Options,
     Priority,
-    Result,
     Topology,
 )
 from selfie3d.types.mesh_file import write_atomically
@@ -37,6 +35,9 @@ from selfie3d_cli.photos import MESH_SUFFIXES, OutputPaths, PhotoFile, find_phot
 from selfie3d_cli.progress import ProgressView
 from selfie3d_cli.remote import open_remote
 from selfie3d_cli.server_options import add_tls_arguments
+
+if TYPE_CHECKING:
+    from selfie3d import Face, Result
 
 PHOTO_TIMEOUT = 600.0  # seconds for one photo at a service, waiting included
 VOLUME_SUFFIXES = {".raw", ".npy"}

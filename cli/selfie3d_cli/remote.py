@@ -5,12 +5,16 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
-from selfie3d import Client, InvalidArgument, InvalidConnection, Job, JobEnded, JobOptions, Result, Retry, Selfie3dError
+from selfie3d import Client, InvalidArgument, InvalidConnection, Job, JobEnded, JobOptions, Retry, Selfie3dError
 from selfie3d_cli.arguments import server_of
 from selfie3d_cli.outcome import PhotoFailedError
 from selfie3d_cli.server_options import may_leak, refusal, tls_of, token_of
 from selfie3d_cli.settings import from_environment
+
+if TYPE_CHECKING:
+    from selfie3d import Result
 
 CANCEL_TIMEOUT = 2.0  # seconds
 

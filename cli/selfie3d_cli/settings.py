@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from selfie3d.secret_file import secret_of
+from selfie3d_cli.errors import UsageError
+
 DEFAULT_LISTEN = "127.0.0.1:50051"
 DEFAULT_WEB_LISTEN = "127.0.0.1:8080"
 DEFAULT_SERVER = "localhost:50051"
@@ -16,6 +19,7 @@ FINDER = "SELFIE3D_FACE_ALIGNMENT_"  # WEIGHTS, LANDMARKS, DETECTOR, FLIP, as a 
 COMMAND_SETTINGS = {  # variable: (default, what it means); those beside it that other processes read, too, are theirs
     "SELFIE3D_DATA": ("~/.local/share/selfie3d", "folder of the embedded Redis of `selfie3d up`"),
     "SELFIE3D_TOKEN": ("", "bearer token that `selfie3d reconstruct` and `selfie3d admin` send"),
+    "SELFIE3D_TOKEN_FILE": ("", "file that holds it, instead"),
     "SELFIE3D_INSECURE_TOKEN": ("off", "whether tokens may travel to another machine without TLS"),
     "SELFIE3D_SERVER": (DEFAULT_SERVER, "service that the page, `selfie3d reconstruct` and `selfie3d admin` speak to"),
 }
@@ -58,7 +62,7 @@ class Settings:
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> Self:
-        """From variables, e.g. os.environ."""
+        """From variables, e.g. os.environ. Raises UsageError for the file of a secret that cannot be used."""
 
         def read(name: str, default: str = "") -> str:
             return environ.get(f"SELFIE3D_{name}") or default
@@ -66,11 +70,11 @@ class Settings:
         home = Path(environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
         return cls(
             server=read("SERVER", DEFAULT_SERVER),
-            token=read("TOKEN").strip() or None,
+            token=_secret("SELFIE3D_TOKEN", environ).strip() or None,
             insecure_token=_on(read("INSECURE_TOKEN")),
             data=Path(read("DATA") or home / "selfie3d"),
             listen=read("LISTEN", DEFAULT_LISTEN),
-            redis_url=read("REDIS_URL"),
+            redis_url=_secret("SELFIE3D_REDIS_URL", environ),
             blobs=read("BLOBS"),
             tls_certificate=read("TLS_CERT"),
             tls_client_ca=read("TLS_CLIENT_CA"),
@@ -101,6 +105,13 @@ def from_environment() -> Settings:
 def values_of(*names: str) -> list[str | None]:
     """The values of variables, whatever they are for; None for those that are unset or empty."""
     return [os.environ.get(name) or None for name in names]
+
+
+def _secret(name: str, environ: Mapping[str, str]) -> str:
+    try:
+        return secret_of(name, environ)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
 
 
 def _finder_options(environ: Mapping[str, str]) -> dict[str, Any]:

@@ -44,10 +44,9 @@ def page() -> str:
 
 
 def _row(setting: Setting, readers: list[str]) -> str:
-    both = readers[:2] == ["service", "worker"]
-    return _cells(
-        setting.variable, _default(setting.default), _allowed(setting), "both" if both else readers[0], setting.text
-    )
+    reader = "both" if readers[:2] == ["service", "worker"] else readers[0]
+    row = _cells(setting.variable, _default(setting.default), _allowed(setting), reader, setting.text)
+    return row + "".join(_cells(name, "", "", reader, "file that holds it, instead") for name in setting.variables[1:])
 
 
 def _cells(name: str, default: str, allowed: str, reader: str, text: str) -> str:

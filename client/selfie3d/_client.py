@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Self, TypeVar, Unpack
 
 import grpc
 
@@ -14,8 +14,10 @@ from selfie3d._core import Photos
 from selfie3d._effects import Driver, Effects, drive
 from selfie3d.types.job_status import Event, JobState, JobStatus
 from selfie3d.types.options import JobOptions
-from selfie3d.types.preview import Preview
-from selfie3d.types.result import Result
+
+if TYPE_CHECKING:
+    from selfie3d.types.preview import Preview
+    from selfie3d.types.result import Result
 
 T = TypeVar("T")
 

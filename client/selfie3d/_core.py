@@ -10,7 +10,7 @@ import logging
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from google.protobuf.message import Message
 
@@ -38,10 +38,13 @@ from selfie3d.errors import (
     Unavailable,
     Violation,
 )
-from selfie3d.types import Face, JobOptions, JobState, JobStatus, OptionError, Preview, Result
+from selfie3d.types import JobOptions, JobState, JobStatus, OptionError
 from selfie3d.types.photo import PhotoSource, photos_bytes
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d.wire import JOB_ONLY, preview_of, settings_message, state_name, status_of
+
+if TYPE_CHECKING:
+    from selfie3d.types import Face, Preview, Result
 
 log = logging.getLogger(__name__)
 
@@ -173,6 +176,8 @@ class Core:
                 faces.append(face.downloaded(face.file.downloaded(data)))
             if face.has_preview:
                 faces[-1] = replace(faces[-1], _preview=(yield from self._preview(job_id, face.index, deadline)))
+        from selfie3d.types import Result  # here: a health check has no use for arrays
+
         return Result(tuple(faces), job.seconds, job, job.views)
 
     def _preview(self, job_id: str, face_index: int, deadline: Deadline) -> Effects[Preview]:

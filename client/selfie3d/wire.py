@@ -10,7 +10,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -20,7 +19,6 @@ from selfie3d.types import (
     Detail,
     Event,
     Extent,
-    Face,
     Format,
     JobOptions,
     JobState,
@@ -29,7 +27,6 @@ from selfie3d.types import (
     MeshFile,
     Options,
     PhotoView,
-    Pose,
     Preview,
     Priority,
     Stage,
@@ -40,6 +37,8 @@ from selfie3d.v1 import reconstruction_pb2 as pb
 
 if TYPE_CHECKING:
     from google.protobuf.internal.enum_type_wrapper import _EnumTypeWrapper as EnumTypeWrapper
+
+    from selfie3d.types import Face, Pose
 
 JOB_ONLY = (
     "priority",
@@ -264,6 +263,10 @@ def _face_message(face: Face, file: pb.MeshFile | None) -> pb.Face:
 
 
 def _face_of(message: pb.Face) -> Face:
+    import numpy as np  # here: the service passes faces on without a look
+
+    from selfie3d.types import Face
+
     matrix = np.array(message.mesh_to_photo, np.float64)
     return Face(
         index=message.index,
@@ -285,6 +288,8 @@ def _pose_message(pose: Pose) -> pb.HeadPose:
 
 
 def _pose_of(message: pb.HeadPose) -> Pose:
+    from selfie3d.types import Pose
+
     return Pose(message.yaw, message.pitch, message.roll)
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from selfie3d.address import hosts_of, split_address
+from selfie3d.secret_file import FILE, secret_of
 from selfie3d.variables import unknown_variables
 from selfie3d_jobs.errors import ConfigError
 
@@ -78,6 +79,12 @@ class Setting(typing.NamedTuple):
     default: Any
     text: str
     domain: Domain
+    secret: bool = False
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Its variable and, of a secret, that of a file which holds it."""
+        return (self.variable, f"{self.variable}{FILE}") if self.secret else (self.variable,)
 
 
 def setting(name: str, default: Any, text: str, **domain: Any) -> Any:
@@ -90,8 +97,9 @@ def setting(name: str, default: Any, text: str, **domain: Any) -> Any:
 
 
 def secret(name: str, default: Any, text: str) -> Any:
-    """A setting that is never shown: it may hold a password."""
-    return dataclasses.field(default=default, repr=False, metadata={"env": name, "text": text, "domain": Domain()})
+    """A setting that is never shown: it may hold a password. `name` with _FILE names a file to read it from."""
+    about = {"env": name, "text": text, "domain": Domain(), "secret": True}
+    return dataclasses.field(default=default, repr=False, metadata=about)
 
 
 def from_environment(cls: type[T], environ: Mapping[str, str] = os.environ) -> T:
@@ -100,8 +108,8 @@ def from_environment(cls: type[T], environ: Mapping[str, str] = os.environ) -> T
     values: dict[str, Any] = {}
     for item in _fields(cls):
         kind, name = hints[item.name], item.metadata.get("env")
-        if name is not None and environ.get(name, "") != "":
-            values[item.name] = _read(name, environ[name], kind, item.metadata["domain"])
+        if name is not None and (text := _text(name, environ, item.metadata)):
+            values[item.name] = _read(name, text, kind, item.metadata["domain"])
         elif dataclasses.is_dataclass(kind):
             values[item.name] = from_environment(typing.cast(type[Any], kind), environ)
     return cls(**values)
@@ -122,7 +130,7 @@ def settings_of(cls: type[Any]) -> list[Setting]:
     for item in _fields(cls):
         if "env" in item.metadata:
             about = item.metadata
-            found.append(Setting(about["env"], item.default, about["text"], about["domain"]))
+            found.append(Setting(about["env"], item.default, about["text"], about["domain"], "secret" in about))
         elif dataclasses.is_dataclass(hints[item.name]):
             found += settings_of(typing.cast(type[Any], hints[item.name]))
     return found
@@ -142,6 +150,15 @@ def report(error: ConfigError) -> int:
 
 def _fields(cls: type[Any]) -> tuple[dataclasses.Field[Any], ...]:
     return dataclasses.fields(cls)
+
+
+def _text(name: str, environ: Mapping[str, str], about: Mapping[str, Any]) -> str:
+    if "secret" not in about:
+        return environ.get(name, "")
+    try:
+        return secret_of(name, environ)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
 
 
 def _read(name: str, text: str, kind: Any, domain: Domain) -> Any:

@@ -10,7 +10,7 @@ import resource
 import sys
 from pathlib import Path
 
-from selfie3d_photo.decode import decode_here, load_codec
+from selfie3d_photo.decoding import decode_here, load_codec
 from selfie3d_photo.errors import PhotoError
 from selfie3d_photo.info import PhotoInfo
 

@@ -9,6 +9,7 @@ import sys
 
 from selfie3d_jobs import ConfigError, logs, trace
 from selfie3d_jobs.env import from_environment, name_unknown, report
+from selfie3d_jobs.pulse import ProcessKind, beating
 from selfie3d_service.config import ServiceConfig
 from selfie3d_service.server import Server
 
@@ -30,7 +31,7 @@ async def serve(config: ServiceConfig) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with Server(config):
+    async with beating(ProcessKind.SERVICE), Server(config):
         await stop.wait()
 
 

@@ -352,3 +352,12 @@ def test_a_cancelled_job_of_one_person_stops_before_its_next_photo(
     following = make_photo(9)
     assert await_end(store, send(following)).state is JobState.SUCCEEDED  # by the same child, later
     assert network_runs(tmp_path, photos[2]) == 0
+
+
+def test_an_engine_that_is_not_there_ends_the_worker_with_one_sentence(worker_environment: dict[str, str]) -> None:
+    environment = worker_environment | {"SELFIE3D_DEVICE": "cuda:99"}
+    command = [sys.executable, "-W", "ignore", "-m", "selfie3d_worker.main"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=BOUND, check=False)
+    assert done.returncode == 1
+    assert "The model cannot be loaded: torch sees no GPU for the device cuda:99: " in done.stderr
+    assert "Traceback" not in done.stderr

@@ -23,11 +23,15 @@ log = logging.getLogger(__name__)
 HEARTBEAT_TRIES = 1  # repeats of a lost beat; the next beat comes soon
 
 
+class ModelNotLoaded(Exception):  # noqa: N818 - what happened
+    """The reason is logged and reported, and the whole worker ends."""
+
+
 class PoolChild:
     """What lives as long as the process."""
 
     def __init__(self, config: WorkerConfig) -> None:
-        """Load and verify the model, then report. Raises whatever the model raises."""
+        """Load and verify the model, then report. Raises ModelNotLoaded."""
         logs.configure(config.log_level, config.log_format)
         self._host = socket.gethostname()
         self.name = f"{self._host}:{os.getppid()}:{os.getpid()}"
@@ -38,7 +42,7 @@ class PoolChild:
             reconstruct = load(config)
         except Exception as error:
             self._give_up(error)
-            raise
+            raise ModelNotLoaded from error
         self._heartbeat = Heartbeat(self._heartbeat_store, self._report(reconstruct), config.jobs)
         self._store = Store(config.jobs)
         blobs = WorkerBlobs(config.jobs, self._store)
@@ -72,7 +76,10 @@ class PoolChild:
 
     def _give_up(self, error: Exception) -> None:
         """A model that cannot be loaded will not load the next time either: tell why and end the whole worker."""
-        log.critical("The model cannot be loaded.", exc_info=error)
+        if getattr(error, "reason", ""):  # the message says what to do
+            log.critical("The model cannot be loaded: %s", error, extra={"action": "load"})
+        else:
+            log.critical("The model cannot be loaded.", exc_info=error, extra={"action": "load"})
         try:
             failed = replace(self._report_of(self._config.model), error=f"{type(error).__name__}: {error}")
             self._heartbeat_store.run(maintenance.report(failed))

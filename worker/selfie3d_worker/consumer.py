@@ -6,11 +6,13 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from celery import signals
 from celery.exceptions import InvalidTaskError
 from celery.worker.consumer import Consumer
 from celery.worker.state import maybe_shutdown
 from kombu.transport import redis, virtual
 
+from selfie3d_jobs.pulse import BEAT_SECONDS, ProcessKind, Pulse, beat_in_background
 from selfie3d_jobs.trouble import TroubleLog, trouble_of
 
 log = logging.getLogger(__name__)
@@ -38,7 +40,25 @@ class ForgetfulQoS(redis.QoS):
 
 
 class QuickConsumer(Consumer):  # type: ignore[misc]
-    """Set by the setting `worker_consumer`."""
+    """Set by the setting `worker_consumer`. Its pulse is that of the event loop, or of the wait for Redis."""
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self._pulse = Pulse(ProcessKind.WORKER)
+        signals.worker_shutting_down.connect(self._beat_to_the_end)
+
+    def register_with_event_loop(self, hub: Any) -> None:
+        """Once for each time that the loop begins; Celery forgets the timer when the loop ends."""
+        super().register_with_event_loop(hub)
+        hub.call_repeatedly(BEAT_SECONDS, self._pulse.beat)
+
+    def _beat_to_the_end(self, **_: Any) -> None:
+        """The loop ends, and the running jobs are waited for: as long as they may take, which others bound."""
+        beat_in_background(self._pulse)
+
+    def _wait_for_redis(self) -> None:
+        self._pulse.beat()
+        maybe_shutdown()
 
     def ensure_connected(self, conn: Any) -> Any:
         """Try until it works or the worker is told to end."""
@@ -48,7 +68,7 @@ class QuickConsumer(Consumer):  # type: ignore[misc]
             interval_start=STEP_SECONDS,
             interval_step=STEP_SECONDS,
             interval_max=MAX_SECONDS,
-            callback=maybe_shutdown,
+            callback=self._wait_for_redis,
         )
         troubles.note(None)
         connected.default_channel.QoS = ForgetfulQoS  # before its first use, which is when the event loop gets it

@@ -19,6 +19,7 @@ from selfie3d_jobs import (
     maintenance,
 )
 from selfie3d_jobs.maintenance import WorkerReport
+from selfie3d_jobs.pulse import ProcessKind, Pulse
 from selfie3d_jobs.trouble import TroubleLog
 
 log = logging.getLogger(__name__)
@@ -48,10 +49,12 @@ class Heartbeat(threading.Thread):
 
     def run(self) -> None:
         """Beat until `end`."""
-        while True:
-            self._beat()
-            if self._ended.wait(self._beat_seconds):
-                return
+        with Pulse(ProcessKind.CHILD) as pulse:
+            while True:
+                pulse.beat()
+                self._beat()
+                if self._ended.wait(self._beat_seconds):
+                    return
 
     def end(self) -> None:
         """Stop, and take the report back."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from celery import current_app, shared_task, signals
 
 from selfie3d_jobs.broker import TASK
-from selfie3d_worker.child import PoolChild
+from selfie3d_worker.child import ModelNotLoaded, PoolChild
 
 _children: list[PoolChild] = []  # this process's, once it is a pool child
 
@@ -20,7 +21,8 @@ def reconstruct(task: Any, job_id: str) -> None:
 
 @signals.worker_process_init.connect
 def _open(**_: Any) -> None:
-    _children[:] = [PoolChild(current_app.conf["selfie3d"])]
+    with suppress(ModelNotLoaded):  # the parent ends, and this process with it
+        _children[:] = [PoolChild(current_app.conf["selfie3d"])]
 
 
 @signals.worker_process_shutdown.connect

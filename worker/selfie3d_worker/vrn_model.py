@@ -18,15 +18,18 @@ from selfie3d_worker.threads import threads_of
 from vrn import Reconstructor
 from vrn.engine import Engine
 from vrn.engine.remote_graph import BatchCounts, link_to
+from vrn.errors import BackendMissingError
 from vrn.finder import load_finder
 from vrn.network.heads import load_face_network, load_heads
 from vrn.network.load import LoadedNetwork, NetworkOnDemand
+
+IMAGES = "the image selfie3d/worker-gpu for torch, selfie3d/worker for onnx"
 
 
 def open_reconstructor(config: WorkerConfig) -> VrnModel:
     """Load the network and the finder of the configuration and run the network once.
 
-    Raises vrn.VrnError, ValueError for an unknown finder, and what torch raises for a device that is not there.
+    Raises vrn.VrnError, and ValueError for an unknown finder.
     """
     engine = _engine(config)
     heads = load_heads(config.model, engine)
@@ -45,7 +48,10 @@ def open_reconstructor(config: WorkerConfig) -> VrnModel:
 def _engine(config: WorkerConfig) -> Engine:
     if config.models:
         return link_to(config.models).engine()
-    return engine_of(config, threads_of(config.threads, config.concurrency))
+    try:
+        return engine_of(config, threads_of(config.threads, config.concurrency))
+    except BackendMissingError as error:
+        raise BackendMissingError(f"{error}, or take {IMAGES} where containers run") from None
 
 
 class VrnModel:

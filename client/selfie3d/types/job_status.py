@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from selfie3d.types.errors import Selfie3dError
-from selfie3d.types.face import Face
-from selfie3d.types.photo_view import PhotoView
+
+if TYPE_CHECKING:
+    from selfie3d.types.face import Face
+    from selfie3d.types.photo_view import PhotoView
 
 
 class JobState(StrEnum):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from selfie3d.types.pose import Pose
+if TYPE_CHECKING:
+    from selfie3d.types.pose import Pose
 
 
 class LeftOut(StrEnum):

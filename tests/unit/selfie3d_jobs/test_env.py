@@ -99,10 +99,10 @@ def test_a_process_that_starts_logs_them(monkeypatch: pytest.MonkeyPatch, caplog
 
 def test_all_settings_are_listed() -> None:
     assert settings_of(Outer)[:4] == [
-        ("T_COUNT", 3, "how many", Domain(within=(1, 9))),
-        ("T_SHARE", 0.5, "how much", Domain(within=(0.0, 0.75))),
-        ("T_ON", True, "whether", Domain()),
-        ("T_PATH", None, "where", Domain()),
+        ("T_COUNT", 3, "how many", Domain(within=(1, 9)), False),
+        ("T_SHARE", 0.5, "how much", Domain(within=(0.0, 0.75)), False),
+        ("T_ON", True, "whether", Domain(), False),
+        ("T_PATH", None, "where", Domain(), False),
     ]
 
 

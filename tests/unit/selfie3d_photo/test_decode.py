@@ -19,7 +19,7 @@ from PIL import Image, ImageCms
 from skimage import data as pictures
 
 from selfie3d_photo import Limits, PhotoError, PhotoInfo, PhotoReason, decode, decode_bytes, inspect
-from selfie3d_photo.decode import decode_here
+from selfie3d_photo.decoding import decode_here
 from tests.photos import as_heic, as_heic_of_10_bits
 
 

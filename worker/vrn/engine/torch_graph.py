@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from vrn.engine.choice import TORCH, Engine
+from vrn.errors import BackendMissingError
 from vrn.finder.config import ALIGNER, DENSE, DETECTOR, AlignerConfig, DenseConfig, DetectorConfig
 from vrn.finder.dense_network import DenseLook, DenseNetwork
 from vrn.finder.looks import TwoLooks
@@ -68,7 +69,7 @@ class TorchGraph:
             torch.set_num_threads(engine.threads)
         self.config: dict[str, Any] = weights.config if weights else cast(Any, network.config).to_dict()
         self.metrics, self.sha256 = (weights.metrics, weights.sha256) if weights else ({}, "")
-        self._device = torch.device(engine.device)
+        self._device = _existing(engine.device)
         self._layout = getattr(network, "layout", torch.channels_last)
         ready(network)
         network.to(self._device, memory_format=self._layout)  # type: ignore[call-overload]
@@ -142,3 +143,12 @@ def _fold(layers: nn.Sequential) -> None:
             folded = fuse_conv_bn_eval(before, after)
             folded.weight.data = folded.weight.data.contiguous(memory_format=torch.channels_last)
             layers[index], layers[index + 1] = folded, nn.Identity()
+
+
+def _existing(device: str) -> torch.device:
+    """The device. Raises BackendMissingError for a GPU that torch does not see: its own error blames the build."""
+    found = torch.device(device)
+    if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
+        text = f"torch sees no GPU for the device {device}: install a driver that it knows, or choose the device cpu"
+        raise BackendMissingError(text)
+    return found

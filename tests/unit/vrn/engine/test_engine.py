@@ -242,3 +242,9 @@ class TestChoose:
             choose("onnx", "cuda")
         with pytest.raises(ValueError, match="expected auto or onnx or torch, found 'tensorrt'"):
             choose("tensorrt")
+
+
+def test_torch_on_a_gpu_that_is_not_there_says_so_itself() -> None:
+    with pytest.raises(BackendMissingError) as error:
+        open_graph("default", ("hourglass", "guided"), Engine("torch", "cuda:99"))
+    assert str(error.value).startswith("torch sees no GPU for the device cuda:99: ")
