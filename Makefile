@@ -8,6 +8,7 @@ TOOLS = tests/tools/node_modules/.bin
 PAGE = service/selfie3d_web/page
 TYPESCRIPT = client/typescript
 PROTO = selfie3d/v1/reconstruction.proto selfie3d/v1/admin.proto
+SCALER_PROTO = selfie3d_service/scaler/externalscaler.proto
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 
 demo: .venv/.demo
@@ -41,6 +42,7 @@ page: $(PAGE)/node_modules
 
 protos: .venv/.dev $(TYPESCRIPT)/node_modules
 	$(BIN)/python -m grpc_tools.protoc -Iprotos --python_out=client --pyi_out=client --grpc_python_out=client $(PROTO)
+	$(BIN)/python -m grpc_tools.protoc -Iprotos --python_out=service --pyi_out=service --grpc_python_out=service $(SCALER_PROTO)
 	$(BIN)/python -m grpc_tools.protoc -Iprotos -I"$$($(BIN)/python -c 'import google.rpc as g; print(g.__path__[0] + "/../..")')" --plugin=protoc-gen-es=$(TYPESCRIPT)/node_modules/.bin/protoc-gen-es --es_out=$(TYPESCRIPT)/src/gen --es_opt=target=ts,import_extension=js $(PROTO) google/rpc/error_details.proto
 
 .venv/.demo: WANTED = --editable '.[service,worker,web]'

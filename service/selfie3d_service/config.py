@@ -37,6 +37,9 @@ class ServiceConfig:
     tls_client_ca: Path | None = setting("SELFIE3D_TLS_CLIENT_CA", None, "PEM file; clients must show a certificate")
     tokens: Path | None = setting("SELFIE3D_TOKENS", None, "TOML file with hashed tokens; without it all are anonymous")
     reflection: bool = setting("SELFIE3D_REFLECTION", True, "whether the server describes its API")
+    scaler: bool = setting(
+        "SELFIE3D_SCALER", False, "whether KEDA, or anyone, may ask without a token how many jobs want a worker"
+    )
     listing: bool = setting("SELFIE3D_LIST_JOBS", True, "whether ListJobs is answered")
     timeout_seconds: float = setting(
         "SELFIE3D_JOB_TIMEOUT_SECONDS", 300.0, "deadline of a job that names none, s", within=(0.1, MONTH)
