@@ -152,7 +152,7 @@ async def test_with_mutual_tls_keda_shows_a_certificate_like_everybody(
     service_config: ServiceConfig, tmp_path: Path
 ) -> None:
     pems = Pems.make(tmp_path)
-    tls = {"tls_certificate": pems.chain, "tls_key": pems.key, "tls_client_ca": pems.authorities}
+    tls: dict[str, Any] = {"tls_certificate": pems.chain, "tls_key": pems.key, "tls_client_ca": pems.authorities}
     async with Server(replace(service_config, scaler=True, **tls)) as server:
         for pair, answered in (((pems.key, pems.chain), True), ((None, None), False)):
             shown = [path and path.read_bytes() for path in pair]
