@@ -14,7 +14,7 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check
 demo: .venv/.demo
 	$(BIN)/selfie3d demo $(if $(OPEN),--open) $(PHOTO)
 
-test: .venv/.dev .venv/redis-7/redis-server $(TOOLS) $(PAGE)/node_modules $(TYPESCRIPT)/node_modules
+test: .venv/.dev .venv/redis-7/redis-server .venv/helm/helm .venv/prometheus/promtool $(TOOLS) $(PAGE)/node_modules $(TYPESCRIPT)/node_modules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy client service worker cli tests
@@ -55,6 +55,12 @@ protos: .venv/.dev $(TYPESCRIPT)/node_modules
 
 .venv/redis-7/redis-server: tests/tools/redis7
 	tests/tools/redis7 $(@D)
+
+.venv/helm/helm: tests/tools/helm
+	tests/tools/helm $(@D)
+
+.venv/prometheus/promtool: tests/tools/promtool
+	tests/tools/promtool $(@D)
 
 $(TOOLS): tests/tools/package.json
 	npm install --prefix tests/tools --no-audit --no-fund --silent
