@@ -49,7 +49,7 @@ def expressions() -> list[str]:
 def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, set[str]]]:
     """Names of samples that a real service shows after a job, with their labels."""
     folder, port = tmp_path_factory.mktemp("shown"), free_port()
-    env = {"SELFIE3D_METRICS_LISTEN": f"127.0.0.1:{port}"}
+    env: dict[str, Any] = {"SELFIE3D_METRICS_LISTEN": f"127.0.0.1:{port}"}
     with Stack(folder, worker_module="tests.tiny", **env) as stack, Client(stack.addresses[0], timeout=BOUND) as client:
         client.reconstruct(make_photo())
 
