@@ -1,7 +1,7 @@
-"""How much of everything N photos a second need, and what gives way first: python -m tests.benchmarks.capacity [RATE ...]
+"""What N photos a second need, and what gives way first: python -m tests.benchmarks.capacity [RATE ...]
 
-Workers are simulated as a queue: photos come at random, each worker takes one at a time. All else is reckoned from what a
-job costs (`Costs`, measured by tests/benchmarks/costs.py). docs/scale.md has the answers, and how far to trust them.
+Workers are simulated as a queue: photos come at random, each worker takes one at a time. All else is reckoned from what
+a job costs (`Costs`, measured by tests/benchmarks/costs.py). docs/scale.md has the answers, and how far to trust them.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class Costs:
     service_record, redis_record : the same where photo and mesh do not pass through Redis
     events : of a job; each rings at every service
     ring_redis, ring_service : one ring at one service, for Redis and for that service
-    look_redis, look_redis_worker, look_service_worker : a service's look at the deployment, once a second; the two latter
-        for each worker
+    look_redis, look_redis_worker, look_service_worker : a service's look at the deployment, once a second; the two
+        latter for each worker
     beat, beat_seconds : a worker's sign of life, for Redis, and how often it comes
     idle_redis : one worker that waits, a second
     kept : bytes in Redis of an ended job; kept_record : without photo and mesh, where these lie in a bucket
@@ -223,8 +223,8 @@ SMALL = Bounds(redis_memory=2 * GIB)  # as a deployment is that changes no setti
 
 def table(rates: Sequence[float] = RATES, costs: Costs = MEASURED) -> str:
     """What each rate needs, in Markdown."""
-    head = "| photos a second | blobs in | deployments | workers | services | Redis: core | Redis: memory | first to give way |"
-    lines = [head, "| ---: | --- |" + " ---: |" * 5 + " --- |"]
+    names = ("deployments", "workers", "services", "core of a Redis", "memory of a Redis", "first to give way")
+    lines = [f"| photos a second | blobs in | {' | '.join(names)} |", "| ---: | --- |" + " ---: |" * 5 + " --- |"]
     for rate in rates:
         for name, bounds in (("Redis", REDIS), ("a bucket", BUCKET)):
             cells, one = cells_for(rate, costs, bounds)

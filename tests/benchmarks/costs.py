@@ -30,7 +30,7 @@ from tests.stack import BOUND, Process, Stack
 from tests.tiny import make_photo
 
 JOBS, WARM = 60, 5
-IDLE_SECONDS = 20.0
+IDLE_SECONDS = 10.0
 TICKS = os.sysconf("SC_CLK_TCK")
 FAKE_WORKERS, LOOKS = 2000, 50
 COUNT, LISTENERS = range(5000), (1, 11)
@@ -112,11 +112,8 @@ def pids_of(processes: list[Process]) -> list[int]:
 
 def of_jobs(folder: Path, jobs: int, photo: bytes, module: str) -> None:
     """One service and one worker of one thread, and a caller that creates, follows and downloads."""
-    server = RedisServer(folder / "redis", port=0)
-    with (
-        Stack(folder, redis=server, worker_module=module, **ONE_THREAD) as stack,
-        Client(stack.addresses[0], timeout=BOUND) as client,
-    ):  # type: ignore[arg-type]
+    env: dict[str, Any] = {**ONE_THREAD, "redis": RedisServer(folder / "redis", port=0), "worker_module": module}
+    with Stack(folder, **env) as stack, Client(stack.addresses[0], timeout=BOUND) as client:
         db = redis.Redis.from_url(stack.redis.url)
         for _ in range(WARM):
             client.reconstruct(photo)

@@ -33,7 +33,7 @@ def secrets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
 def made(command: list[str], folder: Path) -> dict[str, Any]:
     """What kubectl would send to a cluster."""
     tool("helm", "helm")
-    kubectl = [ROOT / ".venv" / "helm" / "kubectl", *command[1:], "--dry-run=client", "-o", "yaml"]
+    kubectl: list[str | Path] = [ROOT / ".venv" / "helm" / "kubectl", *command[1:], "--dry-run=client", "-o", "yaml"]
     answer = subprocess.run(kubectl, capture_output=True, text=True, cwd=folder)
     assert answer.returncode == 0, answer.stderr
     thing: dict[str, Any] = yaml.safe_load(answer.stdout)
@@ -53,7 +53,7 @@ def test_every_install_renders_and_mounts_only_secrets_that_the_commands_make(
     command: list[str], secrets: dict[str, set[str]]
 ) -> None:
     assert command[:3] == ["helm", "upgrade", "--install"]
-    arguments = [tool("helm", "helm"), "template", *command[3:]]
+    arguments: list[str | Path] = [tool("helm", "helm"), "template", *command[3:]]
     answer = subprocess.run(arguments, capture_output=True, text=True, cwd=ROOT)
     assert answer.returncode == 0, answer.stderr
     volumes = [

@@ -34,6 +34,12 @@ app.kubernetes.io/component: {{ .component }}
 {{/* What all pods share. .root, .component, .pod: the component's values */}}
 {{- define "selfie3d.podSpec" -}}
 automountServiceAccountToken: false
+{{- if ne .component "web" }}
+{{- with .root.Values.serviceAccount }}
+serviceAccountName: {{ . }}
+{{- end }}
+{{- end }}
+shareProcessNamespace: true # process 1 is then not ours: a SIGTERM before our handlers are there still ends a process
 enableServiceLinks: false
 terminationGracePeriodSeconds: {{ .pod.graceSeconds }}
 {{- with .root.Values.image.pullSecrets }}
@@ -83,6 +89,12 @@ securityContext:
 {{- range $name, $value := . }}
 - name: {{ $name }}
   value: {{ $value | quote }}
+{{- end }}
+{{- end -}}
+
+{{- define "selfie3d.credentials" -}}
+{{- with .Values.credentialsSecret }}
+envFrom: [{secretRef: {name: {{ . }}}}]
 {{- end }}
 {{- end -}}
 
