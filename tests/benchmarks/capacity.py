@@ -33,10 +33,9 @@ class Costs:
     service_record, redis_record : the same where photo and mesh do not pass through Redis
     events : of a job; each rings at every service
     ring_redis, ring_service : one ring at one service, for Redis and for that service
-    look_redis, look_redis_worker, look_service_worker : a service's look at the deployment, once a second; the two
-        latter for each worker
-    beat, beat_seconds : a worker's sign of life, for Redis, and how often it comes
-    idle_redis : one worker that waits, a second
+    idle_service, idle_worker : for Redis, what one more of them takes a second without jobs
+    look_redis, look_service : for Redis and for the service, the share of one worker in a service's look at the
+        deployment, which it takes once a second
     kept : bytes in Redis of an ended job; kept_record : without photo and mesh, where these lie in a bucket
     traffic : bytes into and out of Redis for a job; traffic_record : with a bucket
     keep_seconds : how long a job is kept, deadline included
@@ -50,12 +49,10 @@ class Costs:
     events: int = 11
     ring_redis: float = 0.0
     ring_service: float = 0.0
+    idle_service: float = 0.0
+    idle_worker: float = 0.0
     look_redis: float = 0.0
-    look_redis_worker: float = 0.0
-    look_service_worker: float = 0.0
-    beat: float = 0.0
-    beat_seconds: float = 1.5
-    idle_redis: float = 0.0
+    look_service: float = 0.0
     kept: float = 0.0
     kept_record: float = 0.0
     traffic: float = 0.0
@@ -156,7 +153,7 @@ def plan(rate: float, costs: Costs, bounds: Bounds) -> Plan:
     workers = workers_for(rate, costs.worker)
     service = costs.service_record if bounds.bucket else costs.service
     kept, traffic = (costs.kept_record, costs.traffic_record) if bounds.bucket else (costs.kept, costs.traffic)
-    every = rate * costs.events * costs.ring_service + workers * costs.look_service_worker  # of each service
+    every = rate * costs.events * costs.ring_service + workers * costs.look_service  # of each service
     room = bounds.service - every
     services = max(2, math.ceil(rate * service / room)) if room > 0.05 * bounds.service else 2
     memory = rate * costs.keep_seconds * kept
@@ -172,9 +169,9 @@ def plan(rate: float, costs: Costs, bounds: Bounds) -> Plan:
 def _redis(rate: float, workers: int, services: int, costs: Costs, bounds: Bounds) -> float:
     """The share of a core that Redis uses."""
     job = costs.redis_record if bounds.bucket else costs.redis
-    looks = services * (costs.look_redis + (workers + rate * costs.worker) * costs.look_redis_worker)
-    living = workers * (costs.beat / costs.beat_seconds + costs.idle_redis)
-    return rate * (job + costs.events * services * costs.ring_redis) + looks + living
+    idle = services * costs.idle_service + workers * costs.idle_worker
+    looks = services * workers * costs.look_redis
+    return rate * (job + costs.events * services * costs.ring_redis) + idle + looks
 
 
 def cells_for(rate: float, costs: Costs, bounds: Bounds) -> tuple[int, Plan]:
@@ -199,21 +196,22 @@ def most(costs: Costs, bounds: Bounds) -> dict[str, float]:
     return found
 
 
-# Least of three runs on 26 November 2026, two cores shared with other work (load 8 to 14); docs/scale.md.
+# Least of two to five runs on 26 November 2026, two cores shared with other work (load 7 to 20); see docs/scale.md.
 MEASURED = Costs(
-    worker=0.70,
+    worker=0.58,
     service=0.030,
     redis=0.0138,
+    service_record=0.014,
+    redis_record=0.0046,
     events=11,
-    ring_redis=1.6e-6,
-    ring_service=40e-6,
-    look_redis=0.19e-3,
-    look_redis_worker=5.2e-6,
-    look_service_worker=12e-6,
-    beat=0.12e-3,
-    idle_redis=0.8e-3,
+    ring_redis=1.4e-6,
+    ring_service=29e-6,
+    idle_service=0.73e-3,
+    idle_worker=0.25e-3,
+    look_redis=4.0e-6,
+    look_service=4.3e-6,
     kept=1.233e6,
-    kept_record=3e3,
+    kept_record=7e3,
     traffic=2.561e6,
     traffic_record=30e3,
 )

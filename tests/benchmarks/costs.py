@@ -19,7 +19,7 @@ from typing import Any, Self
 
 import redis
 
-from selfie3d import Client
+from selfie3d import Client, Face
 from selfie3d_cli.redis_server import RedisServer
 from selfie3d_jobs import AsyncStore, JobsConfig, Store, maintenance
 from selfie3d_jobs.keys import DOORBELL
@@ -127,7 +127,7 @@ def of_jobs(folder: Path, jobs: int, photo: bytes, module: str) -> None:
         use = Use.between(before, Look.at(stack, db))
         mesh = len(result.faces[0].mesh.data)
         kept = (int(db.info("memory")["used_memory"]) - memory) / jobs  # type: ignore[index, call-overload]
-        preview = len(result.faces[0].preview.data or b"") if result.faces[0].preview else 0
+        preview = preview_size(result.faces[0])
         records = [key for kind in ("job", "events", "request") for key in db.scan_iter(f"selfie3d:{kind}:*")]
         record = sum(int(db.memory_usage(key) or 0) for key in records) / (jobs + WARM)  # type: ignore[arg-type]
         events = sum(1 for _ in client.job(result.job.id).watch()) if result.job else 0
@@ -136,6 +136,31 @@ def of_jobs(folder: Path, jobs: int, photo: bytes, module: str) -> None:
     blobs = {"photo": len(photo), "mesh": mesh, "preview": preview}
     show("sizes", {**blobs, "kept_in_redis": kept, "record": record, "events": events})
     show("commands of a job and of idling", {name: count / jobs for name, count in use.by_command.items()})
+
+
+def of_idling(folder: Path) -> None:
+    """What one more service and one more worker cost Redis while nothing comes."""
+    found: dict[tuple[int, int], float] = {}
+    for services, workers in ((1, 1), (1, 5), (5, 1)):
+        env: dict[str, Any] = {"services": services, "workers": workers, "worker_module": "tests.tiny"}
+        home = folder / f"idle-{services}-{workers}"
+        home.mkdir()
+        with Stack(home, redis=RedisServer(home / "redis", port=0), **env) as stack:
+            db = redis.Redis.from_url(stack.redis.url)
+            before = Look.at(stack, db)
+            time.sleep(IDLE_SECONDS)
+            use = Use.between(before, Look.at(stack, db))
+            found[services, workers] = use.cpu["redis"] / use.seconds
+    one = found[1, 1]
+    show("idling, a second", {"redis_worker": (found[1, 5] - one) / 4, "redis_service": (found[5, 1] - one) / 4})
+
+
+def preview_size(face: Face) -> int:
+    """Bytes of the head's picture; 0: the worker drew none."""
+    try:
+        return face.preview.size
+    except ValueError:
+        return 0
 
 
 def of_size(folder: Path) -> None:
@@ -218,6 +243,7 @@ def main() -> None:
     jobs = int(sys.argv[1]) if len(sys.argv) > 1 else JOBS
     with tempfile.TemporaryDirectory() as folder:
         of_size(Path(folder))
+        of_idling(Path(folder))
         for name, photo, module in (("real", astronaut(), "selfie3d_cli"), ("tiny", make_photo(), "tests.tiny")):
             print(f"\n== {name} photos and meshes; of tiny ones the record is what costs")
             (Path(folder) / name).mkdir()
