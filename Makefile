@@ -8,12 +8,13 @@ TOOLS = tests/tools/node_modules/.bin
 PAGE = service/selfie3d_web/page
 TYPESCRIPT = client/typescript
 PROTO = selfie3d/v1/reconstruction.proto selfie3d/v1/admin.proto
+SCALER_PROTO = selfie3d_service/scaler/externalscaler.proto
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 
 demo: .venv/.demo
 	$(BIN)/selfie3d demo $(if $(OPEN),--open) $(PHOTO)
 
-test: .venv/.dev .venv/redis-7/redis-server $(TOOLS) $(PAGE)/node_modules $(TYPESCRIPT)/node_modules
+test: .venv/.dev .venv/redis-7/redis-server .venv/helm/helm .venv/prometheus/promtool $(TOOLS) $(PAGE)/node_modules $(TYPESCRIPT)/node_modules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy client service worker cli tests
@@ -52,6 +53,7 @@ page: $(PAGE)/node_modules
 
 protos: .venv/.dev $(TYPESCRIPT)/node_modules
 	$(BIN)/python -m grpc_tools.protoc -Iprotos --python_out=client --pyi_out=client --grpc_python_out=client $(PROTO)
+	$(BIN)/python -m grpc_tools.protoc -Iprotos --python_out=service --pyi_out=service --grpc_python_out=service $(SCALER_PROTO)
 	$(BIN)/python -m grpc_tools.protoc -Iprotos -I"$$($(BIN)/python -c 'import google.rpc as g; print(g.__path__[0] + "/../..")')" --plugin=protoc-gen-es=$(TYPESCRIPT)/node_modules/.bin/protoc-gen-es --es_out=$(TYPESCRIPT)/src/gen --es_opt=target=ts,import_extension=js $(PROTO) google/rpc/error_details.proto
 
 .venv/.demo: WANTED = --editable '.[service,worker,web]'
@@ -64,6 +66,12 @@ protos: .venv/.dev $(TYPESCRIPT)/node_modules
 
 .venv/redis-7/redis-server: tests/tools/redis7
 	tests/tools/redis7 $(@D)
+
+.venv/helm/helm: tests/tools/helm
+	tests/tools/helm $(@D)
+
+.venv/prometheus/promtool: tests/tools/promtool
+	tests/tools/promtool $(@D)
 
 $(TOOLS): tests/tools/package.json
 	npm install --prefix tests/tools --no-audit --no-fund --silent

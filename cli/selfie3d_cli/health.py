@@ -1,7 +1,8 @@
 """`selfie3d health`: is a process alive, is it ready: one question, one exit code; for the health checks of containers.
 
-live     the process answers; where it does not, a restart helps
-ready    and it can do its work: the service has Redis and a worker, the page has a service, a worker has its model
+live       the process answers; where it does not, a restart helps
+accepting  the service takes jobs, whether or not a worker is there: it has Redis; what load balancers want to know
+ready      it can do its work: the service has Redis and a worker, the page has a service, a worker has its model
 
 Without a word the question is `live`, for a worker `ready`, as it was before there were words.
 
@@ -27,15 +28,16 @@ from selfie3d_cli.settings import DEFAULT_WEB_LISTEN, Settings, from_environment
 if TYPE_CHECKING:
     from selfie3d_jobs.pulse import Beat
 
-LIVE, READY = "live", "ready"
+LIVE, ACCEPTING, READY = "live", "accepting", "ready"
 PATHS = {LIVE: "/healthz", READY: "/readyz"}  # of the page
+QUESTIONS = "does it answer; does the service take jobs; can it do its work"
 Finding = tuple[bool, str]  # whether it is so, and a line for people
 
 
 def add_parser(subparsers: Any) -> None:
     """Declare the command."""
     parser = subparsers.add_parser("health", help="exit with 0 when the service, the page or a worker is well")
-    parser.add_argument("question", nargs="?", choices=[LIVE, READY], help="does it answer; can it do its work")
+    parser.add_argument("question", nargs="?", choices=[LIVE, ACCEPTING, READY], help=QUESTIONS)
     parser.add_argument("--server", type=server, metavar="HOST:PORT", help="default: SELFIE3D_LISTEN on this host")
     parser.add_argument("--worker", action="store_true", help="ask Redis about the workers of this host")
     parser.add_argument("--web", action="store_true", help="ask the web process of this host")
@@ -73,6 +75,8 @@ def _names(beats: Iterable[Beat]) -> str:
 
 def _ask(args: argparse.Namespace) -> Finding:
     settings = from_environment()
+    if args.question == ACCEPTING and (args.web or args.worker):
+        raise UsageError(f"`{ACCEPTING}` is a question to the service: leave --web and --worker out.")
     if args.web:
         return _page(args.question or LIVE, settings)
     if args.worker:
@@ -91,13 +95,21 @@ def _service(question: str, args: argparse.Namespace, settings: Settings) -> Fin
         except OSError as error:
             return False, f"{address} does not answer: {error.strerror or error}"
     try:
-        status = Way(address, tls, token_of(args), may_leak(args)).serving_status()
+        way = Way(address, tls, token_of(args), may_leak(args))
+        status = way.serving_status(ACCEPTING if question == ACCEPTING else "")
     except InvalidConnection as error:
         raise refusal(error, args) from error
     except DeadlineExceeded:
         return False, f"{address} does not answer within {ANSWER_SECONDS:g} s"
     except Selfie3dError as error:
         return False, str(error)
+    return _found(question, address, status)
+
+
+def _found(question: str, address: str, status: str) -> Finding:
+    if question == ACCEPTING:
+        well = status == SERVING
+        return well, f"{address} {'accepts' if well else 'answers and does not accept'} jobs"
     if status == SERVING:
         return True, f"{address} is {SERVING}"
     if status == NOT_SERVING:

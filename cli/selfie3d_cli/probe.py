@@ -29,8 +29,8 @@ class Way:
     token: str | None = None
     insecure_token: bool = False
 
-    def serving_status(self) -> str:
-        """What the service says of itself: SERVING, NOT_SERVING ...
+    def serving_status(self, about: str = "") -> str:
+        """What the service says of itself: SERVING, NOT_SERVING ... about : a name that health answers for
 
         Raises Selfie3dError when it does not answer, InvalidConnection, ModuleNotFoundError.
         """
@@ -41,7 +41,9 @@ class Way:
         with connection.channel() as channel:
             ask = health_pb2_grpc.HealthStub(channel).Check
             try:
-                answer = ask(health_pb2.HealthCheckRequest(), timeout=ANSWER_SECONDS, metadata=connection.metadata)
+                answer = ask(
+                    health_pb2.HealthCheckRequest(service=about), timeout=ANSWER_SECONDS, metadata=connection.metadata
+                )
             except grpc.RpcError as error:
                 raise from_rpc_error(error, self.address, encrypted=connection.encrypted) from error
         return str(health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status))

@@ -20,7 +20,7 @@ TIMEOUT = 300.0  # seconds for one logical call, retries, waiting and downloads 
 class BaseClient:
     """A connection to the service. Raises InvalidConnection for arguments that can never reach one.
 
-    address : host:port, or unix:/path
+    address : host:port, unix:/path, or dns:///host:port for turns between all addresses of the host
     token : sent with every call; refused where it would travel without TLS to another machine
     insecure_token : send it all the same: something else protects the way
     tls : False; True for gRPC's own list of authorities; a PEM file of authorities; or Tls(...) for mutual TLS

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import grpc
 
 from selfie3d.address import hosts_of, is_local
+from selfie3d.balance import balancing
 from selfie3d.errors import InvalidConnection
 from selfie3d.pem import Pem, PemError, read_authorities, read_pair
 
@@ -111,4 +112,5 @@ class Connection:
     @property
     def _options(self) -> list[tuple[str, str | int]]:
         name = self._tls.server_name if self._tls else None
-        return [*CHANNEL_OPTIONS, ("grpc.ssl_target_name_override", name)] if name else CHANNEL_OPTIONS
+        override: list[tuple[str, str | int]] = [("grpc.ssl_target_name_override", name)] if name else []
+        return [*CHANNEL_OPTIONS, *balancing(self.address), *override]

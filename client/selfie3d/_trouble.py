@@ -23,7 +23,7 @@ class Trouble:
     lasting: bool = False
 
 
-UNCONNECTED = "failed to connect to all addresses"
+UNCONNECTED = "; last error:"  # after the first address that answers, and after taking turns between all
 TROUBLES = (  # the first that fits
     Trouble(
         ("Connection refused",),

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from typing import Any, Self
 
+from selfie3d.types import Priority
 from selfie3d_jobs.command import Command, ignore, milliseconds, script
 from selfie3d_jobs.config import JobsConfig
 from selfie3d_jobs.errors import ConfigError
@@ -95,6 +96,12 @@ class Snapshot:
     def ready(self) -> bool:
         """Whether a live worker has verified weights."""
         return any(worker.verified for worker in self.workers)
+
+    @property
+    def demand(self) -> int:
+        """Jobs that want a worker: those that run, and those that wait in a queue that is not paused."""
+        open_queues = (queue for queue in Priority if not self.sizes[f"paused:{queue}"])
+        return self.sizes["running"] + sum(self.sizes[f"queued:{queue}"] for queue in open_queues)
 
     def state_of(self, worker: WorkerReport) -> WorkerState:
         """What the worker does."""

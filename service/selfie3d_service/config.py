@@ -37,6 +37,9 @@ class ServiceConfig:
     tls_client_ca: Path | None = setting("SELFIE3D_TLS_CLIENT_CA", None, "PEM file; clients must show a certificate")
     tokens: Path | None = setting("SELFIE3D_TOKENS", None, "TOML file with hashed tokens; without it all are anonymous")
     reflection: bool = setting("SELFIE3D_REFLECTION", True, "whether the server describes its API")
+    scaler: bool = setting(
+        "SELFIE3D_SCALER", False, "whether KEDA, or anyone, may ask without a token how many jobs want a worker"
+    )
     listing: bool = setting("SELFIE3D_LIST_JOBS", True, "whether ListJobs is answered")
     mesh_urls: bool = setting(
         "SELFIE3D_MESH_URLS",

@@ -28,6 +28,7 @@ from selfie3d_service.tokens import ANONYMOUS, Caller, Scope, TokenFile
 log = logging.getLogger(__name__)
 
 HEALTH = "/grpc.health.v1.Health/"
+SCALER = "/externalscaler.ExternalScaler/"
 OURS = "/selfie3d.v1."  # every service of the API
 BEARER = "bearer "
 INTRUSIONS = (Reason.TOKEN_MISSING, Reason.TOKEN_INVALID, Reason.SCOPE_MISSING, Reason.CERTIFICATE_NAMELESS)
@@ -40,6 +41,7 @@ class Policy:
     scope: Scope | None
     upload: bool = False
     stream: bool = False
+    open: bool = False  # without a token, and counted apart from the calls of those who show one
 
 
 POLICIES: Mapping[str, Policy] = {
@@ -62,6 +64,8 @@ POLICIES: Mapping[str, Policy] = {
     "ListWorkers": Policy(Scope.ADMIN),
 }
 ANY_CALLER = Policy(None, stream=True)  # reflection
+SCALING = Policy(None, open=True)
+MAX_OPEN = 16  # half of them for one host: KEDA holds a stream for each of its objects, and asks now and then
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,7 @@ class ServiceInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         self._tokens = tokens
         self._uploads = SharedLimit(config.max_uploads, Reason.UPLOADS_BUSY)
         self._streams = ConcurrencyLimit(config.max_streams, Reason.STREAMS_BUSY)
+        self._open = SharedLimit(MAX_OPEN, Reason.STREAMS_BUSY)
 
     async def intercept_service(
         self, continuation: Callable[[Any], Awaitable[Any]], details: grpc.HandlerCallDetails
@@ -92,7 +97,7 @@ class ServiceInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         if handler is None or details.method.startswith(HEALTH):
             return handler
         name = details.method.rpartition("/")[2]
-        policy = POLICIES[name] if details.method.startswith(OURS) else ANY_CALLER
+        policy = _policy_of(details.method, name)
         metadata = {key: value for key, value in details.invocation_metadata if isinstance(value, str)}
         return self._wrapped(handler, IncomingCall(name, policy, metadata))
 
@@ -148,7 +153,11 @@ class ServiceInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
             self._metrics.observe_call(call.name, outcome, time.monotonic() - started)
 
     def _admit(self, call: IncomingCall, context: grpc.aio.ServicerContext, slots: list[Slot]) -> RequestContext:
-        caller, host = self._identify(call, context), host_of(context.peer())
+        host = host_of(context.peer())
+        if call.policy.open:
+            slots.append(self._open.acquire(host))
+            return RequestContext(host=host)
+        caller = self._identify(call, context)
         if call.policy.scope and not caller.may(call.policy.scope):
             where = "" if self._tokens else ", and this service has no tokens: set SELFIE3D_TOKENS"
             raise CallError(Reason.SCOPE_MISSING, f"{call.name} needs a token with scope {call.policy.scope}{where}.")
@@ -178,6 +187,13 @@ class ServiceInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
             raise CallError(Reason.UPLOAD_STALLED) from error
         except StopAsyncIteration as error:
             raise CallError(Reason.REQUEST_MALFORMED) from error
+
+
+def _policy_of(method: str, name: str) -> Policy:
+    """method : the full name; name : its last part"""
+    if method.startswith(OURS):
+        return POLICIES[name]
+    return SCALING if method.startswith(SCALER) else ANY_CALLER
 
 
 def _holder(context: grpc.aio.ServicerContext) -> Caller:

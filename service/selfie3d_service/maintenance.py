@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 
 PASS_SECONDS = 1.0
 SERVICES = ("", "selfie3d.v1.ReconstructionService")
+LIVE = "live"  # health's name for: this process answers
+ACCEPTING = "accepting"  # and for: jobs are accepted, whether or not there is a worker yet
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
 
 
@@ -39,7 +41,7 @@ class Maintenance:
         self._health = health
         self._metrics = metrics
         self._collector = collector
-        self._why_not: str | None = None  # nothing has been said yet
+        self._said: tuple[str, str] | None = None  # nothing has been said yet
         self._unwritable: RedisTrouble | None = None
         self._troubles = TroubleLog(log)
 
@@ -68,24 +70,25 @@ class Maintenance:
             self._metrics.snapshot, self._metrics.trouble = seen, trouble
             self._publisher.probe()
             self._troubles.note(trouble or (RedisTrouble.MEMORY if seen and seen.full else None))
-            await self._say(self._reason_not_to_serve(seen, trouble))
+            refusing = self._reason_not_to_accept(seen, trouble)
+            workless = "" if seen and seen.ready else "no live worker with verified weights"
+            await self._say(refusing, refusing or workless)
 
-    def _reason_not_to_serve(self, seen: Snapshot | None, trouble: RedisTrouble | None) -> str:
+    def _reason_not_to_accept(self, seen: Snapshot | None, trouble: RedisTrouble | None) -> str:
         if trouble:
             return trouble.text
         if seen is None:
             return "it cannot be seen how the deployment stands"
         if blobs := self._collector.trouble:
             return blobs.text
-        if not seen.ready:
-            return "no live worker with verified weights"
         return "" if self._publisher.works else "jobs cannot be published"
 
-    async def _say(self, why_not: str) -> None:
-        if why_not == self._why_not:
+    async def _say(self, refusing: str, why_not: str) -> None:
+        if (refusing, why_not) == self._said:
             return
-        self._why_not = why_not
+        self._said = (refusing, why_not)
         log.info(f"Not ready: {why_not}." if why_not else "Ready.")
+        await self._health.set(ACCEPTING, NOT_SERVING if refusing else SERVING)
         for name in SERVICES:
             await self._health.set(name, NOT_SERVING if why_not else SERVING)
 

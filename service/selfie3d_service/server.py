@@ -22,9 +22,11 @@ from selfie3d_service.broadcaster import RECONNECT_SECONDS, EventBroadcaster
 from selfie3d_service.collector import Collector
 from selfie3d_service.config import ServiceConfig
 from selfie3d_service.interceptor import ServiceInterceptor
-from selfie3d_service.maintenance import NOT_SERVING, PASS_SECONDS, SERVICES, Maintenance
+from selfie3d_service.maintenance import ACCEPTING, LIVE, NOT_SERVING, PASS_SECONDS, SERVICES, SERVING, Maintenance
 from selfie3d_service.metrics import Metrics
 from selfie3d_service.publisher import Publisher
+from selfie3d_service.scaler import ScalerServicer
+from selfie3d_service.scaler import externalscaler_pb2_grpc as scaler_rpc
 from selfie3d_service.servicer import ReconstructionServicer
 from selfie3d_service.supervision import supervise
 from selfie3d_service.tokens import TokenFile
@@ -33,6 +35,7 @@ from selfie3d_service.webhooks import Courier, Signer
 log = logging.getLogger(__name__)
 
 SWEEP_PAUSE_SECONDS = 60.0  # between two looks whether it is time
+SCALER = "externalscaler.ExternalScaler"
 REFLECTED = ("selfie3d.v1.ReconstructionService", "selfie3d.v1.AdminService", "grpc.health.v1.Health")
 
 
@@ -58,6 +61,7 @@ class Server:
             config, self._store, blobs, self._collector.wake, self._broadcaster, self._publisher, signer
         )
         self._admin = AdminServicer(config.jobs, self._store, self._publisher)
+        self._scaler = ScalerServicer(self._store)
         self._maintenance = Maintenance(
             config.jobs, self._store, self._publisher, self._health, self.metrics, self._collector
         )
@@ -77,14 +81,17 @@ class Server:
 
     async def _start(self) -> None:
         await self._refuse_cluster()
-        for name in SERVICES:
+        for name in (*SERVICES, ACCEPTING):
             await self._health.set(name, NOT_SERVING)
+        await self._health.set(LIVE, SERVING)
         self._server = grpc.aio.server(interceptors=[self._interceptor], options=listening.options(self._config))
         rpc.add_ReconstructionServiceServicer_to_server(self._servicer, self._server)  # type: ignore[no-untyped-call]
         admin_pb2_grpc.add_AdminServiceServicer_to_server(self._admin, self._server)  # type: ignore[no-untyped-call]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        if self._config.scaler:
+            scaler_rpc.add_ExternalScalerServicer_to_server(self._scaler, self._server)  # type: ignore[no-untyped-call]
         if self._config.reflection:
-            reflection.enable(self._server, *REFLECTED)
+            reflection.enable(self._server, *REFLECTED, *([SCALER] if self._config.scaler else []))
         self.port = listening.bind(self._server, self._config)
         if self._config.metrics_listen:
             self.metrics.serve(self._config.metrics_listen)
@@ -109,6 +116,7 @@ class Server:
         log.info("Going down.", extra={"action": "stop"})
         await self._health.enter_graceful_shutdown()
         self._broadcaster.close()
+        self._scaler.close()
         await self._server.stop(self._config.drain_seconds)
         await asyncio.to_thread(self.metrics.close)
         for task in self._tasks:

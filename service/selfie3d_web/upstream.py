@@ -9,6 +9,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from starlette.requests import Request
 
+from selfie3d.balance import balancing
 from selfie3d.pem import PemError, read_authorities, read_pair
 from selfie3d.v1 import reconstruction_pb2_grpc as rpc
 from selfie3d_jobs import ConfigError
@@ -18,7 +19,7 @@ from selfie3d_web.problem import Problem
 
 CALL_SECONDS = 30.0  # for a call that the service answers at once
 HEALTH_SECONDS = 2.0
-CHANNEL_OPTIONS = [
+CHANNEL_OPTIONS: list[tuple[str, str | int]] = [
     ("grpc.max_receive_message_length", 8 << 20),  # a page of jobs has up to 3 MiB
     ("grpc.enable_retries", 0),
     ("grpc.initial_reconnect_backoff_ms", 200),
@@ -33,10 +34,11 @@ class Upstream:
 
     def __init__(self, address: str, credentials: grpc.ChannelCredentials | None) -> None:
         """Connects with the first call; without credentials in the clear."""
+        options = [*CHANNEL_OPTIONS, *balancing(address)]
         if credentials is None:
-            self._channel = grpc.aio.insecure_channel(address, CHANNEL_OPTIONS)
+            self._channel = grpc.aio.insecure_channel(address, options)
         else:
-            self._channel = grpc.aio.secure_channel(address, credentials, CHANNEL_OPTIONS)
+            self._channel = grpc.aio.secure_channel(address, credentials, options)
         self.api: Any = rpc.ReconstructionServiceStub(self._channel)  # type: ignore[no-untyped-call]
         self._health: Any = health_pb2_grpc.HealthStub(self._channel)
 

@@ -125,9 +125,30 @@ def test_a_service_without_workers_is_alive_and_not_ready(capsys: pytest.Capture
             assert health(capsys, *question, "--server", server.address) == (code, said)
 
 
+def test_a_service_without_workers_accepts_jobs_and_one_without_redis_does_not(
+    capsys: pytest.CaptureFixture[str], pems: Pems, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SELFIE3D_TLS_CERT", str(pems.chain))
+    for files in (None, pems):
+        with served(files) as server:
+            monkeypatch.setenv("SELFIE3D_LISTEN", server.address)
+            where = [] if files else ["--server", server.address]
+            server.health.set("", STATES.NOT_SERVING)
+            server.health.set("accepting", STATES.SERVING)
+            assert health(capsys, "accepting", *where) == (0, f"{server.address} accepts jobs")
+            server.health.set("accepting", STATES.NOT_SERVING)
+            assert health(capsys, "accepting", *where) == (1, f"{server.address} answers and does not accept jobs")
+
+
+@pytest.mark.parametrize("other", ["--web", "--worker"])
+def test_only_the_service_accepts_jobs(capsys: pytest.CaptureFixture[str], other: str) -> None:
+    assert main(["health", "accepting", other]) == 2
+    assert "a question to the service" in capsys.readouterr().err
+
+
 def test_where_nothing_listens_it_is_neither(capsys: pytest.CaptureFixture[str]) -> None:
     address = f"localhost:{free_port()}"
-    for question in ([], ["live"], ["ready"]):
+    for question in ([], ["live"], ["accepting"], ["ready"]):
         assert health(capsys, *question, "--server", address) == (1, nothing_at(address))
 
 
