@@ -26,7 +26,7 @@ SELECTOR = re.compile(r"\b(selfie3d_\w+)(?:\{([^}]*)\})?")
 MATCHER = re.compile(r"(\w+)(?:=~|!~|!=|=)\"")
 GROUPING = re.compile(r"\b(?:by|on) \(([^)]*)\)")
 ADDED = {"namespace", "job", "pod", "instance"}  # by Prometheus and its operator
-UNSEEN = {"selfie3d_redeliveries", "selfie3d_webhooks", "selfie3d_background_failures"}  # while all goes well
+UNSEEN = {"selfie3d_redeliveries", "selfie3d_webhooks", "selfie3d_background_failures", "selfie3d_blob_failures"}  # while all goes well
 
 
 def rules() -> list[dict[str, Any]]:
@@ -49,7 +49,8 @@ def expressions() -> list[str]:
 def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, set[str]]]:
     """Names of samples that a real service shows after a job, with their labels."""
     folder, port = tmp_path_factory.mktemp("shown"), free_port()
-    env: dict[str, Any] = {"SELFIE3D_METRICS_LISTEN": f"127.0.0.1:{port}"}
+    (folder / "blobs").mkdir()
+    env: dict[str, Any] = {"SELFIE3D_METRICS_LISTEN": f"127.0.0.1:{port}", "SELFIE3D_BLOBS": f"file://{folder}/blobs"}
     with Stack(folder, worker_module="tests.tiny", **env) as stack, Client(stack.addresses[0], timeout=BOUND) as client:
         client.reconstruct(make_photo())
 
@@ -139,6 +140,8 @@ STEADY, HOUR = "x120", "0x120"
 def well() -> list[dict[str, str]]:
     """A deployment of two services without trouble, two hours long."""
     found = [series("selfie3d_store_up", f"1{STEADY}", pod=pod) for pod in "ab"]
+    found += [series("selfie3d_blobs_up", f"1{STEADY}", pod=pod) for pod in "ab"]
+    found += [series("selfie3d_blobs_garbage", f"5{STEADY}")]
     found += [series("selfie3d_queue_depth", f"3{STEADY}", queue=queue) for queue in ("interactive", "bulk")]
     found += [series("selfie3d_queue_paused", HOUR, queue=queue) for queue in ("interactive", "bulk")]
     found += [series("selfie3d_workers", HOUR, state="failed")]
@@ -158,6 +161,8 @@ REASONS = ["QUEUE_FULL", "INTERNAL"]
 TROUBLES: dict[str, list[dict[str, str]]] = {  # what else there is when an alert fires; it replaces what is well
     "Selfie3dServiceGone": [],
     "Selfie3dStoreAway": [series("selfie3d_store_up", HOUR, pod="b")],
+    "Selfie3dBucketAway": [series("selfie3d_blobs_up", HOUR, pod="b")],
+    "Selfie3dBucketKeepsGarbage": [series("selfie3d_blobs_garbage", f"20000{STEADY}")],
     "Selfie3dNoWorker": [series("selfie3d_workers_alive", HOUR, verified="true")],
     "Selfie3dWorkerFailed": [series("selfie3d_workers", f"1{STEADY}", state="failed")],
     "Selfie3dJobsWaitLong": [series("selfie3d_queue_seconds_bucket", "0+10x120", le=le) for le in ("0.1", "60")],
