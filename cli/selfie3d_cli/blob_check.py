@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 
-from selfie3d_cli.doctor_checks import Finding, Severity
+from selfie3d_cli.finding import Finding, Severity
 
 SLOW_SECONDS = 1.2  # for all four: a caller waits for two of them
 

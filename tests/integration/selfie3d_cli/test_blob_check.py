@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from selfie3d_cli.blob_check import check_blobs
-from selfie3d_cli.doctor_checks import Severity
+from selfie3d_cli.finding import Severity
 from tests.buckets import CREDENTIALS, Folder, Nanio
 from tests.stack import free_port
 
