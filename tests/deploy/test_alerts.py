@@ -26,7 +26,12 @@ SELECTOR = re.compile(r"\b(selfie3d_\w+)(?:\{([^}]*)\})?")
 MATCHER = re.compile(r"(\w+)(?:=~|!~|!=|=)\"")
 GROUPING = re.compile(r"\b(?:by|on) \(([^)]*)\)")
 ADDED = {"namespace", "job", "pod", "instance"}  # by Prometheus and its operator
-UNSEEN = {"selfie3d_redeliveries", "selfie3d_webhooks", "selfie3d_background_failures", "selfie3d_blob_failures"}  # while all goes well
+UNSEEN = {  # while all goes well
+    "selfie3d_redeliveries",
+    "selfie3d_webhooks",
+    "selfie3d_background_failures",
+    "selfie3d_blob_failures",
+}
 
 
 def rules() -> list[dict[str, Any]]:
