@@ -79,15 +79,18 @@ class Pulse:
 
     def beat(self) -> None:
         """Be well now."""
-        if self._file is not None:
-            os.pwrite(self._file, f"{self._start:020d} {monotonic():020.3f}".encode(), 0)
+        file = self._file
+        if file is None:
+            return
+        with contextlib.suppress(OSError):  # a disk that is full, or closed by another thread meanwhile
+            os.pwrite(file, f"{self._start:020d} {monotonic():020.3f}".encode(), 0)
 
     def close(self) -> None:
         """Leave."""
-        if self._file is not None:
+        file, self._file = self._file, None
+        if file is not None:
             self._path.unlink(missing_ok=True)
-            os.close(self._file)
-            self._file = None
+            os.close(file)
 
 
 @contextlib.asynccontextmanager

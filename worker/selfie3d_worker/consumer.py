@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -45,6 +46,7 @@ class QuickConsumer(Consumer):  # type: ignore[misc]
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
         self._pulse = Pulse(ProcessKind.WORKER)
+        atexit.register(self._pulse.close)  # Celery tells nobody when a worker has waited for its last job
         signals.worker_shutting_down.connect(self._beat_to_the_end)
 
     def register_with_event_loop(self, hub: Any) -> None:

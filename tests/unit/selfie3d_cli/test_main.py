@@ -93,7 +93,7 @@ def test_doctor_works_where_only_the_client_is_installed(tmp_path: Path, monkeyp
 
 def test_every_command_has_a_help(capsys: pytest.CaptureFixture[str]) -> None:
     for command in COMMANDS:
-        name = command.__name__.rpartition(".")[2]
+        name = command.__name__.rpartition(".")[2].replace("_", "-")
         with pytest.raises(SystemExit) as ended:
             main([name, "--help"])
         assert ended.value.code == 0
