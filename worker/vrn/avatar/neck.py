@@ -48,7 +48,7 @@ def free_of_neck(model: HeadModel) -> Floats:
 
 
 def _evening(rim: Floats, around: Integers) -> Floats:
-    """(n, 2) - moves of a rim's points, (n, 2), towards or from their middle, so that neighbours are about as far from it.
+    """(n, 2) - moves of a rim's points, (n, 2), towards or from their middle, so that its width changes evenly.
 
     around : the points in their order around the middle
     """
