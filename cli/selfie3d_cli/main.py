@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from selfie3d.threads import let_idle_threads_sleep
+from selfie3d.threads import give_numpy_one_thread, let_idle_threads_sleep
 from selfie3d.variables import unknown_variables
 from selfie3d_cli import (
     admin,
@@ -60,6 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str] | None) -> int:
     args = make_parser().parse_args(arguments)
     let_idle_threads_sleep()
+    give_numpy_one_thread()
     if args.run not in [command.run for command in NAME_THEM_THEMSELVES]:
         for sentence in unknown_variables(os.environ).values():
             print(f"selfie3d: {sentence}", file=sys.stderr)

@@ -16,10 +16,11 @@ def let_idle_threads_sleep() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
-def limit_threads(threads: int) -> None:
-    """Let NumPy and OpenMP start no more threads, unless their own variables say otherwise.
+def give_numpy_one_thread() -> None:
+    """Let NumPy compute in one thread, unless its own variables say otherwise.
 
-    It is read once, when NumPy is imported.
+    Then a result does not depend on the number of cores, to the last bit, and processes do not fight for them; its
+    matrices here are too small to gain from more. It is read once, when NumPy is imported.
     """
     for name in OF_NUMPY:
-        os.environ.setdefault(name, str(threads))
+        os.environ.setdefault(name, "1")

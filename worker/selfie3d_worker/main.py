@@ -15,12 +15,11 @@ from typing import Any
 
 from celery.exceptions import SecurityWarning
 
-from selfie3d.threads import let_idle_threads_sleep, limit_threads
+from selfie3d.threads import give_numpy_one_thread, let_idle_threads_sleep
 from selfie3d_jobs import ConfigError, JobsError, Store, StoreFull, StoreUnavailable, logs, maintenance
 from selfie3d_jobs.broker import HARD_LIMIT_SECONDS, create_app
 from selfie3d_jobs.env import from_environment, name_unknown, report
 from selfie3d_worker.config import WorkerConfig
-from selfie3d_worker.threads import threads_of
 from selfie3d_worker.turns import Turns
 
 log = logging.getLogger(__name__)
@@ -32,7 +31,7 @@ def run(config: WorkerConfig) -> int:
     name_unknown(log)
     _refuse_cluster(config)
     let_idle_threads_sleep()  # before a child imports torch
-    limit_threads(threads_of(config.threads, config.concurrency))
+    give_numpy_one_thread()
     speak_of_root()
     with models_of(config) as models:
         return _work(replace(config, models=models))

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from selfie3d.threads import OF_NUMPY, let_idle_threads_sleep, limit_threads
+from selfie3d.threads import OF_NUMPY, give_numpy_one_thread, let_idle_threads_sleep
 
 
 def test_idle_threads_sleep_unless_the_environment_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -17,12 +17,12 @@ def test_idle_threads_sleep_unless_the_environment_says_otherwise(monkeypatch: p
     assert os.environ["OMP_WAIT_POLICY"] == "ACTIVE"
 
 
-def test_numpy_gets_as_many_threads_as_it_is_told_unless_the_environment_says_otherwise(
+def test_numpy_gets_one_thread_unless_the_environment_says_otherwise(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name in OF_NUMPY:
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
     monkeypatch.setenv(OF_NUMPY[1], "7")
-    limit_threads(2)
-    assert [os.environ[name] for name in OF_NUMPY] == ["2", "7"]
+    give_numpy_one_thread()
+    assert [os.environ[name] for name in OF_NUMPY] == ["1", "7"]
