@@ -36,10 +36,10 @@ def refined(whole: WholeHead, vertices: Floats, triangles: Triangles, spacing: f
     return vertices, triangles
 
 
-def at_features(model: HeadModel) -> NDArray[np.bool_]:
-    """(v,) bool - which of the model's vertices belong to the eyes, the nostrils or the lips."""
+def at_eyes_or_lips(model: HeadModel) -> NDArray[np.bool_]:
+    """(v,) bool - which of the model's vertices belong to the eyes or the lips."""
     chosen = np.zeros(len(model.neutral), bool)
-    chosen[_around(model, *FEATURES[0][:2])] = True
+    chosen[_around(model, (*EYES, *LIPS), FEATURES[0][1])] = True
     return chosen
 
 
@@ -53,7 +53,7 @@ def _beside(vertices: Floats, feature: NDArray[np.floating], within: float) -> N
     return beside
 
 
-@lru_cache(maxsize=len(FEATURES))
+@lru_cache(maxsize=len(FEATURES) + 1)
 def _around(model: HeadModel, landmarks: tuple[int, ...], radius: float) -> NDArray[np.intp]:
     """The model's vertices within a radius of landmarks of the neutral head, cm."""
     away, _ = cKDTree(model.landmarks(model.neutral)[list(landmarks)]).query(model.neutral)

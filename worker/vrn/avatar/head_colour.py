@@ -24,7 +24,7 @@ from vrn.meshing.visibility import View, smoothstep
 Floats = NDArray[np.float32]
 
 FOLD_PX = 4.0  # head crop px behind the depth buffer, the depth of a fold of the skin that the photo still shows
-SMALL_FOLD_PX = 3.0  # the same at eyes, nostrils and lips, whichever way the skin faces there
+SMALL_FOLD_PX = 3.0  # the same at eyes and lips, whichever way the skin faces there
 MIRROR_TOLERANCE_PX = 4.0  # head crop px between a mirrored point and the front of the surface whose colour it takes
 MOUTH_TOLERANCE_PX = 6.0  # head crop px behind the front of the surface at which the inside of a mouth is seen
 SKIN_RIM_PX = (3.0, 8.0)  # head crop px inside the silhouette, where the photo may already show the background
@@ -110,7 +110,7 @@ def finished(places: Places, colours: Floats, seen: Floats, by_mirror: Floats, o
 def shown(sampler: PhotoSampler, view: View, places: Places, points: Floats, normals: Floats) -> tuple[Floats, Floats]:
     """The photo's colours (n, 3) at points, which belong to the same places, and how well it shows them, (n,) 0..1."""
     seen = view.seen(points, normals, FOLD_PX)
-    folds = np.flatnonzero(places.feature)
+    folds = np.flatnonzero(places.folded)
     seen[folds] = np.maximum(seen[folds], view.on_surface(points[folds], SMALL_FOLD_PX))
     seen *= sampler.inside(points)
     inset = view.inset_at(points)

@@ -76,7 +76,7 @@ def hair_beside(places: Places, colours: Floats, seen: Floats, inset: Floats) ->
     side = 1 - smoothstep(inset, SIDE_PX)
     side *= smoothstep(np.abs(places.neutral[:, 0]), SIDE_CM) * (1 - smoothstep(places.neutral[:, 1], TEMPLE_CM))
     skin = seen * (places.skin > 0.5) * ~places.bare
-    at = np.flatnonzero((skin > 0) & (side > 0) & ~places.feature)
+    at = np.flatnonzero((skin > 0) & (side > 0) & ~places.folded)
     inner = skin * (1 - side)
     if np.count_nonzero(inner > 0.5) < FEW or not len(at):
         return answer

@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from vrn.avatar.features import at_features
+from vrn.avatar.features import at_eyes_or_lips
 from vrn.avatar.model import EYE_PART, MOUTH_PART, HeadModel
 from vrn.avatar.neighbours import Neighbours, row_sums
 from vrn.meshing.visibility import smoothstep
@@ -38,7 +38,7 @@ class Places:
     shade : (n,) float32 - how light a place is, 1 on an even surface, less in a hollow
     bare : (n,) bool - an ear or the neck, which are skin whatever lies over them in the photo
     mouth, eye : (n,) bool - inside the mouth, on an eyeball
-    feature : (n,) bool - at the eyes, the nostrils or the lips, where the skin has small folds
+    folded : (n,) bool - at the eyes or the lips, where the skin has small folds
     """
 
     points: Floats
@@ -50,7 +50,7 @@ class Places:
     bare: NDArray[np.bool_]
     mouth: NDArray[np.bool_]
     eye: NDArray[np.bool_]
-    feature: NDArray[np.bool_]
+    folded: NDArray[np.bool_]
 
     @property
     def skin(self) -> Floats:
@@ -71,7 +71,7 @@ class Places:
             (ear(neutral) > 0.5) | (neutral @ JAW[:3] + JAW[3] < 0),
             _of_part(model, MOUTH_PART)[nearest],
             _of_part(model, EYE_PART)[nearest],
-            at_features(model)[nearest],
+            at_eyes_or_lips(model)[nearest],
         )
 
 
