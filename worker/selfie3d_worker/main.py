@@ -32,13 +32,13 @@ def run(config: WorkerConfig) -> int:
     _refuse_cluster(config)
     let_idle_threads_sleep()  # before a child imports torch
     give_numpy_one_thread()
-    speak_of_root()
     with models_of(config) as models:
         return _work(replace(config, models=models))
 
 
 def _work(config: WorkerConfig) -> int:
     app = create_app(config.jobs, partial(Turns, config.interactive_turns), **celery_settings(config))
+    speak_of_root()
     worker = app.Worker(
         hostname=f"selfie3d-{os.getpid()}@{socket.gethostname()}",
         without_gossip=True,
