@@ -51,8 +51,10 @@ await shoot(light, "light");
 const dark = await open({ colorScheme: "dark" });
 await moves(dark);
 await head(dark, ["ArrowRight"]);
-await dark.focus("#move-jaw");
+await dark.focus("#move-brows");
 await dark.keyboard.press("End");
+await dark.focus("#move-jaw");
+for (let step = 0; step < 4; step += 1) await dark.keyboard.press("PageUp");
 await shoot(dark, "dark");
 
 const phone = await open({ viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, hasTouch: true, isMobile: true });
