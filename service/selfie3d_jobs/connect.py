@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+import time
 from typing import Any
 
 import redis
 import redis.asyncio as aioredis
+from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import MasterNotFoundError, Sentinel, SentinelConnectionPool
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.sentinel import Sentinel as BlockingSentinel
 
@@ -21,9 +23,13 @@ from selfie3d_jobs.primary_connection import (
 from selfie3d_jobs.sentinel_url import SentinelUrl, is_sentinel_url
 
 SENTINEL_SECONDS = 0.25  # a sentinel that has not answered by then is left out; half of what a caller waits at most
-GLANCE_SECONDS = 0.05  # the same for each job that is accepted
+GLANCE_SECONDS = 0.05  # the same for one that has been silent for long, each time that a job is accepted
+SILENT_SECONDS = 3.0  # until then one that does not answer may be the one that carries out a failover; others know then
 FAILING_OVER = "failover_in_progress"  # flag of the one sentinel that carries it out
 BLOCKING_SENTINEL_SECONDS = 0.5  # the same for workers, who ask one after the other
+
+State = dict[str, Any]  # of a primary, as a sentinel knows it
+SILENT: State = {"silent": True}
 
 
 def connect(url: str, **options: Any) -> redis.Redis:
@@ -43,8 +49,9 @@ def connect_async(url: str, **options: Any) -> aioredis.Redis:
     if not is_sentinel_url(url):
         return aioredis.Redis.from_pool(aioredis.BlockingConnectionPool.from_url(url, **options))
     target = SentinelUrl.of(url)
-    asked = target.sentinel_options(SENTINEL_SECONDS)
-    sentinel = AllSentinels(target.sentinels, sentinel_kwargs=asked)  # type: ignore[no-untyped-call]
+    once_more = Retry(NoBackoff(), 1)  # at once: redis-py's own pauses last longer
+    asked = target.sentinel_options(SENTINEL_SECONDS) | {"retry": once_more}
+    sentinel = AllSentinels(target.sentinels, sentinel_kwargs=asked)
     kind = AsyncPrimaryTlsConnection if target.tls else AsyncPrimaryConnection
     whole = options | target.server_options
     return sentinel.master_for(  # type: ignore[no-any-return]
@@ -88,6 +95,10 @@ class AllSentinels(Sentinel):
     no primary: that of before may answer yet, but what it takes is lost.
     """
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)  # type: ignore[no-untyped-call]
+        self._heard: dict[int, float] = {}  # of each sentinel the time of its last sign of life
+
     async def discover_master(self, service_name: str) -> tuple[str, int]:
         """The primary's host and port. Raises MasterNotFoundError."""
         known = await self._states(service_name, SENTINEL_SECONDS)
@@ -100,30 +111,55 @@ class AllSentinels(Sentinel):
         )
 
     async def has_replaced(self, service_name: str, primary: tuple[str, int]) -> bool:
-        """Whether another server is the primary now, or is being made it. Silent sentinels object to nothing."""
-        known = await self._states(service_name, GLANCE_SECONDS)
-        return any(map(_is_failing_over, known)) or (bool(known) and _address(max(known, key=_epoch)) != primary)
+        """Whether another server is the primary now, or may be being made it.
 
-    async def _states(self, name: str, seconds: float) -> list[dict[str, Any]]:
-        answers = await asyncio.gather(*(self._ask(sentinel, name, seconds) for sentinel in self.sentinels))
-        return [state for state in answers if state]
+        That is known by one sentinel alone at first, so one that does not answer in time counts as that one. A
+        sentinel that is known to be away, or has been silent for long, objects to nothing.
+        """
+        numbers = range(len(self.sentinels))
+        answers = await asyncio.gather(*(self._glance(number, service_name) for number in numbers))
+        known = [state for state in answers if state and state is not SILENT]
+        if any(state is SILENT for state in answers) or any(map(_is_failing_over, known)):
+            return True
+        return bool(known) and _address(max(known, key=_epoch)) != primary
 
-    async def _ask(self, sentinel: aioredis.Redis, name: str, seconds: float) -> dict[str, Any] | None:
-        with suppress(RedisError, TimeoutError, OSError):  # it is away, or knows no such name
+    async def _glance(self, number: int, name: str) -> State | None:
+        """What a sentinel knows; SILENT: it may be about to say something; None: it is away."""
+        now = time.monotonic()
+        long_silent = now - self._heard.setdefault(number, now) > SILENT_SECONDS
+        try:
+            state = await self._ask(self.sentinels[number], name, GLANCE_SECONDS if long_silent else SENTINEL_SECONDS)
+        except (TimeoutError, redis.TimeoutError):
+            return None if long_silent else SILENT
+        self._heard[number] = time.monotonic()
+        return state
+
+    async def _states(self, name: str, seconds: float) -> list[State]:
+        answers = await asyncio.gather(
+            *(self._ask(sentinel, name, seconds) for sentinel in self.sentinels), return_exceptions=True
+        )
+        return [state for state in answers if isinstance(state, dict)]
+
+    async def _ask(self, sentinel: aioredis.Redis, name: str, seconds: float) -> State | None:
+        """None: it is away, or knows no such name. Raises TimeoutError of either kind."""
+        try:
             async with asyncio.timeout(seconds):
                 state: Any = await sentinel.sentinel_master(name)
                 return dict(state)
-        return None
+        except (TimeoutError, redis.TimeoutError):
+            raise
+        except (RedisError, OSError):
+            return None
 
 
-def _is_failing_over(state: dict[str, Any]) -> bool:
+def _is_failing_over(state: State) -> bool:
     return FAILING_OVER in state["flags"]
 
 
-def _epoch(state: dict[str, Any]) -> int:
+def _epoch(state: State) -> int:
     """Grows with each failover."""
     return int(state["config-epoch"])
 
 
-def _address(state: dict[str, Any]) -> tuple[str, int]:
+def _address(state: State) -> tuple[str, int]:
     return state["ip"], state["port"]

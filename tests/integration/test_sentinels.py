@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 
 from selfie3d_cli.doctor_checks import check_redis
 from selfie3d_cli.finding import Finding, Severity
-from selfie3d_jobs import AsyncStore, JobsConfig, RedisTrouble, Store, StoreUnavailable, admission, maintenance
+from selfie3d_jobs import AsyncStore, JobsConfig, Record, RedisTrouble, Store, StoreUnavailable, admission, maintenance
 from selfie3d_jobs.connect import connect
 from selfie3d_jobs.keys import DOORBELL
 from tests.integration.road import WIDE, get, new_job
 from tests.sentinels import MASTER, Sentinels
-from tests.stack import eventually
+from tests.stack import eventually, eventually_async
 
 
 @pytest.fixture
@@ -104,6 +105,30 @@ async def test_a_store_for_asyncio_says_that_there_is_no_primary_and_finds_the_n
         await bell.aclose()
         assert later.id != record.id
     finally:
+        await store.close()
+
+
+async def test_a_silent_sentinel_may_be_carrying_out_a_failover_but_not_for_long(sentinels: Sentinels) -> None:
+    store = AsyncStore(JobsConfig(redis_url=sentinels.url))
+    try:
+        await store.run(admission.create(new_job(), [b"photo"], WIDE))
+        sentinels.sentinels[2].send(signal.SIGSTOP)
+        with pytest.raises(StoreUnavailable) as refused:
+            await store.run(admission.create(new_job(), [b"photo"], WIDE))
+        assert refused.value.trouble is RedisTrouble.REPLICAS
+
+        async def accepted() -> Record | None:
+            with suppress(StoreUnavailable):
+                return (await store.run(admission.create(new_job(), [b"photo"], WIDE)))[0]
+            return None
+
+        record = await eventually_async(accepted, "the silent one is taken for gone")
+        with closing(Store(JobsConfig(redis_url=sentinels.url))) as blocking:
+            assert get(blocking, record.id).id == record.id
+        sentinels.sentinels[1].kill()  # one that is not there objects to nothing at once
+        await store.run(admission.create(new_job(), [b"photo"], WIDE))
+    finally:
+        sentinels.sentinels[2].send(signal.SIGCONT)
         await store.close()
 
 
