@@ -73,6 +73,7 @@ def run(args: argparse.Namespace) -> int:
             console.print("\n".join(lines[-LAST_LINES:]), markup=False)
             raise
     _report(console, _write(result.faces[0], args.output, name), result.seconds)
+    console.print("to turn it around in a browser: make demo OPEN=1, or selfie3d up")
     return 0
 
 
