@@ -167,13 +167,14 @@ def deaf(address: str, answers: int) -> Iterator[list[int]]:
     connections: list[int] = []
 
     def work(listener: Listener) -> None:
-        while True:
-            with listener.accept() as connection:
-                connections.append(len(connections))
-                for _ in range(answers):
+        with suppress(OSError):  # until it is closed
+            while True:
+                with listener.accept() as connection:
+                    connections.append(len(connections))
+                    for _ in range(answers):
+                        connection.recv_bytes()
+                        connection.send_bytes(b'{"arrays": []}')
                     connection.recv_bytes()
-                    connection.send_bytes(b'{"arrays": []}')
-                connection.recv_bytes()
 
     with Listener(address, "AF_UNIX") as listener:
         threading.Thread(target=work, args=(listener,), daemon=True).start()
