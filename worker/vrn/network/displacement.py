@@ -89,6 +89,6 @@ def _cubic(part: Tensor) -> Tensor:
 
 
 def _products(first: Tensor, second: Tensor) -> Tensor:
-    """(..., TAPS) twice -> (..., TAPS * TAPS): each with each. By small matrices, as ONNX Runtime is slow at repeating."""
+    """(..., TAPS) twice -> (..., TAPS * TAPS): each with each, by matrices: ONNX Runtime repeats slowly."""
     each = torch.eye(TAPS, device=first.device)
     return (first @ each.repeat_interleave(TAPS, 1)) * (second @ each.repeat(1, TAPS))
