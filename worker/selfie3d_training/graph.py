@@ -104,7 +104,7 @@ def _without_weights(model: ModelProto, names: set[str]) -> set[str]:
         size = len(tensor.raw_data)
         tensor.name, tensor.data_location = name, TensorProto.EXTERNAL
         tensor.ClearField("raw_data")
-        for key, value in (("location", "weights"), ("offset", "0"), ("length", str(size))):
+        for key, value in (("location", name), ("offset", "0"), ("length", str(size))):
             tensor.external_data.add(key=key, value=value)
         found.add(name)
     return found
