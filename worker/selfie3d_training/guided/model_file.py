@@ -31,7 +31,7 @@ def export_model(source: Path, target: Path) -> None:
             neutral=head.neutral,
             triangles=head.triangles.astype(np.int16 if len(head.neutral) < 2**15 else np.int32),
             parts=parts,
-            **in_steps(shapes),
+            **in_steps(shapes),  # type: ignore[arg-type]  # the stubs take them for `allow_pickle`
             identities=np.int64(len(head.identity)),
             landmark_vertices=head.landmark_vertices.astype(np.int16),
             landmark_weights=head.landmark_weights,

@@ -46,7 +46,9 @@ def looked_up(field: Tensor, places: Tensor) -> Tensor:
     across, down = _cubic(place - corner).unbind(2)  # (n, v, TAPS) each
     first = corner.long() + EDGE - 1
     side = cells + 2 * EDGE
-    start = first[..., 1] * side + first[..., 0] + side * side * torch.arange(len(field), device=field.device)[:, None]
+    start = (
+        first[..., 1] * side + first[..., 0] + side * side * torch.arange(field.shape[0], device=field.device)[:, None]
+    )
     rows = start[..., None] + side * torch.arange(TAPS, device=field.device)
     table, weights = _table(field), _products(down, across)[..., None, :]
     found = []
