@@ -18,6 +18,8 @@ from tests.faults.farm import Farm
 from tests.sentinels import Sentinels
 from tests.stack import eventually, open_api, open_channel
 
+pytestmark = pytest.mark.timeout(600)  # as long as a slow machine needs for what eventually() allows
+
 JOBS = 200
 CALLERS = 4
 GRACE = 1.0  # seconds after the failover from when every call must be answered
