@@ -28,6 +28,7 @@ from selfie3d_jobs import (
     Store,
     admission,
     execution,
+    maintenance,
     queries,
     webhooks,
 )
@@ -429,6 +430,28 @@ async def test_jobs_of_redis_are_served_on_when_new_ones_go_to_a_bucket(
         place.finish(job, b"mesh of Redis")
         assert await download(api, job_id) == b"mesh of Redis"
         assert place.objects() == set()
+
+
+@pytest.mark.parametrize("place", ["folder"], indirect=True)
+async def test_what_lies_outside_takes_no_room_in_redis_also_when_new_jobs_go_back_there(
+    place: Place, service_config: ServiceConfig, store: Store
+) -> None:
+    def counted() -> tuple[int, int]:
+        sizes = store.run(maintenance.snapshot()).sizes
+        return sizes["bytes"], sizes["outside_bytes"]
+
+    async with served(replace(service_config, jobs=place.config)) as before:
+        job_id = await create(before)
+        assert counted() == (0, len(make_photo()))
+        mesh = bytes(5 * MIB)
+        place.finish(place.begin(job_id), mesh)
+        assert counted() == (0, len(mesh) + len(picture_of(mesh)))
+    narrow = replace(service_config.limits, max_stored_mib=4, result_reserve_mib=1)
+    async with served(replace(service_config, limits=narrow)) as api:
+        await create(api)
+        assert counted()[0] == len(make_photo())
+        await api.DeleteJob(pb.DeleteJobRequest(job_id=job_id))
+        assert counted() == (len(make_photo()), 0)
 
 
 @pytest.mark.parametrize("place", ["nanio"], indirect=True)
