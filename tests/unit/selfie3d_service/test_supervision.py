@@ -46,7 +46,7 @@ async def test_work_that_fails_at_once_again_and_again_takes_breaks(monkeypatch:
         if len(pauses) < 2:
             raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(supervision.asyncio, "sleep", rest)
+    monkeypatch.setattr("asyncio.sleep", rest)
     with pytest.raises(asyncio.CancelledError):
         await supervise("tests", work, Metrics(), 0.0)
     assert pauses == [1.0, 1.0, 0.0]
