@@ -21,6 +21,7 @@ from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d_jobs import (
     AsyncStore,
     BlobsUnavailable,
+    BlobTrouble,
     JobLost,
     JobsConfig,
     Reason,
@@ -33,7 +34,7 @@ from selfie3d_jobs import (
     webhooks,
 )
 from selfie3d_jobs.admission import AdmissionLimits
-from selfie3d_jobs.blobs import AsyncBucket, WorkerBlobs, garbage, names, place_of
+from selfie3d_jobs.blobs import AsyncBlobs, AsyncBucket, WorkerBlobs, garbage, names, place_of
 from selfie3d_jobs.blobs.sweep import OWNER, is_due, sweep
 from selfie3d_service import ServiceConfig
 from selfie3d_worker.runner import Runner
@@ -531,6 +532,34 @@ async def test_objects_that_redis_has_forgotten_are_found_and_those_of_jobs_stay
         assert await sweep(store, bucket, -60.0) == 0
     finally:
         await store.close()
+
+
+@pytest.mark.parametrize("place", ["folder"], indirect=True)
+async def test_an_object_that_cannot_be_deleted_keeps_no_other_one(
+    place: Place, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with a lock of the bucket on it: the names of a batch stay together, and come in the same order each time."""
+    locked, *others = [names.photo(f"{number:032x}") for number in range(20)]
+    delete = AsyncBucket._delete
+
+    async def refuse_one(bucket: AsyncBucket, name: str) -> None:
+        if name == locked:
+            raise BlobsUnavailable(BlobTrouble.RIGHTS)
+        await delete(bucket, name)
+
+    monkeypatch.setattr(AsyncBucket, "_delete", refuse_one)
+    monkeypatch.setattr(garbage, "DELETING_SECONDS", 0.0)  # due again at once
+    service_store = AsyncStore(place.config)
+    bucket = AsyncBucket(place.config.place)  # type: ignore[arg-type]
+    blobs = AsyncBlobs(place.config, service_store, bucket)
+    for name in (locked, *others):
+        await bucket.put(name, [b"a photo"])
+    store.run(garbage.discard_strays([locked, *others]))
+    for _ in range(20):  # all of them begin with the locked one once in 20^20 runs
+        with suppress(BlobsUnavailable):
+            await blobs.collect()
+    assert place.objects() == {locked}
+    await service_store.close()
 
 
 @outside
