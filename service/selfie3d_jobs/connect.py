@@ -73,7 +73,7 @@ class BlockingSentinelPool(SentinelConnectionPool, aioredis.BlockingConnectionPo
     async def release(self, connection: Any) -> None:
         """Take it back. One to a primary of before connects anew: redis-py drops only those that are idle then."""
         if (connection.host, connection.port) != self.master_address:
-            await connection.disconnect()
+            await connection.disconnect(nowait=True)  # a server that hangs does not answer: its place would be lost
         await super().release(connection)
 
     async def find_primary(self) -> tuple[str, int]:
@@ -97,7 +97,7 @@ class AllSentinels(Sentinel):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)  # type: ignore[no-untyped-call]
-        self._heard: dict[int, float] = {}  # of each sentinel the time of its last sign of life
+        self._silent_since: dict[int, float] = {}  # of each sentinel that did not answer the time it was first asked
 
     async def discover_master(self, service_name: str) -> tuple[str, int]:
         """The primary's host and port. Raises MasterNotFoundError."""
@@ -125,13 +125,14 @@ class AllSentinels(Sentinel):
 
     async def _glance(self, number: int, name: str) -> State | None:
         """What a sentinel knows; SILENT: it may be about to say something; None: it is away."""
-        now = time.monotonic()
-        long_silent = now - self._heard.setdefault(number, now) > SILENT_SECONDS
+        asked = time.monotonic()
+        long_silent = asked - self._silent_since.get(number, asked) > SILENT_SECONDS
         try:
             state = await self._ask(self.sentinels[number], name, GLANCE_SECONDS if long_silent else SENTINEL_SECONDS)
         except (TimeoutError, redis.TimeoutError):
+            self._silent_since.setdefault(number, asked)
             return None if long_silent else SILENT
-        self._heard[number] = time.monotonic()
+        self._silent_since.pop(number, None)
         return state
 
     async def _states(self, name: str, seconds: float) -> list[State]:
