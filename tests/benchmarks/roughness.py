@@ -57,8 +57,8 @@ class Edges:
         return cls(angle, length, np.where(first == second, first, ""), area)
 
     def mean(self, *names: str) -> float:
-        """Mean angle, degrees; of all edges where no region is named."""
-        some = np.isin(self.region, names) if names else np.ones(len(self.region), bool)
+        """Mean angle, degrees."""
+        some = np.isin(self.region, names)
         return float(self.angle[some].mean()) if some.any() else float("nan")
 
     def bend(self, *names: str) -> float:
@@ -97,16 +97,20 @@ def main() -> None:
     if face is None or heads is None:
         raise SystemExit("no face, or no heads")
     whole = heads.head(image, face)
-    columns = ("all", "face without its features", *REGIONS)
-    print("| mesh | measure | " + " | ".join(columns) + " |\n|" + " --- |" * (len(columns) + 2))
-    for detail in (Detail.STANDARD, Detail.FULL):
-        for extent in (Extent.FACE, Extent.HEAD):
-            edges = Edges.of(reconstructor.reconstruct(photo, Options(detail=detail, extent=extent)).mesh, whole)
-            angles = [edges.mean(), edges.mean(*PLAIN), *(edges.mean(name) for name in REGIONS)]
-            bends = [edges.bend(*REGIONS), edges.bend(*PLAIN), *(edges.bend(name) for name in REGIONS)]
-            for measure, figures in (("angle, degrees", angles), ("bend, degrees/mm", bends)):
-                cells = " | ".join(f"{figure:.2f}" for figure in figures)
-                print(f"| {extent.value}, {detail.value} | {measure} | {cells} |")
+    meshes = [(extent, detail) for detail in (Detail.STANDARD, Detail.FULL) for extent in (Extent.FACE, Extent.HEAD)]
+    edges = [
+        Edges.of(reconstructor.reconstruct(photo, Options(detail=detail, extent=extent)).mesh, whole)
+        for extent, detail in meshes
+    ]
+    titles = [f"{extent.value}, {detail.value}" for extent, detail in meshes]
+    print(" | ".join(["| region", *(f"{title}: angle | bend" for title in titles)]) + " |\n" + "| --- " * 9 + "|")
+    for title, names in (("all", REGIONS), ("face without its features", PLAIN), *((name, (name,)) for name in REGIONS)):
+        cells = [f"{_cell(each.mean(*names))} | {_cell(each.bend(*names))}" for each in edges]
+        print(" | ".join([f"| {title}", *cells]) + " |")
+
+
+def _cell(figure: float) -> str:
+    return "-" if np.isnan(figure) or figure == 0 else f"{figure:.2f}"
 
 
 if __name__ == "__main__":
