@@ -104,7 +104,8 @@ def main() -> None:
     ]
     titles = [f"{extent.value}, {detail.value}" for extent, detail in meshes]
     print(" | ".join(["| region", *(f"{title}: angle | bend" for title in titles)]) + " |\n" + "| --- " * 9 + "|")
-    for title, names in (("all", REGIONS), ("face without its features", PLAIN), *((name, (name,)) for name in REGIONS)):
+    rows = {"all": REGIONS, "face without its features": PLAIN, **{name: (name,) for name in REGIONS}}
+    for title, names in rows.items():
         cells = [f"{_cell(each.mean(*names))} | {_cell(each.bend(*names))}" for each in edges]
         print(" | ".join([f"| {title}", *cells]) + " |")
 

@@ -14,7 +14,8 @@ def marched_ball() -> trimesh.Trimesh:
     at = np.linalg.norm(np.mgrid[-25:26, -25:26, -25:26] - np.array([0.3, 0.1, 0.2])[:, None, None, None], axis=0)
     vertices, triangles, _, _ = marching_cubes(RADIUS - at, 0.0)
     away = vertices - 25 - [0.3, 0.1, 0.2]
-    return trimesh.Trimesh(away * RADIUS / np.linalg.norm(away, axis=1, keepdims=True), triangles[:, ::-1], process=False)
+    away *= RADIUS / np.linalg.norm(away, axis=1, keepdims=True)
+    return trimesh.Trimesh(away, triangles[:, ::-1], process=False)
 
 
 def evenness(mesh: trimesh.Trimesh) -> float:
