@@ -61,7 +61,7 @@ class HeadSurface(FaceSurface):
         vertices, triangles = refined(whole, *march(closed(_above(field, MARCHED_LEVEL))), spacing)
         vertices, normals, near = onto_model(whole, vertices, triangles, spacing)
         end = cut(vertices, triangles, plane, spacing)
-        normals, near = normals[end.source], near.of_points(end.source)
+        normals, near = normals.take(end.source, 0), near.of_points(end.source)
         normals[end.flat] = -plane[:3]
         surface = whole.crop, end.vertices, normals, end.triangles
         return cls(*surface, view, landmarks, head, pose, spacing, np.eye(3), whole, near, painter or OnePhoto())

@@ -55,7 +55,7 @@ def background(sampler: PhotoSampler, view: View, points: Floats, colours: Float
 def _shares(palette: Floats, colours: Floats) -> Floats:
     """(n,) float32 - how frequent colours (n, 3) are in a palette: 1 is as frequent as if all were alike."""
     bins = (int(256 // BIN) + 1,) * 3
-    at = [np.ravel_multi_index((some.clip(0, 255) // BIN).astype(np.intp).T, bins) for some in (palette, colours)]
+    at = [np.ravel_multi_index((some.clip(0, 255).astype(np.uint8) // BIN).T, bins) for some in (palette, colours)]
     counts = np.bincount(at[0], minlength=int(np.prod(bins))).reshape(bins).astype(np.float32)
     smooth = gaussian_filter(counts, 1.0, mode="constant", truncate=2.0)
     return np.asarray(smooth.ravel()[at[1]] * (counts.size / len(palette)), np.float32)
@@ -98,7 +98,7 @@ def medians(places: Places, colours: Floats, seen: Floats) -> tuple[Floats, Floa
 def _median(colours: Floats, weights: Floats) -> Floats | None:
     """(3,) - of the colours that count more than half, if there are any."""
     known = np.flatnonzero(weights > 0.5)
-    return np.asarray(np.median(colours[known], 0), np.float32) if len(known) else None
+    return np.asarray(np.median(np.ascontiguousarray(colours.take(known, 0).T), 1), np.float32) if len(known) else None
 
 
 def nearer(colours: Floats, one: Floats, other: Floats, edges: tuple[float, float] = NEARER) -> Floats:

@@ -42,11 +42,11 @@ def cut(vertices: Floats, triangles: Triangles, plane: NDArray[np.floating], spa
     on = np.abs(height) < SNAP * spacing
     vertices = vertices - (height * on)[:, None] * plane[:3].astype(np.float32)
     side = np.where(on, 0, np.sign(height)).astype(np.int8)
-    a, b, c = side[np.ascontiguousarray(triangles.T)]
+    a, b, c = side.take(np.ascontiguousarray(triangles.T))
     lowest, highest = np.minimum(np.minimum(a, b), c), np.maximum(np.maximum(a, b), c)
     kept, through = (lowest >= 0) & (highest > 0), (lowest < 0) & (highest > 0)
-    pieces, new, source = _split(vertices, triangles[through], side, height)
-    everything = np.concatenate([vertices, new]), np.concatenate([triangles[kept], *pieces])
+    pieces, new, source = _split(vertices, triangles.compress(through, 0), side, height)
+    everything = np.concatenate([vertices, new]), np.concatenate([triangles.compress(kept, 0), *pieces])
     on = np.concatenate([on, np.ones(len(new), bool)])
     return _closed(*everything, on, np.concatenate([np.arange(len(vertices)), source]))
 
@@ -79,8 +79,8 @@ def _closed(vertices: Floats, triangles: Triangles, on: NDArray[np.bool_], sourc
 
     on : (n,) bool - the vertices on the plane, between which the holes' edges are
     """
-    size, (a, b, c) = len(vertices), on[np.ascontiguousarray(triangles.T)]
-    edges = triangles[(a & b) | (b & c) | (c & a)][:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2).astype(np.int64)
+    size, (a, b, c) = len(vertices), on.take(np.ascontiguousarray(triangles.T))
+    edges = triangles.compress((a & b) | (b & c) | (c & a), 0)[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2).astype(np.int64)
     edges = edges[on[edges].all(1)]
     alone = ~np.isin(edges[:, 0] * size + edges[:, 1], edges[:, 1] * size + edges[:, 0])
     rim, ends = np.unique(edges[alone], return_inverse=True)
@@ -103,4 +103,4 @@ def _closed(vertices: Floats, triangles: Triangles, on: NDArray[np.bool_], sourc
     kept = np.zeros(len(vertices), bool)
     kept[triangles.ravel()] = True
     used, compact = np.flatnonzero(kept), np.cumsum(kept, dtype=np.int32) - 1
-    return Cut(vertices[used], compact[triangles.ravel()].reshape(-1, 3), source[used], used >= size)
+    return Cut(vertices.take(used, 0), compact.take(triangles), source[used], used >= size)
