@@ -13,7 +13,7 @@ from scipy.spatial import cKDTree
 from vrn.avatar.palette import medians, nearer
 from vrn.avatar.places import Places, scalp_angles
 from vrn.meshing.colour import FILL_CELL_PX
-from vrn.meshing.diffusion import Lattice, diffuse
+from vrn.meshing.diffusion import Membrane, diffuse
 
 Floats = NDArray[np.float32]
 
@@ -34,9 +34,9 @@ def completed(places: Places, colours: Floats, sure: Floats, at: NDArray[np.intp
     skin = places.skin
     skin_median, hair_median = medians(places, colours, sure)
     skin_like = nearer(colours, skin_median, hair_median)
-    lattice = Lattice.over(places.points, FILL_CELL_PX, at)
-    hair_fill = _filled(lattice, colours, sure * (places.hair > 0.5), places.hair, hair_median)
-    skin_fill = _filled(lattice, colours, sure * (skin > 0.5) * skin_like, skin, skin_median)
+    membrane = Membrane.over(places.points, FILL_CELL_PX, at)
+    hair_fill = _filled(membrane, colours, sure * (places.hair > 0.5), places.hair, hair_median)
+    skin_fill = _filled(membrane, colours, sure * (skin > 0.5) * skin_like, skin, skin_median)
     hair_fill += _continued(places, colours, sure, at)
     share = places.hair[at, None]
     skin_fill *= places.shade[at, None]
@@ -55,12 +55,12 @@ def _mouth(places: Places, colours: Floats, sure: Floats, skin: Floats, at: NDAr
     return diffuse(places.points[inside], colours[inside], sure[inside], FILL_CELL_PX, of)
 
 
-def _filled(lattice: Lattice, colours: Floats, weights: Floats, region: Floats, median: Floats) -> Floats:
+def _filled(membrane: Membrane, colours: Floats, weights: Floats, region: Floats, median: Floats) -> Floats:
     """(m, 3) - the known colours of a region diffused, and pulled to their median where they are far away."""
     prior = np.where((weights > 0) | (region < 0.5), np.float32(0), np.float32(PRIOR))
     total = weights + prior
     mixed = (colours * weights[:, None] + median * prior[:, None]) / np.maximum(total, np.float32(1e-6))[:, None]
-    return lattice.diffuse(mixed, total)
+    return membrane.diffuse(mixed, total)
 
 
 def _continued(places: Places, colours: Floats, sure: Floats, at: NDArray[np.intp]) -> Floats:

@@ -26,13 +26,13 @@ def diffuse(
     values : (n, c) float32
     weights : (n,) float32 - 0 = unknown
 
-    Returns (len(wanted), c) float32. All weights 0 gives zeros. For the rest see `Lattice.over`.
+    Returns (len(wanted), c) float32. All weights 0 gives zeros. For the rest see `Membrane.over`.
     """
-    return Lattice.over(points, cell, wanted).diffuse(values, weights)
+    return Membrane.over(points, cell, wanted).diffuse(values, weights)
 
 
 @dataclass(frozen=True)
-class Lattice:
+class Membrane:
     """What diffusions between the same points share.
 
     Attributes
@@ -59,8 +59,10 @@ class Lattice:
 
     def diffuse(self, values: Floats32, weights: Floats32) -> Floats32:
         """See `diffuse`."""
-        known = np.concatenate([values * weights[:, None], weights[:, None]], 1)
-        sums = group_sums(self.cells[:, None], known, int(np.prod(self.shape)))
+        known = np.flatnonzero(weights)
+        weight = weights.take(known)[:, None]
+        parts = np.concatenate([values.take(known, 0) * weight, weight], 1)
+        sums = group_sums(self.cells.take(known)[:, None], parts, int(np.prod(self.shape)))
         filled = _filled(np.ascontiguousarray(sums.T, np.float32).reshape(-1, *self.shape))
         nodes = np.ascontiguousarray(filled.reshape(len(filled), -1).T, np.float64)
         return np.asarray(self.between @ nodes, np.float32)
