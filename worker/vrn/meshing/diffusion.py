@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Self, TypeVar
 
 import numpy as np
@@ -120,21 +121,23 @@ def _halve(sums: Floats32) -> Floats32:
     return sums
 
 
-def _enlarge(values: Floats32, shape: tuple[int, ...]) -> Floats32:
-    """Linear interpolation to twice the size, cut to `shape`."""
-    but_first, but_last, first, last = slice(1, None), slice(None, -1), slice(1), slice(-1, None)
-    for axis, size in enumerate(shape, 1):
-        near, far = values * np.float32(0.75), values * np.float32(0.25)
-        pairs = np.empty((*values.shape[:axis], 2 * values.shape[axis], *values.shape[axis + 1 :]), np.float32)
-        even, odd = (pairs[_along(axis, slice(start, None, 2))] for start in (0, 1))
-        for target, source in ((but_first, but_last), (first, first)):
-            np.add(near[_along(axis, target)], far[_along(axis, source)], out=even[_along(axis, target)])
-        for target, source in ((but_last, but_first), (last, last)):
-            np.add(near[_along(axis, target)], far[_along(axis, source)], out=odd[_along(axis, target)])
-        values = pairs[_along(axis, slice(size))]
-    return values
-
-
 def _along(axis: int, part: slice) -> tuple[slice, ...]:
     """The index of a part of an axis."""
     return (slice(None),) * axis + (part,)
+
+
+def _enlarge(values: Floats32, shape: tuple[int, ...]) -> Floats32:
+    """Linear interpolation to twice the size, cut to `shape`."""
+    for axis, size in enumerate(shape, 1):
+        near, far = _halves(values.shape[axis], size)
+        enlarged = (values * np.float32(0.75)).take(near, axis)
+        enlarged += (values * np.float32(0.25)).take(far, axis)
+        values = enlarged
+    return values
+
+
+@lru_cache(maxsize=256)
+def _halves(coarse: int, fine: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """(fine,) both - the coarse node that each fine one is a half of, and the next one on its other side."""
+    at = np.arange(fine)
+    return at // 2, np.clip(at // 2 + at % 2 * 2 - 1, 0, coarse - 1)
