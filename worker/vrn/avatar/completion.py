@@ -59,8 +59,9 @@ def _filled(membrane: Membrane, colours: Floats, weights: Floats, region: Floats
     """(m, 3) - the known colours of a region diffused, and pulled to their median where they are far away."""
     prior = np.where((weights > 0) | (region < 0.5), np.float32(0), np.float32(PRIOR))
     total = weights + prior
-    mixed = (colours * weights[:, None] + median * prior[:, None]) / np.maximum(total, np.float32(1e-6))[:, None]
-    return membrane.diffuse(mixed, total)
+    known = np.flatnonzero(total)
+    mixed = colours.take(known, 0) * weights.take(known)[:, None] + median * prior.take(known)[:, None]
+    return membrane.fill(np.concatenate([mixed, total.take(known)[:, None]], 1), known)
 
 
 def _continued(places: Places, colours: Floats, sure: Floats, at: NDArray[np.intp]) -> Floats:

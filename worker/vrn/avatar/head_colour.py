@@ -119,7 +119,7 @@ def shown(sampler: PhotoSampler, view: View, places: Places, points: Floats, nor
     colours = np.zeros_like(points)
     at = np.flatnonzero(seen)
     colours[at] = sampler.sample(points.take(at, 0))
-    seen *= 1 - background(sampler, view, points, colours, seen)
+    seen *= 1 - background(sampler, view, inset, colours, seen)
     tones, at = medians(places, colours, seen), np.flatnonzero(places.bare)
     seen[at] *= skin_around(places, colours, seen, tones, at)
     seen *= 1 - hair_beside(places, colours, seen, tones, inset)

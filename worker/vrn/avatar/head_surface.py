@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -66,7 +67,7 @@ class HeadSurface(FaceSurface):
         surface = whole.crop, end.vertices, normals, end.triangles
         return cls(*surface, view, landmarks, head, pose, spacing, np.eye(3), whole, near, painter or OnePhoto())
 
-    @property
+    @cached_property
     def places(self) -> Places:
         """Where the vertices lie on the neutral head."""
         return Places.of(self.whole.model, self.near, self.vertices, self.normals)

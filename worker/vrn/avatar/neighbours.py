@@ -38,22 +38,21 @@ class Neighbours:
     @classmethod
     def of(cls, whole: WholeHead, points: Floats, normals: Floats, model_normals: Floats) -> Self:
         """points, normals : (n, 3) float32 - head crop frame; model_normals : (v, 3) float32 - of whole.vertices."""
-        distance, index = cKDTree(whole.vertices, balanced_tree=False).query(
-            points, COUNT + 1
-        )  # built in half the time
+        tree = cKDTree(whole.vertices, balanced_tree=False)  # built in half the time
+        distance, index = map(np.asfortranarray, tree.query(points, COUNT + 1))  # numpy is slow along short rows
         reach = np.maximum(distance[:, COUNT:], LEAST_PX)  # no weight is left where a neighbour gives way to the next
         weights = ((1 - np.minimum(distance[:, :COUNT] / reach, 1) ** 2) ** 2).astype(np.float32)
-        index = np.ascontiguousarray(index[:, :COUNT], np.intp)
-        agree = sum(model_normals[:, c].take(index) * normals[:, c : c + 1] for c in range(3))
-        return cls(index, weights * smoothstep(np.asarray(agree), AGREEMENT))
+        index = index[:, :COUNT]
+        agree = sum(model_normals[:, c][index] * normals[:, c : c + 1] for c in range(3))
+        return cls(np.asarray(index, np.intp), weights * smoothstep(np.asarray(agree), AGREEMENT))
 
     def of_points(self, chosen: NDArray[np.intp]) -> Neighbours:
         """Of some of the points, (m,) indices."""
-        return Neighbours(self.index.take(chosen, 0), self.weights.take(chosen, 0))
+        return Neighbours(self.index.T.take(chosen, 1).T, self.weights.T.take(chosen, 1).T)
 
     def mean(self, values: Floats) -> Floats:
         """(n, c) float32 - weighted means of values (v, c) of the model's vertices; the nearest's where none counts."""
-        return np.stack([row_sums(column.take(self.index) * self._shares) for column in np.ascontiguousarray(values.T)], 1)
+        return np.stack([row_sums(column[self.index] * self._shares) for column in np.ascontiguousarray(values.T)], 1)
 
     @cached_property
     def _shares(self) -> Floats:
@@ -96,7 +95,7 @@ def onto_model(
     off = np.zeros_like(near.weights)
     for c in range(3):
         towards, at = np.ascontiguousarray(of_model[:, c]), np.ascontiguousarray(points[:, c])
-        off += towards.take(near.index) * (vertices[:, c : c + 1] - at.take(near.index))
+        off += towards[near.index] * (vertices[:, c : c + 1] - at[near.index])
     move = share * row_sums(off * near.weights) / np.maximum(total, np.float32(1e-6))
     smooth = normals + (near.mean(of_model) - normals) * share[:, None]
     smooth /= np.maximum(np.sqrt(row_sums(smooth * smooth)), np.float32(1e-6))[:, None]

@@ -39,14 +39,15 @@ class Tones(NamedTuple):
     hair: Floats
 
 
-def background(sampler: PhotoSampler, view: View, points: Floats, colours: Floats, seen: Floats) -> Floats:
+def background(sampler: PhotoSampler, view: View, inset: Floats, colours: Floats, seen: Floats) -> Floats:
     """(n,) float32 0..1 - how likely the photo shows the background where it should show the head.
+
+    inset : (n,) float32 - head crop px from the points to the silhouette
 
     The skull may be smaller than the model's, and the hair thinner. Near the silhouette a colour is taken for the
     background's when it occurs around the head and hardly ever well inside it.
     """
-    answer = np.zeros(len(points), np.float32)
-    inset = view.inset_at(points)
+    answer = np.zeros(len(inset), np.float32)
     core = np.flatnonzero((seen > 0.5) & (inset > CORE_PX))
     doubtful = np.flatnonzero((seen > 0) & (inset <= CORE_PX))
     around = view.around[sampler.inside(view.around)]

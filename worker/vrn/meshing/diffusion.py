@@ -62,7 +62,10 @@ class Membrane:
         """See `diffuse`."""
         known = np.flatnonzero(weights)
         weight = weights.take(known)[:, None]
-        parts = np.concatenate([values.take(known, 0) * weight, weight], 1)
+        return self.fill(np.concatenate([values.take(known, 0) * weight, weight], 1), known)
+
+    def fill(self, parts: Floats32, known: NDArray[np.intp]) -> Floats32:
+        """(m, c) float32 - the same from weighted values and, last, the weight, (k, c + 1), of the points `known`."""
         sums = group_sums(self.cells.take(known)[:, None], parts, int(np.prod(self.shape)))
         filled = _filled(np.ascontiguousarray(sums.T, np.float32).reshape(-1, *self.shape))
         nodes = np.ascontiguousarray(filled.reshape(len(filled), -1).T, np.float64)
