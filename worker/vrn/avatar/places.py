@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from vrn.avatar.features import at_eyes_or_lips
 from vrn.avatar.model import EYE_PART, MOUTH_PART, HeadModel
-from vrn.avatar.neighbours import Neighbours, row_sums
+from vrn.avatar.neighbours import Neighbours
 from vrn.meshing.visibility import smoothstep
 
 Floats = NDArray[np.float32]

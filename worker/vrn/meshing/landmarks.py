@@ -33,5 +33,5 @@ def register_depth(landmarks_crop: Floats, view: View) -> Floats:
 def nearest_vertices(landmarks: Floats, vertices: NDArray[np.floating]) -> NDArray[np.int32]:
     """(68,) int32 - the vertex closest to each landmark, both in one frame."""
     along = landmarks.astype(vertices.dtype) @ vertices.T
-    halves = np.subtract(np.einsum("ij,ij->i", vertices, vertices) / 2, along, out=along)  # of the squares, less a constant
-    return np.asarray(halves.argmin(1), np.int32)
+    half_squares = np.subtract(np.einsum("ij,ij->i", vertices, vertices) / 2, along, out=along)  # less a constant
+    return np.asarray(half_squares.argmin(1), np.int32)
