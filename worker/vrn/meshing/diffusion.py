@@ -82,13 +82,13 @@ def _between(at: list[Floats32], shape: tuple[int, int, int]) -> csr_array:
         x, y, z = (share if step else 1 - share for share, step in zip(above, steps, strict=True))
         nodes[:, corner] = first + np.int32((steps[0] * shape[1] + steps[1]) * shape[2] + steps[2])
         shares[:, corner] = x * y * z
-    rows = np.arange(0, 8 * count + 1, 8, np.int32)
+    rows = np.arange(0, 8 * count + 1, 8, dtype=np.int32)
     return csr_array((shares.ravel(), nodes.ravel(), rows), (count, int(np.prod(shape))))
 
 
 def _flat(at: Sequence[NDArray[Whole]], shape: tuple[int, int, int]) -> NDArray[Whole]:
     """(n,) - indices into the raveled lattice."""
-    return (at[0] * shape[1] + at[1]) * shape[2] + at[2]
+    return np.asarray((at[0] * shape[1] + at[1]) * shape[2] + at[2])
 
 
 def pull_push(sums: Floats32) -> Floats32:

@@ -15,6 +15,6 @@ def group_sums(indices: NDArray[np.integer], values: NDArray[np.floating], count
     `numpy.bincount` takes one column at a time, and as many values as indices.
     """
     rows, each = indices.shape
-    begins = np.arange(0, rows * each + 1, each, np.int32)
+    begins = np.arange(0, rows * each + 1, each, dtype=np.int32)
     has = csc_array((np.ones(rows * each), indices.ravel().astype(np.int32), begins), (count, rows))
     return np.asarray(has @ values.astype(np.float64))
