@@ -39,9 +39,8 @@ class Neighbours:
     @classmethod
     def of(cls, whole: WholeHead, points: Floats, normals: Floats, model_normals: Floats) -> Self:
         """points, normals : (n, 3) float32 - head crop frame; model_normals : (v, 3) float32 - of whole.vertices."""
-        distance, index = cKDTree(whole.vertices, balanced_tree=False).query(
-            points, COUNT + 1
-        )  # built in half the time
+        tree = cKDTree(whole.vertices, balanced_tree=False)  # built in half the time
+        distance, index = map(np.asfortranarray, tree.query(points, COUNT + 1))  # numpy is slow along short rows
         reach = np.maximum(distance[:, COUNT:], LEAST_PX)  # no weight is left where a neighbour gives way to the next
         weights = ((1 - np.minimum(distance[:, :COUNT] / reach, 1) ** 2) ** 2).astype(np.float32)
         index = index[:, :COUNT]
@@ -50,7 +49,7 @@ class Neighbours:
 
     def of_points(self, chosen: NDArray[np.intp]) -> Neighbours:
         """Of some of the points, (m,) indices."""
-        return Neighbours(self.index[chosen], self.weights[chosen])
+        return Neighbours(self.index.T.take(chosen, 1).T, self.weights.T.take(chosen, 1).T)
 
     def mean(self, values: Floats) -> Floats:
         """(n, c) float32 - weighted means of values (v, c) of the model's vertices; the nearest's where none counts."""
