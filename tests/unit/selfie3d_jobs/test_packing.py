@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 
@@ -51,23 +48,6 @@ def test_every_number_of_a_vertex_comes_back(vertex: int) -> None:
     packed = pack(made)
     assert packed.startswith(PACKED)
     assert unpack(packed).SerializeToString(deterministic=True) == made.SerializeToString(deterministic=True)
-
-
-def test_unpacking_costs_little_more_than_reading_the_message() -> None:
-    made = outcome(68, 68, 68, 68)
-    packed, message = pack(made), made.SerializeToString()
-    assert seconds(lambda: unpack(packed)) < 15 * seconds(lambda: pb.Job.FromString(message))  # 28 without arrays
-
-
-def seconds(work: Callable[[], object]) -> float:
-    """CPU time of a hundred times, least of seven."""
-    return min(map(process_time_of, [lambda: [work() for _ in range(100)]] * 7))
-
-
-def process_time_of(work: Callable[[], object]) -> float:
-    start = time.process_time()
-    work()
-    return time.process_time() - start
 
 
 def test_a_message_of_an_earlier_version_is_read() -> None:
