@@ -6,17 +6,15 @@ less room still. What cannot be packed without a loss stays a message.
 
 from __future__ import annotations
 
+import struct
 import zlib
 from collections.abc import Sequence
-
-import numpy as np
-from numpy.typing import NDArray
 
 from selfie3d.v1 import reconstruction_pb2 as pb
 
 PACKED = b"\x01"  # no message begins so: it would be a field of number 0
 LENGTH = 4  # bytes of a number in front of what it counts
-COLUMNS = 4  # x, y, z and the vertex of a landmark
+KINDS = "fffI"  # x, y, z and the vertex of a landmark, as struct has them
 WIDTH = 4  # bytes of each
 
 
@@ -45,22 +43,38 @@ def unpack(data: bytes) -> pb.Job:
 
 
 def _columns(landmarks: Sequence[pb.Landmark]) -> bytes | None:
-    """Coordinates and vertices, column by column and byte by byte; None when 32 bits do not hold them."""
-    wide = np.array([(point.x, point.y, point.z) for point in landmarks], np.float64).reshape(-1, 3)
-    with np.errstate(over="ignore"):
-        narrow = wide.astype(">f4")
-    if not np.array_equal(narrow.astype(np.float64), wide):
+    """Coordinates and vertices, column by column and byte by byte; None when 32 bits do not hold them.
+
+    With struct, because the service, which imports this, does without numpy.
+    """
+    rows = [(point.x, point.y, point.z, point.vertex) for point in landmarks]
+    columns = zip(*rows, strict=True) if rows else [()] * len(KINDS)
+    packed = [_column(values, kind) for values, kind in zip(columns, KINDS, strict=True)]
+    if any(each is None for each in packed):
         return None
-    vertices = np.array([point.vertex for point in landmarks], ">u4").reshape(-1, 1)
-    table = np.concatenate([narrow.view(">u4"), vertices], axis=1).astype(">u4")  # concatenate forgets the order
-    return table.T.copy().view(np.uint8).reshape(COLUMNS, -1, WIDTH).transpose(0, 2, 1).tobytes()
+    return b"".join(each[byte::WIDTH] for each in packed if each is not None for byte in range(WIDTH))
+
+
+def _column(values: Sequence[float], kind: str) -> bytes | None:
+    """The numbers in 32 bits each, big-endian; None when one of them needs more."""
+    form = f">{len(values)}{kind}"
+    try:
+        packed = struct.pack(form, *values)
+    except OverflowError:
+        return None
+    return packed if struct.unpack(form, packed) == tuple(values) else None
 
 
 def _landmarks(data: bytes) -> list[pb.Landmark]:
-    table: NDArray[np.uint8] = np.frombuffer(data, np.uint8).reshape(COLUMNS, WIDTH, -1)
-    numbers = table.transpose(0, 2, 1).copy().view(">u4")[..., 0]
-    x, y, z = numbers[:3].copy().view(">f4").astype(np.float64).tolist()
-    return [pb.Landmark(x=a, y=b, z=c, vertex=n) for a, b, c, n in zip(x, y, z, numbers[3].tolist(), strict=True)]
+    length, count = len(data) // len(KINDS), len(data) // len(KINDS) // WIDTH
+    columns = []
+    for at, kind in enumerate(KINDS):
+        column = bytearray(length)
+        for byte in range(WIDTH):
+            start = at * length + byte * count
+            column[byte::WIDTH] = data[start : start + count]
+        columns.append(struct.unpack(f">{count}{kind}", column))
+    return [pb.Landmark(x=x, y=y, z=z, vertex=vertex) for x, y, z, vertex in zip(*columns, strict=True)]
 
 
 def _parts(data: bytes) -> list[bytes]:
