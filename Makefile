@@ -19,7 +19,7 @@ test: .venv/.dev .venv/redis-7/redis-server .venv/helm/helm .venv/prometheus/pro
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy client service worker cli tests
 	cd protos && ../$(TOOLS)/buf lint
-	$(BIN)/pytest --cov --cov-report=term:skip-covered
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered
 
 unit: .venv/.dev
 	$(BIN)/pytest tests/unit --ignore tests/unit/selfie3d_training -m "not slow and not soak" -n 2 --dist loadfile

@@ -70,7 +70,7 @@ class Nanio:
 
     def objects(self, prefix: str) -> set[str]:
         """Files of the bucket's folder; what is not finished is not an object, and the server removes it."""
-        return {name for name in files_below(self.folder / BUCKET / prefix) if "/.tmp." not in name}
+        return {name for name in files_below(self.folder / BUCKET / prefix) if not Path(name).name.startswith(".tmp.")}
 
     def unfinished_uploads(self) -> list[Path]:
         """Multipart uploads that were begun and neither completed nor aborted."""

@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
 import redis
 
 from selfie3d_cli.redis_server import find_binary
-from tests.stack import eventually, free_port
+from tests.stack import BOUND, eventually, free_port
 
 MASTER = "faces"
 DOWN_MILLISECONDS = 1000  # without an answer a server counts as gone; Redis's default is 30 s
+TRIES = 4  # of a planned failover, which a sentinel gives up when a server is slow
 
 
 class Node:
@@ -98,6 +100,23 @@ class Sentinels:
     def state(self) -> dict[str, Any]:
         """What the first sentinel knows."""
         return known_by(self.sentinels[0])
+
+    def await_failover(self, old: Node, bound: float = BOUND) -> None:
+        """Until a sentinel names another primary."""
+
+        def look() -> bool:
+            return any(int(known_by(node)["port"]) != old.port for node in self.sentinels)
+
+        eventually(look, "the sentinels name another primary", bound)
+
+    def hand_over(self, old: Node) -> None:
+        """A planned failover; asked for again, as an operator does, when the sentinel gave it up."""
+        for _ in range(TRIES):
+            with suppress(redis.ResponseError):  # it is still at it
+                self.sentinels[0].db.sentinel_failover(MASTER)
+            with suppress(AssertionError):
+                return self.await_failover(old, BOUND / TRIES)
+        raise AssertionError("the sentinels hand nothing over")
 
     def _by_port(self, port: int) -> Node:
         return next(node for node in self.servers if node.port == port)

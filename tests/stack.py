@@ -174,9 +174,9 @@ class Stack:
         return "\n".join(f"== {log.name}\n{log.read_text()}" for log in sorted(self.folder.glob("*.log")))
 
 
-def open_channel(address: str) -> grpc.Channel:
+def open_channel(address: str, *options: tuple[str, int]) -> grpc.Channel:
     sizes = [("grpc.max_receive_message_length", 32 << 20), ("grpc.max_send_message_length", 32 << 20)]
-    return grpc.insecure_channel(address, options=[*sizes, ("grpc.enable_retries", 0)])
+    return grpc.insecure_channel(address, options=[*sizes, ("grpc.enable_retries", 0), *options])
 
 
 def open_api(channel: Any) -> rpc.ReconstructionServiceStub:

@@ -39,7 +39,7 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser("health", help="exit with 0 when the service, the page or a worker is well")
     parser.add_argument("question", nargs="?", choices=[LIVE, ACCEPTING, READY], help=QUESTIONS)
     parser.add_argument("--server", type=server, metavar="HOST:PORT", help="default: SELFIE3D_LISTEN on this host")
-    parser.add_argument("--worker", action="store_true", help="ask Redis about the workers of this host")
+    parser.add_argument("--worker", action="store_true", help="ask the workers of this host")
     parser.add_argument("--web", action="store_true", help="ask the web process of this host")
     parser.add_argument("--end-stuck", action="store_true", help="kill the process if it has hung for 30 s")
     add_tls_arguments(parser.add_argument_group("for the service"))

@@ -41,8 +41,9 @@ class Confirmation:
         WAIT waits for what its own connection wrote. A command that finds its work done, as the second one with a
         request id, writes nothing; the message behind it is what a replica must have seen then, after all before it.
         """
-        primary = self._pool.master_address or await self._pool.find_primary()
         async with self._client.pipeline(transaction=False) as pipe:
+            pipe.connection = connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
+            asked = (connection.host, connection.port)  # what the pool calls the primary may be another one by now
             pipe.execute_command(*args)
             pipe.execute_command("PUBLISH", self._fence, "")
             pipe.execute_command("WAIT", 1, ALONE_MILLISECONDS if self._alone else WAIT_MILLISECONDS)
@@ -51,7 +52,7 @@ class Confirmation:
             raise reply
         is_confirmed = isinstance(confirmed, int) and confirmed > 0
         self._note(alone=not is_confirmed and await self._is_alone())
-        if not (is_confirmed or self._alone) or await self._has_been_replaced(primary):
+        if not (is_confirmed or self._alone) or await self._has_been_replaced(asked):
             raise StoreUnavailable(RedisTrouble.REPLICAS)
         return reply
 

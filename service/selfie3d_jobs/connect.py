@@ -97,7 +97,7 @@ class AllSentinels(Sentinel):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)  # type: ignore[no-untyped-call]
-        self._heard: dict[int, float] = {}  # of each sentinel the time of its last sign of life
+        self._silent_since: dict[int, float] = {}  # of each sentinel that did not answer the time it was first asked
 
     async def discover_master(self, service_name: str) -> tuple[str, int]:
         """The primary's host and port. Raises MasterNotFoundError."""
@@ -125,13 +125,14 @@ class AllSentinels(Sentinel):
 
     async def _glance(self, number: int, name: str) -> State | None:
         """What a sentinel knows; SILENT: it may be about to say something; None: it is away."""
-        now = time.monotonic()
-        long_silent = now - self._heard.setdefault(number, now) > SILENT_SECONDS
+        asked = time.monotonic()
+        long_silent = asked - self._silent_since.get(number, asked) > SILENT_SECONDS
         try:
             state = await self._ask(self.sentinels[number], name, GLANCE_SECONDS if long_silent else SENTINEL_SECONDS)
         except (TimeoutError, redis.TimeoutError):
+            self._silent_since.setdefault(number, asked)
             return None if long_silent else SILENT
-        self._heard[number] = time.monotonic()
+        self._silent_since.pop(number, None)
         return state
 
     async def _states(self, name: str, seconds: float) -> list[State]:

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image, ImageCms
 
 ICC_MODES = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK"}  # colour space of a profile -> Pillow mode it speaks of
+PICTURES = {"L": ("1", "L", "LA", "La"), "CMYK": ("CMYK",)}  # Pillow modes of pictures that such a profile can be of
 BACKGROUND = (255, 255, 255)  # behind transparent pixels
 
 
@@ -54,6 +55,8 @@ def _profile(image: Image.Image) -> tuple[str, ImageCms.ImageCmsTransform | None
         try:
             profile = ImageCms.ImageCmsProfile(io.BytesIO(data))
             mode = ICC_MODES[profile.profile.xcolor_space]
+            if image.mode not in PICTURES.get(mode, (image.mode,)):  # a colour photo through one of grey would be grey
+                return "", None
             return mode, ImageCms.buildTransform(profile, ImageCms.createProfile("sRGB"), mode, "RGB")
         except (ImageCms.PyCMSError, OSError, KeyError, ValueError, TypeError):
             pass

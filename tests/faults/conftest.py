@@ -36,6 +36,19 @@ def figures(pytestconfig: pytest.Config) -> dict[str, float]:
     return pytestconfig.stash.setdefault(FIGURES, {})
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A lane of several hands its figures over."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["figures"] = {name: float(value) for name, value in session.config.stash.get(FIGURES, {}).items()}
+
+
+@pytest.hookimpl(optionalhook=True)  # known to pytest-xdist alone
+def pytest_testnodedown(node: Any) -> None:
+    """Take the figures of a lane."""
+    node.config.stash.setdefault(FIGURES, {}).update(getattr(node, "workeroutput", {}).get("figures", {}))
+
+
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Show the figures."""
     for name, value in config.stash.get(FIGURES, {}).items():

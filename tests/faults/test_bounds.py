@@ -24,6 +24,7 @@ Api = rpc.ReconstructionServiceStub
 CHILDREN = 4  # of the farm's two workers
 QUEUED, ACTIVE, UPLOADS, STREAMS = 5, 12, 4, 3
 SHARE = UPLOADS // 2  # of the uploads, for one caller
+SMALL_WINDOW = ("grpc.http2.bdp_probe", 0)  # else a quick connection may take a whole mesh that nobody reads
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +159,7 @@ def test_callers_that_vanish_half_way_through_a_download_leave_room(farm: Farm, 
 
     for _ in range(3):
         eventually(is_open, "there is a place for a download")
-        with Proxy(port) as proxy, open_channel(f"127.0.0.1:{proxy.port}") as channel:
+        with Proxy(port) as proxy, open_channel(f"127.0.0.1:{proxy.port}", SMALL_WINDOW) as channel:
             streams = [eventually(partial(begun, channel), "there is a place for it") for _ in range(STREAMS)]
             assert refusal(first_chunk)[0] == "STREAMS_BUSY"
             assert len(streams) == STREAMS

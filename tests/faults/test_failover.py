@@ -15,8 +15,10 @@ import pytest
 
 from selfie3d.v1 import reconstruction_pb2 as pb
 from tests.faults.farm import Farm
-from tests.sentinels import MASTER, Node, Sentinels, known_by
+from tests.sentinels import Sentinels
 from tests.stack import eventually, open_api, open_channel
+
+pytestmark = pytest.mark.timeout(600)  # as long as a slow machine needs for what eventually() allows
 
 JOBS = 200
 CALLERS = 4
@@ -101,15 +103,6 @@ def farm(watched: Farm) -> Farm:
     return watched
 
 
-def await_failover(redis: Sentinels, old: Node) -> None:
-    """Until a sentinel names another primary."""
-
-    def look() -> bool:
-        return any(int(known_by(node)["port"]) != old.port for node in redis.sentinels)
-
-    eventually(look, "the sentinels name another primary")
-
-
 def check(farm: Farm, calls: Calls) -> None:
     """Every accepted job has ended once, as its photo says, and nobody was told anything but UNAVAILABLE."""
     assert {code for _, code in calls.refused} <= {grpc.StatusCode.UNAVAILABLE}
@@ -124,7 +117,7 @@ def test_a_primary_that_is_killed_costs_no_accepted_job(farm: Farm, figures: dic
     def kill() -> float:
         old, struck = redis.primary, time.monotonic()
         old.kill()
-        await_failover(redis, old)
+        redis.await_failover(old)
         figures["failover after kill -9 of the primary, s"] = time.monotonic() - struck
         return time.monotonic()
 
@@ -146,7 +139,7 @@ def test_a_primary_that_hangs_and_comes_back_accepts_nothing_that_is_lost(
         old, struck = redis.primary, time.monotonic()
         old.send(signal.SIGSTOP)
         try:
-            await_failover(redis, old)
+            redis.await_failover(old)
         finally:
             old.send(signal.SIGCONT)
         figures["failover after SIGSTOP of the primary, s"] = time.monotonic() - struck
@@ -165,8 +158,7 @@ def test_a_planned_failover_costs_no_accepted_job_and_no_worker(farm: Farm, figu
 
     def hand_over() -> float:
         old = redis.primary
-        redis.sentinels[0].db.sentinel_failover(MASTER)
-        await_failover(redis, old)
+        redis.hand_over(old)
         eventually(lambda: old.db.role()[0] == "slave", "it has become a replica")
         return time.monotonic()
 
@@ -184,13 +176,12 @@ def test_with_two_replicas_and_a_primary_that_writes_nothing_alone_the_same_hold
     def kill() -> float:
         old = farm.redis.primary
         old.kill()
-        await_failover(farm.redis, old)
+        farm.redis.await_failover(old)
         return time.monotonic()
 
     def hand_over() -> float:
         old = farm.redis.primary
-        farm.redis.sentinels[0].db.sentinel_failover(MASTER)
-        await_failover(farm.redis, old)
+        farm.redis.hand_over(old)
         eventually(lambda: old.db.role()[0] == "slave", "it has become a replica")
         return time.monotonic()
 
@@ -212,7 +203,7 @@ def test_jobs_whose_messages_the_failover_lost_are_published_again(farm: Farm) -
     old = farm.redis.primary
     farm.db.delete("selfie3d:interactive")
     old.kill()
-    await_failover(farm.redis, old)
+    farm.redis.await_failover(old)
     farm.restore()
     farm.await_ends(waiting, 0)
     farm.audit.check(waiting, SUCCEEDED=5)

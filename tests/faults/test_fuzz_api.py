@@ -36,6 +36,7 @@ ADMIN_METHODS = [method.name for method in admin_pb2.DESCRIPTOR.services_by_name
 CREATING = ("CreateJob", "UploadJob", "Reconstruct")
 PLACE = b"0" * 32  # stands for the id of a job that has ended
 OK = "OK"
+Request = tuple[str, list[bytes]]  # a method, and the messages as they are sent
 
 
 @dataclass
@@ -159,7 +160,7 @@ SETTINGS = st.builds(
 
 
 @st.composite
-def requests(draw: st.DrawFn) -> tuple[str, list[bytes]]:
+def requests(draw: st.DrawFn) -> Request:
     """A method and its request: made of the right fields with any values, then damaged."""
     method = draw(st.sampled_from(METHODS))
     an_id = draw(
@@ -237,22 +238,42 @@ ADMIN_REQUESTS: dict[str, st.SearchStrategy[Message]] = {
 
 
 @st.composite
-def admin_requests(draw: st.DrawFn) -> tuple[str, list[bytes]]:
+def admin_requests(draw: st.DrawFn) -> Request:
     """A method of the operators and its request: any values, then damaged."""
     method = draw(st.sampled_from(ADMIN_METHODS))
     return method, [mutate(draw(ADMIN_REQUESTS[method]).SerializeToString(), draw(SOME_EDITS))]
 
 
-def fuzz_operators(operator: Target, examples: int) -> None:
-    @settings(max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck))
-    @given(admin_requests())
-    def run(request: tuple[str, list[bytes]]) -> None:
-        operator.exchange(*request)
+def exchange(target: Target, drawn: st.SearchStrategy[Request], examples: dict[str, Request], count: int) -> None:
+    """Send so many drawn requests, and the examples by the answer that each must get."""
 
-    with bounded_memory(operator.service.pid):
+    @settings(max_examples=count, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(drawn)
+    def run(request: Request) -> None:
+        target.exchange(*request)
+
+    with bounded_memory(target.service.pid):
         run()
-    assert operator.is_well()
-    assert {OK, "REQUEST_MALFORMED", "OPTION_UNKNOWN", "TIME_INVALID", "REQUEST_ID_INVALID"} <= operator.reasons
+    assert target.is_well()
+    assert {reason: target.exchange(*request) for reason, request in examples.items()} == {r: r for r in examples}
+
+
+def whole(method: str, message: Message) -> Request:
+    """An undamaged request."""
+    return method, [message.SerializeToString()]
+
+
+ADMIN_EXAMPLES = {
+    OK: whole("ListQueues", admin_pb2.ListQueuesRequest()),
+    "REQUEST_MALFORMED": ("CancelJobs", [b"\xff"]),
+    "OPTION_UNKNOWN": whole("PauseQueue", admin_pb2.PauseQueueRequest(priority=99)),  # type: ignore[arg-type]
+    "TIME_INVALID": whole("ListAllJobs", admin_pb2.ListAllJobsRequest(created_after={"seconds": 2**40})),
+    "REQUEST_ID_INVALID": whole("ListAllJobs", admin_pb2.ListAllJobsRequest(request_id="?")),
+}
+
+
+def fuzz_operators(operator: Target, examples: int) -> None:
+    exchange(operator, admin_requests(), ADMIN_EXAMPLES, examples)
     assert not operator.reasons & {"TOKEN_MISSING", "TOKEN_INVALID", "SCOPE_MISSING"}  # every request was looked at
 
 
@@ -273,16 +294,17 @@ def test_a_stuffed_request_of_an_operator_is_answered_in_time(operator: Target, 
     assert operator.is_well()
 
 
-def fuzz(target: Target, examples: int) -> None:
-    @settings(max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck))
-    @given(requests())
-    def run(request: tuple[str, list[bytes]]) -> None:
-        target.exchange(*request)
+EXAMPLES = {
+    OK: whole("GetJob", pb.GetJobRequest(job_id=PLACE.decode())),
+    "REQUEST_MALFORMED": ("GetJob", [b"\xff"]),
+    "OPTION_UNKNOWN": whole("ListJobs", pb.ListJobsRequest(states=[99])),  # type: ignore[list-item]
+    "JOB_ID_INVALID": whole("GetJob", pb.GetJobRequest(job_id="?")),
+    "JOB_NOT_FOUND": whole("GetJob", pb.GetJobRequest(job_id="f" * 32)),
+}
 
-    with bounded_memory(target.service.pid):
-        run()
-    assert target.is_well()
-    assert {OK, "REQUEST_MALFORMED", "OPTION_UNKNOWN", "JOB_ID_INVALID", "JOB_NOT_FOUND"} <= target.reasons
+
+def fuzz(target: Target, examples: int) -> None:
+    exchange(target, requests(), EXAMPLES, examples)
     assert "QUEUE_FULL" not in target.reasons  # every photo was looked at
 
 

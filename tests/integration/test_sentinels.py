@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from selfie3d_cli.doctor_checks import check_redis
 from selfie3d_cli.finding import Finding, Severity
 from selfie3d_jobs import AsyncStore, JobsConfig, Record, RedisTrouble, Store, StoreUnavailable, admission, maintenance
+from selfie3d_jobs import connect as connecting
 from selfie3d_jobs.connect import connect
 from selfie3d_jobs.keys import DOORBELL
 from tests.integration.road import WIDE, get, new_job
@@ -72,7 +75,7 @@ def test_a_connection_that_breaks_is_made_to_the_primary_of_now(sentinels: Senti
     old = sentinels.primary
     with connect(sentinels.url) as client:
         client.ping()
-        sentinels.sentinels[0].db.sentinel_failover(MASTER)
+        sentinels.hand_over(old)
         eventually(lambda: sentinels.primary is not old, "another server is the primary")
         old.db.client_kill_filter(_type="normal", skipme=True)
         assert client.info("server")["tcp_port"] == sentinels.primary.port
@@ -130,6 +133,49 @@ async def test_a_silent_sentinel_may_be_carrying_out_a_failover_but_not_for_long
     finally:
         sentinels.sentinels[2].send(signal.SIGCONT)
         await store.close()
+
+
+async def test_a_sentinel_is_not_taken_for_gone_because_nobody_asked_it(
+    sentinels: Sentinels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connecting, "SILENT_SECONDS", 0.1)
+    store = AsyncStore(JobsConfig(redis_url=sentinels.url))
+    try:
+        await store.run(admission.create(new_job(), [b"photo"], WIDE))
+        await asyncio.sleep(2 * connecting.SILENT_SECONDS)  # no job comes for longer than that
+        sentinels.sentinels[2].send(signal.SIGSTOP)
+        with pytest.raises(StoreUnavailable) as refused:
+            await store.run(admission.create(new_job(), [b"photo"], WIDE))
+        assert refused.value.trouble is RedisTrouble.REPLICAS
+    finally:
+        sentinels.sentinels[2].send(signal.SIGCONT)
+        await store.close()
+
+
+async def test_what_a_primary_of_before_says_is_not_believed_even_when_the_next_one_is_known(
+    sentinels: Sentinels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While connections to it are being closed, one of them may still be picked."""
+    store = AsyncStore(JobsConfig(redis_url=sentinels.url))
+    pool: Any = store._client.connection_pool
+    try:
+        await store.run(admission.create(new_job(), [b"photo"], WIDE))
+        old = sentinels.primary
+        sentinels.hand_over(old)
+        eventually(lambda: sentinels.primary is not old, "another server is the primary")
+        eventually(lambda: old.db.role()[0] == "slave", "it has become a replica")
+        old.db.slaveof()  # as before it hears of the failover
+        with monkeypatch.context() as patched:
+            patched.setattr(pool, "disconnect", _nothing)
+            patched.setattr(pool, "master_address", ("127.0.0.1", sentinels.primary.port))
+            with pytest.raises(StoreUnavailable):
+                await store.confirm()
+    finally:
+        await store.close()
+
+
+async def _nothing(**_: object) -> None:
+    """Closes no connection yet."""
 
 
 def test_a_name_that_no_sentinel_knows_is_named(sentinels: Sentinels) -> None:

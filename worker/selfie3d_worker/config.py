@@ -9,7 +9,7 @@ from selfie3d_jobs import JobsConfig, logs
 from selfie3d_jobs.env import check, setting
 
 DEVICES = (r"auto|cpu|cuda(:\d+)?", "auto, cpu, cuda or cuda:N")
-DETECTORS = ("sfd", "blazeface", "retinaface", "yunet", "scrfd")
+DETECTORS = ("sfd", "blazeface", "blazeface-back", "retinaface", "yunet", "scrfd")
 
 
 @dataclass(frozen=True)

@@ -61,9 +61,11 @@ class ModelProcess:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _launch(self) -> None:
-        self._process = spawning.Process(target=serve, args=(self.address, self._config), name="models")
-        self._process.start()
-        log.info("The model process started.", extra={"action": "models", "pid": self._process.pid})
+        """Raises OSError when the machine has no process or memory left."""
+        process = spawning.Process(target=serve, args=(self.address, self._config), name="models")
+        process.start()
+        self._process = process  # once it can be killed: `stop` may come at any moment
+        log.info("The model process started.", extra={"action": "models", "pid": process.pid})
 
     def _watch(self) -> None:
         """Replace it whenever it ends; its callers wait meanwhile."""
@@ -76,9 +78,20 @@ class ModelProcess:
             log.error("The model process died and is replaced.", extra={"action": "models", "exit_code": code})
             if time.monotonic() - started < SHORT_LIFE and self._stopped.wait(PAUSE):
                 return
-            self._launch()
+            self._replace()
             if self._stopped.is_set():  # meanwhile
                 self._process.kill()
+
+    def _replace(self) -> None:
+        """Launch another one, as soon as the machine allows it."""
+        while not self._stopped.is_set():
+            try:
+                self._launch()
+                return
+            except OSError as error:
+                why = type(error).__name__
+                log.error("The model process cannot be started yet.", extra={"action": "models", "why": why})
+                self._stopped.wait(PAUSE)
 
 
 def is_wanted(config: WorkerConfig) -> bool:

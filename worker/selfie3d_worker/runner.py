@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 
@@ -88,13 +88,12 @@ class Runner:
             raise
         except BlobsUnavailable as error:
             self._give_back(job, error)
-        except SoftTimeLimitExceeded:
-            self._fail(job, Reason.TIME_LIMIT, Reason.TIME_LIMIT.text, clock)
         except Exception as error:
             reason = reason_of(error)
             if reason is Reason.INTERNAL:
                 log.exception("The job failed in an unexpected way.")
-            self._fail(job, reason, reason.text if reason is Reason.INTERNAL else str(error), clock)
+            message = reason.text if reason in (Reason.INTERNAL, Reason.TIME_LIMIT) else str(error)
+            self._fail(job, reason, message, clock)
         else:
             log.info("The job succeeded.", extra={"action": "succeed", **_summary(job, clock)})
 
@@ -176,8 +175,21 @@ class Clock:
 
 
 def reason_of(error: Exception) -> Reason:
-    """The reason that vrn's and selfie3d_photo's errors carry; INTERNAL for any other."""
+    """TIME_LIMIT where the time ended, the reason that vrn's and selfie3d_photo's errors carry, INTERNAL for any other.
+
+    The end of the time comes as an exception wherever the job happens to be: what decodes a photo or opens a graph
+    takes it, as any other, for the sign of a damaged file.
+    """
+    if any(isinstance(each, SoftTimeLimitExceeded) for each in _causes(error)):
+        return Reason.TIME_LIMIT
     return Reason.of(str(getattr(error, "reason", "")))
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """The error and those from which it was raised."""
+    while error is not None:
+        yield error
+        error = error.__cause__
 
 
 def _summary(job: Record, clock: Clock) -> dict[str, object]:

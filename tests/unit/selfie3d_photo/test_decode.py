@@ -238,6 +238,33 @@ def test_a_useless_icc_profile_is_passed_over() -> None:
     np.testing.assert_array_equal(decode(png(icc_profile=b"no profile")).rgb, picture())
 
 
+@pytest.mark.parametrize("transparent", [False, True])
+def test_a_profile_of_grey_is_applied_to_grey_pictures_only(transparent: bool) -> None:
+    flat = Image.fromarray(np.full((64, 64), 55, np.uint8)).convert("LA" if transparent else "L")
+    rgb = decode(encode(flat, "PNG", icc_profile=_linear_grey_profile())).rgb
+    assert abs(int(rgb[0, 0, 0]) - 128) <= 2
+    colour = Image.fromarray(picture()).convert("RGBA" if transparent else "RGB")
+    np.testing.assert_array_equal(decode(encode(colour, "PNG", icc_profile=_linear_grey_profile())).rgb, picture())
+
+
+def _linear_grey_profile() -> bytes:
+    """The least that a profile of grey with a gamma of 1 must hold (ICC.1:2022, 7.2 and 8.4.2)."""
+    white = struct.pack(">3i", 63190, 65536, 54061)  # D50, in parts of 65536
+    tags = {
+        b"wtpt": b"XYZ " + bytes(4) + white,
+        b"kTRC": b"curv" + bytes(8),
+        b"desc": b"desc" + bytes(4) + struct.pack(">I", 5) + b"grey\0" + bytes(78),
+        b"cprt": b"text" + bytes(4) + b"none\0",
+    }
+    table, body = b"", b""
+    for name, tag in tags.items():
+        table += struct.pack(">4sII", name, 132 + 12 * len(tags) + len(body), len(tag))
+        body += tag + bytes(-len(tag) % 4)
+    header = struct.pack(">I4sI4s4s4s12s4s", 132 + len(table) + len(body), b"", 0x02400000, b"mntr", b"GRAY", b"XYZ ",
+                         struct.pack(">6H", 2020, 1, 1, 0, 0, 0), b"acsp")  # fmt: skip
+    return header.ljust(68, b"\0") + white.ljust(60, b"\0") + struct.pack(">I", len(tags)) + table + body
+
+
 def _linear_profile() -> bytes:
     """sRGB's primaries with a gamma of 1: the tone curves of Pillow's sRGB profile replaced (ICC.1:2022, 10.18)."""
     profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())

@@ -1,17 +1,20 @@
 import json
 from collections.abc import Callable
 from contextlib import nullcontext
+from io import BytesIO
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from celery.exceptions import SoftTimeLimitExceeded
+from PIL import Image, ImageFile
 
 from selfie3d.types import Stage
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d_jobs import ConfigError, JobsConfig, Reason
 from selfie3d_jobs.blobs import WorkerBlobs
 from selfie3d_jobs.env import from_environment
-from selfie3d_photo import PhotoError, PhotoReason
+from selfie3d_photo import PhotoError, PhotoReason, decode
 from selfie3d_worker import WorkerConfig
 from selfie3d_worker.main import celery_settings
 from selfie3d_worker.model import Output
@@ -92,9 +95,26 @@ def test_a_result_of_a_cancelled_job_is_not_told_twice() -> None:
 def test_an_error_is_what_its_reason_says_and_internal_otherwise() -> None:
     assert reason_of(PhotoError(PhotoReason.CORRUPT, "cut")) is Reason.PHOTO_CORRUPT
     assert reason_of(ZeroDivisionError()) is Reason.INTERNAL
+    assert reason_of(SoftTimeLimitExceeded()) is Reason.TIME_LIMIT
     error = OSError("x")
     error.reason = "made up"  # type: ignore[attr-defined]
     assert reason_of(error) is Reason.INTERNAL
+
+
+@pytest.mark.parametrize("step", ["open", "load"])
+def test_a_photo_is_not_blamed_for_time_that_ends_while_it_is_decoded(
+    monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    buffer = BytesIO()
+    Image.new("RGB", (64, 64)).save(buffer, "PNG")
+    monkeypatch.setattr(*{"open": (Image, "open"), "load": (ImageFile.ImageFile, "load")}[step], _out_of_time)
+    with pytest.raises(PhotoError) as raised:
+        decode(buffer.getvalue())
+    assert reason_of(raised.value) is Reason.TIME_LIMIT
+
+
+def _out_of_time(*_: object, **__: object) -> None:
+    raise SoftTimeLimitExceeded
 
 
 def test_celery_prefetches_one_job_per_child_and_acknowledges_late() -> None:

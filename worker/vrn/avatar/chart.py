@@ -20,6 +20,7 @@ CHART_FILE = Path(__file__).with_name("chart.npz")
 UV_STEPS = 65535  # of a coordinate in the file
 MARGIN = 0.008  # of the picture between islands and around them
 DISC = 0.15  # side of the squares of the small islands, below from the left: eyes, mouth, neck's cap, an eyeball
+BAND = 128  # rows of a picture that are covered at once; all 2048 would take 0.6 GB meanwhile
 EYEBALL = (4 * DISC + MARGIN, MARGIN, DISC - 2 * MARGIN)  # left, bottom and side of the eyeball's square
 
 Singles = NDArray[np.float32]
@@ -58,7 +59,13 @@ class Chart:
         """
         at = np.zeros((len(self.uv), 3))
         at[:, 0], at[:, 1] = self.uv[:, 0] * size - 0.5, (1 - self.uv[:, 1]) * size - 0.5
-        triangle, two, _ = foremost(crossings(at, self.triangles, size, size), size, size)
+        bands = [self._band(at, top, min(BAND, size - top), size) for top in range(0, size, BAND)]
+        triangle, weights = (np.concatenate(parts) for parts in zip(*bands, strict=True))
+        return triangle, weights
+
+    def _band(self, at: NDArray[np.float64], top: int, rows: int, size: int) -> tuple[Integers, Singles]:
+        """Some rows of `pixels`."""
+        triangle, two, _ = foremost(crossings(at - [0, top, 0], self.triangles, rows, size), rows, size)
         return triangle, np.concatenate([1 - two.sum(-1, keepdims=True), two], -1)
 
 

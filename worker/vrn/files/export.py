@@ -63,7 +63,7 @@ def _obj(meshes: Sequence[Mesh]) -> bytes:
 
 
 def _zipped_obj(meshes: Sequence[Mesh]) -> bytes:
-    """A ZIP of face.obj, material.mtl and one JPEG a face; the same meshes give the same bytes."""
+    """A ZIP of face.obj, face.mtl and one JPEG a face; the same meshes give the same bytes."""
     import trimesh
 
     scene = trimesh.Scene()

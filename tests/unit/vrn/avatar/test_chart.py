@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,17 @@ def test_no_triangle_is_folded_over_and_none_lies_on_another() -> None:
     assert hits.max() == 1
     assert hits.sum() > 0.78 * SIZE * SIZE  # little is wasted
     assert areas.sum() * SIZE * SIZE == pytest.approx(hits.sum(), rel=1e-3)
+
+
+def test_a_large_picture_is_covered_without_memory_for_all_of_it_at_once() -> None:
+    chart = load_chart()
+    tracemalloc.start()
+    try:
+        answer = chart.pixels(SIZE // 2)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 3.5 * sum(part.nbytes for part in answer)
 
 
 def test_the_places_lie_inside_the_picture_and_leave_room_for_an_eyeball() -> None:

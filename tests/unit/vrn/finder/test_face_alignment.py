@@ -16,6 +16,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from selfie3d_worker import config
 from vrn.errors import BackendMissingError, WeightsError
 from vrn.finder import load_finder
 from vrn.finder.face import Detection
@@ -26,6 +27,10 @@ pytestmark = pytest.mark.slow  # the networks of the package take seconds a phot
 FAN_2D, FAN_3D = "2DFAN4-11f355bf06.pth.tar", "3DFAN4-7835d9f11d.pth.tar"
 DEPTH, S3FD = "depth-2a464da4ea.pth.tar", "s3fd-619a316812.pth"
 NO_FACE, FACES = 30.0, 4  # bias that silences a detection layer; positions of the picture that pass the threshold
+
+
+def test_a_worker_can_be_given_every_detector_that_there_is() -> None:
+    assert config.DETECTORS == DETECTORS
 
 
 @pytest.fixture(scope="module")
