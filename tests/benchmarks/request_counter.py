@@ -28,12 +28,14 @@ class RequestCounter(ProxyThread):
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         from_server, to_server = await asyncio.open_connection("127.0.0.1", self._target)
         answers = asyncio.create_task(self._pass_answers(from_server, writer))
-        with suppress(asyncio.IncompleteReadError, ConnectionError):
-            while True:
-                await self._pass_request(reader, to_server)
-        to_server.close()
-        await asyncio.gather(answers, return_exceptions=True)
-        writer.close()
+        try:
+            with suppress(asyncio.IncompleteReadError, ConnectionError):
+                while True:
+                    await self._pass_request(reader, to_server)
+        finally:
+            answers.cancel()
+            to_server.close()
+            writer.close()
 
     async def _pass_request(self, reader: asyncio.StreamReader, to_server: asyncio.StreamWriter) -> None:
         """Raises IncompleteReadError at the end of the connection."""
