@@ -9,6 +9,9 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Sequence
+from typing import Any
+
+from google.protobuf.message import Message
 
 from selfie3d.v1 import reconstruction_pb2 as pb
 
@@ -16,6 +19,23 @@ PACKED = b"\x01"  # no message begins so: it would be a field of number 0
 LENGTH = 4  # bytes of a number in front of what it counts
 KINDS = "fffI"  # x, y, z and the vertex of a landmark, as struct has them
 WIDTH = 4  # bytes of each
+
+FIXED64, BYTES, VARINT = 1, 2, 0  # wire types
+DOUBLE, LONGEST_VARINT = 8, 5  # bytes of a coordinate, and of a number with 32 bits, on the wire
+
+
+def _head(message: type[Message], name: str, wire_type: int) -> int:
+    """What stands in front of a field on the wire; one byte for numbers below 16."""
+    return int(message.DESCRIPTOR.fields_by_name[name].number << 3 | wire_type)
+
+
+ROW = b"".join(  # a landmark in its face, with zeros for its numbers
+    (
+        bytes([_head(pb.Face, "landmarks", BYTES), 3 * (1 + DOUBLE) + 1 + LONGEST_VARINT]),
+        *(bytes([_head(pb.Landmark, name, FIXED64)]) + bytes(DOUBLE) for name in "xyz"),
+        bytes([_head(pb.Landmark, "vertex", VARINT)]) + bytes(LONGEST_VARINT),
+    )
+)
 
 
 def pack(outcome: pb.Job) -> bytes:
@@ -38,7 +58,7 @@ def unpack(data: bytes) -> pb.Job:
     first, *columns = _parts(zlib.decompress(data[len(PACKED) :]))
     outcome = pb.Job.FromString(first)
     for face, each in zip(outcome.faces, columns, strict=True):
-        face.landmarks.extend(_landmarks(each))
+        face.MergeFromString(_landmarks(each))
     return outcome
 
 
@@ -65,7 +85,24 @@ def _column(values: Sequence[float], kind: str) -> bytes | None:
     return packed if struct.unpack(form, packed) == tuple(values) else None
 
 
-def _landmarks(data: bytes) -> list[pb.Landmark]:
+def _landmarks(data: bytes) -> bytes:
+    """Landmarks as a face's message has them on the wire: made one by one, they hold callers up in long lists."""
+    *coordinates, vertices = _numbers(data)
+    rows, at = bytearray(ROW * len(vertices)), 2
+    for values in coordinates:
+        at += 1
+        doubles = struct.pack(f"<{len(values)}d", *values)
+        for byte in range(DOUBLE):
+            rows[at + byte :: len(ROW)] = doubles[byte::DOUBLE]
+        at += DOUBLE
+    for byte in range(LONGEST_VARINT):
+        more = 0x80 if byte < LONGEST_VARINT - 1 else 0  # follow: each number is written with all five
+        rows[at + 1 + byte :: len(ROW)] = bytes([vertex >> 7 * byte & 0x7F | more for vertex in vertices])
+    return bytes(rows)
+
+
+def _numbers(data: bytes) -> list[tuple[Any, ...]]:
+    """What `_columns` made bytes of: x, y, z and vertex of all landmarks."""
     length, count = len(data) // len(KINDS), len(data) // len(KINDS) // WIDTH
     columns = []
     for at, kind in enumerate(KINDS):
@@ -74,7 +111,7 @@ def _landmarks(data: bytes) -> list[pb.Landmark]:
             start = at * length + byte * count
             column[byte::WIDTH] = data[start : start + count]
         columns.append(struct.unpack(f">{count}{kind}", column))
-    return [pb.Landmark(x=x, y=y, z=z, vertex=vertex) for x, y, z, vertex in zip(*columns, strict=True)]
+    return columns
 
 
 def _parts(data: bytes) -> list[bytes]:
