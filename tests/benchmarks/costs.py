@@ -25,8 +25,10 @@ from selfie3d_jobs import AsyncStore, JobsConfig, Store, maintenance
 from selfie3d_jobs.keys import DOORBELL
 from selfie3d_jobs.maintenance import WorkerReport
 from selfie3d_jobs.record import parse_ring
+from tests.benchmarks.request_counter import RequestCounter
+from tests.buckets import Nanio, use_credentials
 from tests.photos import astronaut
-from tests.stack import BOUND, Process, Stack
+from tests.stack import BOUND, Process, Stack, eventually
 from tests.tiny import make_photo
 
 JOBS, WARM = 60, 5
@@ -136,6 +138,43 @@ def of_jobs(folder: Path, jobs: int, photo: bytes, module: str) -> None:
     blobs = {"photo": len(photo), "mesh": mesh, "preview": preview}
     show("sizes", {**blobs, "kept_in_redis": kept, "record": record, "events": events})
     show("commands of a job and of idling", {name: count / jobs for name, count in use.by_command.items()})
+
+
+def of_bucket(folder: Path, jobs: int, photo: bytes) -> None:
+    """The same jobs with photo and mesh in an S3 server's bucket, which counts requests, to their deletion."""
+    use_credentials()
+    (folder / "nanio").mkdir()
+    with Nanio(folder / "nanio") as nanio, RequestCounter(nanio.port) as counter:
+        place = nanio.setting("costs", counter.port)
+        env: dict[str, Any] = {**ONE_THREAD, "redis": RedisServer(folder / "redis", port=0), "SELFIE3D_BLOBS": place}
+        with Stack(folder, **env) as stack, Client(stack.addresses[0], timeout=BOUND) as client:
+            db = redis.Redis.from_url(stack.redis.url)
+            made = [client.reconstruct(photo) for _ in range(WARM)]
+            await_rest(db)
+            before = Look.at(stack, db)
+            time.sleep(IDLE_SECONDS)
+            idle = Use.between(before, Look.at(stack, db))
+            seen, sizes = Counter(counter.seen), (counter.received, counter.sent)
+            before = Look.at(stack, db)
+            made += [client.reconstruct(photo) for _ in range(jobs)]
+            await_rest(db)
+            use = Use.between(before, Look.at(stack, db))
+            to_the_end = counter.seen - seen
+            traffic = {"received": (counter.received - sizes[0]) / jobs, "sent": (counter.sent - sizes[1]) / jobs}
+            seen = Counter(counter.seen)
+            for result in made:
+                client.job(str(result.job and result.job.id)).delete()
+            await_rest(db)
+            deleted = counter.seen - seen
+    show("a job", use.less(idle, jobs))
+    show("bytes of the bucket for a job", traffic)
+    show("requests to the bucket to a job's end", {name: count / jobs for name, count in to_the_end.items()})
+    show("requests for its deletion", {name: count / len(made) for name, count in deleted.items()})
+
+
+def await_rest(db: redis.Redis) -> None:
+    """Until no object is on its way into the bucket or out of it."""
+    eventually(lambda: not db.exists("selfie3d:uploads", "selfie3d:garbage"), "the bucket is at rest")
 
 
 def of_idling(folder: Path) -> None:
@@ -248,6 +287,9 @@ def main() -> None:
             print(f"\n== {name} photos and meshes; of tiny ones the record is what costs")
             (Path(folder) / name).mkdir()
             of_jobs(Path(folder) / name, jobs, photo, module)
+        print("\n== real photos and meshes in a bucket")
+        (Path(folder) / "bucket").mkdir()
+        of_bucket(Path(folder) / "bucket", jobs, astronaut())
 
 
 if __name__ == "__main__":

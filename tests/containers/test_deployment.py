@@ -172,7 +172,9 @@ def test_what_is_stuck_is_seen_and_starts_again(
 def test_a_deployment_without_a_worker_is_not_healthy(deployment: Deployment) -> None:
     deployment.compose("stop", "worker")
     deployment.await_health("service", "unhealthy")
-    deployment.up()
+    deployment.compose("start", "worker")  # `up --wait` gives up at the first container that it finds unhealthy
+    deployment.await_health("service")
+    deployment.await_health("web")
     assert deployment.inspect("service")["RestartCount"] <= 2  # unhealthy, but not stuck: left alone
 
 

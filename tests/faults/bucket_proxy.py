@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-from concurrent.futures import Future
 from enum import StrEnum
-from typing import Self
+
+from tests.faults.proxy_thread import ProxyThread
 
 PIECE = 16 * 1024  # bytes
 SLOW_SECONDS = 0.02  # a piece, when slow: 0.8 MB a second
@@ -28,37 +27,13 @@ class Mode(StrEnum):
     BUSY = "busy"  # 503, as a store that wants fewer requests
 
 
-class BucketProxy:
+class BucketProxy(ProxyThread):
     """Between a free port of ours and `port`, both on loopback. `mode` may be set at any time."""
 
     def __init__(self, port: int) -> None:
+        super().__init__()
         self._target = port
         self.mode = Mode.PASS
-        self._loop = asyncio.new_event_loop()
-        self._started: Future[int] = Future()
-        self._thread = threading.Thread(target=self._run, name="bucket-proxy", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        self.port = self._started.result(10)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        server = self._loop.run_until_complete(asyncio.start_server(self._serve, "127.0.0.1", 0))
-        self._started.set_result(server.sockets[0].getsockname()[1])
-        self._loop.run_forever()
-        server.close()
-        tasks = asyncio.all_tasks(self._loop)
-        for task in tasks:
-            task.cancel()
-        self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
-        self._loop.run_until_complete(asyncio.sleep(0))
-        self._loop.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self.mode is Mode.REFUSE:

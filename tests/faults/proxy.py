@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from concurrent.futures import Future
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Self
+
+from tests.faults.proxy_thread import ProxyThread
 
 
 class Half(StrEnum):
@@ -26,25 +26,14 @@ class Cut:
     done: threading.Event
 
 
-class Proxy:
+class Proxy(ProxyThread):
     """Between a free port of ours and `port`, both on loopback."""
 
     def __init__(self, port: int) -> None:
+        super().__init__()
         self._target = port
         self._cuts: list[Cut] = []
         self._open: set[asyncio.StreamWriter] = set()
-        self._loop = asyncio.new_event_loop()
-        self._started: Future[int] = Future()
-        self._thread = threading.Thread(target=self._run, name="proxy", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        self.port = self._started.result(10)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
 
     def cut(self, pattern: bytes, half: Half) -> Cut:
         """Set a trap."""
@@ -56,19 +45,6 @@ class Proxy:
         """Break all connections at once, as if the machine on the near side had vanished."""
         for writer in set(self._open):
             self._loop.call_soon_threadsafe(writer.transport.abort)
-
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        server = self._loop.run_until_complete(asyncio.start_server(self._serve, "127.0.0.1", 0))
-        self._started.set_result(server.sockets[0].getsockname()[1])
-        self._loop.run_forever()
-        server.close()
-        tasks = asyncio.all_tasks(self._loop)
-        for task in tasks:
-            task.cancel()
-        self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
-        self._loop.run_until_complete(asyncio.sleep(0))
-        self._loop.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         upstream_reader, upstream_writer = await asyncio.open_connection("127.0.0.1", self._target)

@@ -94,7 +94,7 @@ def test_every_package_of_the_tree_is_in_the_table() -> None:
         ("selfie3d_cli.main", ["torch", "celery", "redis", "vrn", "selfie3d_service"]),
         ("selfie3d_service", ["torch", "vrn", "skimage"]),
         ("selfie3d_web.main", ["torch", "celery", "vrn", "PIL", "selfie3d_service"]),
-        ("selfie3d_service.main", ["torch", "vrn", "skimage"]),
+        ("selfie3d_service.main", ["torch", "vrn", "skimage", "PIL", "numpy"]),
         ("vrn", ["torch", "onnxruntime", "celery", "redis", "grpc", "face_alignment", "cv2", "numba"]),
         ("selfie3d_worker.vrn_model", ["torch", "numba", "onnx", "selfie3d_training"]),
         ("selfie3d_cli.local", ["torch", "onnxruntime"]),

@@ -12,6 +12,7 @@ from dataclasses import replace
 from selfie3d import __version__
 from selfie3d_jobs import JobsError, Store, logs, maintenance, trace
 from selfie3d_jobs.blobs import WorkerBlobs
+from selfie3d_jobs.heap import settle
 from selfie3d_jobs.maintenance import WorkerReport
 from selfie3d_worker.config import WorkerConfig
 from selfie3d_worker.heartbeat import Heartbeat
@@ -48,6 +49,7 @@ class PoolChild:
         blobs = WorkerBlobs(config.jobs, self._store)
         self.runner = Runner(self.name, self._store, blobs, self._heartbeat, reconstruct, config.jobs.lease_seconds)
         self._heartbeat.start()
+        settle()
         log.info(
             "Ready.",
             extra={"action": "ready", "worker": self.name, "model": reconstruct.name, "engine": reconstruct.engine},

@@ -13,6 +13,7 @@ from celery.worker.consumer import Consumer
 from celery.worker.state import maybe_shutdown
 from kombu.transport import redis, virtual
 
+from selfie3d_jobs.heap import settle
 from selfie3d_jobs.pulse import BEAT_SECONDS, ProcessKind, Pulse, beat_in_background
 from selfie3d_jobs.trouble import TroubleLog, trouble_of
 
@@ -53,6 +54,7 @@ class QuickConsumer(Consumer):  # type: ignore[misc]
         """Once for each time that the loop begins; Celery forgets the timer when the loop ends."""
         super().register_with_event_loop(hub)
         hub.call_repeatedly(BEAT_SECONDS, self._pulse.beat)
+        settle()
 
     def _beat_to_the_end(self, **_: Any) -> None:
         """The loop ends, and the running jobs are waited for: as long as they may take, which others bound."""
