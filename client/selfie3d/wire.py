@@ -25,6 +25,7 @@ from selfie3d.types import (
     JobStatus,
     LeftOut,
     MeshFile,
+    OptionError,
     Options,
     PhotoView,
     Preview,
@@ -48,6 +49,8 @@ JOB_ONLY = (
     "webhook_url",
     "one_person",
 )  # fields of JobOptions that are none of Options
+
+MOST_SECONDS = 10_000 * 365.25 * 86400  # of a Duration
 
 
 def state_name(state: JobState) -> str:
@@ -113,16 +116,19 @@ def settings_message(request_id: str, options: JobOptions) -> pb.JobSettings:
         request_id=request_id,
         options=options_message(of_mesh),
         priority=f"PRIORITY_{priority.name}",
-        timeout=_duration(options.get("job_timeout")),
-        expire_after=_duration(options.get("expire_after")),
+        timeout=_duration("job_timeout", options.get("job_timeout")),
+        expire_after=_duration("expire_after", options.get("expire_after")),
         webhook_url=options.get("webhook_url", ""),
         one_person=one_person,
     )
 
 
-def _duration(seconds: float | None) -> Duration | None:
+def _duration(field: str, seconds: float | None) -> Duration | None:
+    """Raises OptionError for what no message can hold; what the service accepts is less."""
     if seconds is None:
         return None
+    if not abs(seconds) <= MOST_SECONDS:  # nor NaN
+        raise OptionError(field, f"{field} is {seconds} s, which no job can have.")
     duration = Duration()
     duration.FromNanoseconds(round(seconds * 1e9))
     return duration

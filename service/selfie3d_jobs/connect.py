@@ -73,7 +73,7 @@ class BlockingSentinelPool(SentinelConnectionPool, aioredis.BlockingConnectionPo
     async def release(self, connection: Any) -> None:
         """Take it back. One to a primary of before connects anew: redis-py drops only those that are idle then."""
         if (connection.host, connection.port) != self.master_address:
-            await connection.disconnect()
+            await connection.disconnect(nowait=True)  # a server that hangs does not answer: its place would be lost
         await super().release(connection)
 
     async def find_primary(self) -> tuple[str, int]:

@@ -23,8 +23,9 @@ webhooks        zset      those by the job's end, ms
 webhook_lane:LANE  zset   those of one lane (webhooks.lane_of) by when they are due, ms
 webhook_lanes   zset      lanes by when their first webhook is due, ms
 webhook_counts  hash      owner -> webhooks not delivered yet
-bytes, serial, life, back  numbers: stored bytes; newest serial; last sign of any worker or service; when the last
-                silence of all of them ended, ms
+bytes, outside_bytes  numbers: photos and meshes in Redis, and in the bucket
+serial, life, back  numbers: newest serial; last sign of any worker or service; when the last silence of all of them
+                ended, ms
 owner, sweep    strings   the number of this deployment's objects; that they were swept within the hour
 uploads         zset      objects on their way to the bucket by when they count as left over, ms
 garbage         zset      objects to delete from the bucket by when that is due, ms

@@ -12,6 +12,7 @@ import contextlib
 import os
 import re
 import signal
+import stat
 import tempfile
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -68,8 +69,9 @@ class Pulse:
             return
         with contextlib.suppress(OSError):
             self._path.parent.mkdir(mode=0o700, exist_ok=True)
-            self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-            self.beat()
+            if _is_ours(self._path.parent):
+                self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+                self.beat()
 
     def __enter__(self) -> Self:
         return self
@@ -147,12 +149,15 @@ def end_stuck(*kinds: ProcessKind) -> list[Beat]:
 
 def _read_all() -> Iterator[Beat]:
     with contextlib.suppress(OSError):
-        status = folder().lstat()
-        if status.st_uid != os.getuid() or status.st_mode & 0o022:
-            return
-        for path in sorted(folder().iterdir()):
+        for path in sorted(folder().iterdir() if _is_ours(folder()) else ()):
             if beat := _read(path):
                 yield beat
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether nobody else can have put there what our files would be written to. Raises OSError."""
+    status = folder.lstat()
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o022
 
 
 def _read(path: Path) -> Beat | None:

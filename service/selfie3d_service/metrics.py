@@ -124,11 +124,12 @@ def _sizes(snapshot: Snapshot) -> Iterator[Metric]:
     yield paused
     yield GaugeMetricFamily("selfie3d_jobs_running", "Jobs that a worker holds.", sizes["running"])
     yield GaugeMetricFamily("selfie3d_jobs_kept", "Jobs in the store.", sizes["kept"])
-    yield GaugeMetricFamily("selfie3d_stored_bytes", "Photos and meshes in the store.", sizes["bytes"])
+    yield GaugeMetricFamily("selfie3d_stored_bytes", "Photos and meshes in Redis.", sizes["bytes"])
     yield GaugeMetricFamily("selfie3d_webhooks_waiting", "Webhooks not delivered yet.", sizes["webhooks"])
     age = sizes["webhook_age"] / 1000
     yield GaugeMetricFamily("selfie3d_webhook_oldest_seconds", "Time since the end of the oldest one's job.", age)
     yield GaugeMetricFamily("selfie3d_blobs_uploading", "Objects on their way to the bucket.", sizes.get("uploads", 0))
+    yield GaugeMetricFamily("selfie3d_blobs_bytes", "Photos and meshes in the bucket.", sizes.get("outside_bytes", 0))
     yield GaugeMetricFamily("selfie3d_blobs_garbage", "Objects that wait to be deleted.", sizes.get("garbage", 0))
     alive = GaugeMetricFamily("selfie3d_workers_alive", "Worker children heard of lately.", labels=["verified"])
     for verified in (True, False):

@@ -12,15 +12,20 @@ from selfie3d_service.metrics import Metrics
 log = logging.getLogger(__name__)
 
 
+FAILED_SECONDS = 1.0  # the least pause after a failure: one that lasts must not fill the log and the core
+
+
 async def supervise(name: str, work: Callable[[], Awaitable[None]], metrics: Metrics, pause_seconds: float) -> None:
     """Do the work again and again until cancelled, with a pause in between. A failure is logged and counted."""
     while True:
+        pause = pause_seconds
         try:
             await work()
         except Exception:
             log.exception("A background task failed; it goes on.", extra={"action": "background", "task": name})
             metrics.count_background_failure(name)
-        await asyncio.sleep(pause_seconds)
+            pause = max(pause, FAILED_SECONDS)
+        await asyncio.sleep(pause)
 
 
 async def wait_at_most(event: asyncio.Event, seconds: float) -> None:

@@ -16,8 +16,8 @@ from selfie3d_web.problem import Problem
 MAX_PHOTO_BYTES = 20 * 1024 * 1024
 MAX_PHOTOS_BYTES = 3 * MAX_PHOTO_BYTES  # of all photos of one person, in a form
 MAX_OVERHEAD = 64 * 1024  # of a form, around the photos
-MAX_FIELDS = 16
-MAX_FIELD_BYTES = 1024
+MAX_FIELDS = 64  # more than there are options
+MAX_FIELD_BYTES = 2048  # the longest webhook_url
 MULTIPART = "multipart/form-data"
 DAMAGED = "The form is damaged or cut short."
 PHOTO = "photo"  # name of the form's files
@@ -154,7 +154,7 @@ class Form:
                 raise _malformed(f"The files named {PHOTO} must be the last parts of the form.")
             self._photo.append(None)
         self._has_photo = self._has_photo or self._in_photo
-        if len(self.fields) == MAX_FIELDS:
+        if not self._in_photo and len(self.fields) == MAX_FIELDS:
             raise _malformed(f"A form has at most {MAX_FIELDS} fields.")
 
     def _on_part_data(self, data: bytes, start: int, end: int) -> None:

@@ -21,6 +21,7 @@ from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d_jobs import (
     AsyncStore,
     BlobsUnavailable,
+    BlobTrouble,
     JobLost,
     JobsConfig,
     Reason,
@@ -28,11 +29,12 @@ from selfie3d_jobs import (
     Store,
     admission,
     execution,
+    maintenance,
     queries,
     webhooks,
 )
 from selfie3d_jobs.admission import AdmissionLimits
-from selfie3d_jobs.blobs import AsyncBucket, WorkerBlobs, garbage, names, place_of
+from selfie3d_jobs.blobs import AsyncBlobs, AsyncBucket, WorkerBlobs, garbage, names, place_of
 from selfie3d_jobs.blobs.sweep import OWNER, is_due, sweep
 from selfie3d_service import ServiceConfig
 from selfie3d_worker.runner import Runner
@@ -431,6 +433,28 @@ async def test_jobs_of_redis_are_served_on_when_new_ones_go_to_a_bucket(
         assert place.objects() == set()
 
 
+@pytest.mark.parametrize("place", ["folder"], indirect=True)
+async def test_what_lies_outside_takes_no_room_in_redis_also_when_new_jobs_go_back_there(
+    place: Place, service_config: ServiceConfig, store: Store
+) -> None:
+    def counted() -> tuple[int, int]:
+        sizes = store.run(maintenance.snapshot()).sizes
+        return sizes["bytes"], sizes["outside_bytes"]
+
+    async with served(replace(service_config, jobs=place.config)) as before:
+        job_id = await create(before)
+        assert counted() == (0, len(make_photo()))
+        mesh = bytes(5 * MIB)
+        place.finish(place.begin(job_id), mesh)
+        assert counted() == (0, len(mesh) + len(picture_of(mesh)))
+    narrow = replace(service_config.limits, max_stored_mib=4, result_reserve_mib=1)
+    async with served(replace(service_config, limits=narrow)) as api:
+        await create(api)
+        assert counted()[0] == len(make_photo())
+        await api.DeleteJob(pb.DeleteJobRequest(job_id=job_id))
+        assert counted() == (len(make_photo()), 0)
+
+
 @pytest.mark.parametrize("place", ["nanio"], indirect=True)
 async def test_a_service_without_the_bucket_of_a_job_says_unavailable(
     place: Place, service_config: ServiceConfig, api: Any
@@ -508,6 +532,34 @@ async def test_objects_that_redis_has_forgotten_are_found_and_those_of_jobs_stay
         assert await sweep(store, bucket, -60.0) == 0
     finally:
         await store.close()
+
+
+@pytest.mark.parametrize("place", ["folder"], indirect=True)
+async def test_an_object_that_cannot_be_deleted_keeps_no_other_one(
+    place: Place, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with a lock of the bucket on it: the names of a batch stay together, and come in the same order each time."""
+    locked, *others = [names.photo(f"{number:032x}") for number in range(20)]
+    delete = AsyncBucket._delete
+
+    async def refuse_one(bucket: AsyncBucket, name: str) -> None:
+        if name == locked:
+            raise BlobsUnavailable(BlobTrouble.RIGHTS)
+        await delete(bucket, name)
+
+    monkeypatch.setattr(AsyncBucket, "_delete", refuse_one)
+    monkeypatch.setattr(garbage, "DELETING_SECONDS", 0.0)  # due again at once
+    service_store = AsyncStore(place.config)
+    bucket = AsyncBucket(place.config.place)  # type: ignore[arg-type]
+    blobs = AsyncBlobs(place.config, service_store, bucket)
+    for name in (locked, *others):
+        await bucket.put(name, [b"a photo"])
+    store.run(garbage.discard_strays([locked, *others]))
+    for _ in range(20):  # all of them begin with the locked one once in 20^20 runs
+        with suppress(BlobsUnavailable):
+            await blobs.collect()
+    assert place.objects() == {locked}
+    await service_store.close()
 
 
 @outside

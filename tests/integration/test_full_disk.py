@@ -203,11 +203,15 @@ def test_a_download_to_a_full_disk_keeps_the_old_file(disk: Disk) -> None:
     path = disk.folder / "s3fd.pth"
     path.write_bytes(GOOD)
     with ThreadingHTTPServer(("127.0.0.1", 0), Sender) as server:
-        threading.Thread(target=server.serve_forever).start()
-        disk.fill()
-        with pytest.raises(Exception, match=r"s3fd\.pth: .*(make room there|ulimit)"):
-            download(f"http://127.0.0.1:{server.server_port}/s3fd.pth", path, "", lambda *_: None)
-        server.shutdown()
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            disk.fill()
+            with pytest.raises(Exception, match=r"s3fd\.pth: .*(make room there|ulimit)"):
+                download(f"http://127.0.0.1:{server.server_port}/s3fd.pth", path, "", lambda *_: None)
+        finally:
+            server.shutdown()
+            thread.join()
     assert path.read_bytes() == GOOD
     assert disk.files() == {"s3fd.pth"}
 

@@ -145,6 +145,8 @@ def test_a_port_that_another_server_has_is_an_error_that_shows_the_log(data: Pat
         server = RedisServer(data, port=other.getsockname()[1])
         with pytest.raises(RedisStartError, match="Address already in use"):
             server.start()
+        other.shutdown(socket.SHUT_RDWR)  # closing it does not wake who waits for a connection
+        answering.join()
     RedisServer(data).start().stop()  # the folder was given free
 
 

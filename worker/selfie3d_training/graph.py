@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from selfie3d.types.atomic_file import write_atomically
 from selfie3d.types.frames import CROP_SIZE
+from selfie3d_training.fold import fold
 from vrn.avatar.guide import COLUMNS, MAPS
 from vrn.avatar.model import load_model
 from vrn.engine.onnx_graph import CONFIG_KEY, WEIGHTS_KEY
@@ -67,6 +68,7 @@ def graph_of(loaded: read.Weights) -> bytes:
     missing = sorted(set(loaded.arrays) - wanted)
     if missing:
         raise WeightsError(f"the graph does without the weights {', '.join(missing)}")
+    fold(model)
     for key, value in ((CONFIG_KEY, loaded.config), (WEIGHTS_KEY, sorted(wanted))):
         model.metadata_props.add(key=key, value=json.dumps(value))
     return model.SerializeToString(deterministic=True)
@@ -102,7 +104,7 @@ def _without_weights(model: ModelProto, names: set[str]) -> set[str]:
         size = len(tensor.raw_data)
         tensor.name, tensor.data_location = name, TensorProto.EXTERNAL
         tensor.ClearField("raw_data")
-        for key, value in (("location", "weights"), ("offset", "0"), ("length", str(size))):
+        for key, value in (("location", name), ("offset", "0"), ("length", str(size))):
             tensor.external_data.add(key=key, value=value)
         found.add(name)
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
@@ -93,7 +94,8 @@ class AsyncBlobs:
         if self._bucket is None:
             return 0
         taken = await self._store.run(garbage.take_garbage())
-        gone = await self._bucket.delete(taken) if taken else []
+        mixed = random.sample(taken, len(taken))  # one that cannot be deleted must not be the first each time
+        gone = await self._bucket.delete(mixed) if mixed else []
         if gone:
             await self._store.run(garbage.forget(gone))
         return len(gone)

@@ -112,12 +112,13 @@ class AsyncBucket:
         async with self._bounded("sign", 0):  # asks a provider for a key where the credentials are a role's
             return await obstore.sign_async(self._public, "GET", name, timedelta(seconds=seconds))
 
-    async def listed(self) -> AsyncIterator[list[tuple[str, float]]]:
-        """All objects of the place in batches: name, and when it was written, seconds since the epoch by its clock."""
+    async def listed(self, folder: str = "") -> AsyncIterator[list[tuple[str, float]]]:
+        """All objects of the place, or of a folder in it, in batches: name, and when it was written, seconds since the
+        epoch by its clock."""
         import obstore
 
         with translated():
-            async for batch in obstore.list(await self._store(), chunk_size=1000):
+            async for batch in obstore.list(await self._store(), folder or None, chunk_size=1000):
                 yield [(entry["path"], entry["last_modified"].timestamp()) for entry in batch]
 
     async def _store(self) -> Any:

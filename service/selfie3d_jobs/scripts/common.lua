@@ -89,10 +89,15 @@ local function note_life()
   if now - last > SILENCE then redis.call('SET', P .. 'back', now) end
 end
 
+-- What lies outside Redis is counted apart: it takes no room here.
+local function count_bytes(outside, by)
+  if by ~= 0 then redis.call('INCRBY', P .. (outside and 'outside_bytes' or 'bytes'), by) end
+end
+
 local function forget_bytes(id, field)
   local bytes = number(id, field)
   if bytes > 0 then
-    redis.call('DECRBY', P .. 'bytes', bytes)
+    count_bytes(is_outside(id), -bytes)
     set(id, field, 0)
   end
 end

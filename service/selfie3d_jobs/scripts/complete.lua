@@ -29,7 +29,7 @@ local previews = #ARGV - 2 + #A.names - A.files
 set(id, 'files', A.files, 'previews', previews, 'mesh_bytes', stored)
 if not is_outside(id) then set(id, 'outcome', ARGV[2]) end
 if #A.names > 0 then set(id, 'extension', A.extension) end
-if stored > 0 then redis.call('INCRBY', P .. 'bytes', stored) end
+count_bytes(is_outside(id), stored)
 for stage, seconds in pairs(A.seconds) do observe('stage:' .. stage, seconds) end
 for size, runs in pairs(A.batches or {}) do count('batch:' .. size, runs) end
 if (A.batch_wait or 0) > 0 then redis.call('HINCRBYFLOAT', P .. 'counters', 'batch_wait', A.batch_wait) end

@@ -13,6 +13,7 @@ return {reports, redis.call('HGETALL', P .. 'counters'), {
   'running', redis.call('ZCARD', P .. 'leases'),
   'kept', redis.call('ZCARD', P .. 'expiry'),
   'bytes', redis.call('GET', P .. 'bytes') or '0',
+  'outside_bytes', redis.call('GET', P .. 'outside_bytes') or '0',
   'uploads', redis.call('ZCARD', P .. 'uploads'),
   'garbage', redis.call('ZCARD', P .. 'garbage'),
   'webhooks', redis.call('ZCARD', P .. 'webhooks'),

@@ -37,6 +37,15 @@ from selfie3d.wire import (
 )
 
 
+@pytest.mark.parametrize("seconds", [float("inf"), float("nan"), -float("inf"), 1e300])
+@pytest.mark.parametrize("field", ["job_timeout", "expire_after"])
+def test_a_time_that_no_message_can_hold_is_refused_by_its_name(field: str, seconds: float) -> None:
+    options: Any = {field: seconds}
+    with pytest.raises(OptionError, match=field) as caught:
+        settings_message("id", options)
+    assert caught.value.field == field
+
+
 def test_the_states_are_those_of_the_api() -> None:
     words = [pb.JobState.Name(number).removeprefix("JOB_STATE_").lower() for number in pb.JobState.values()]
     assert [state.value for state in JobState] == words

@@ -42,6 +42,14 @@ def test_a_face_takes_less_than_half() -> None:
     assert len(pack(made)) < 0.5 * len(made.SerializeToString())
 
 
+@pytest.mark.parametrize("vertex", [0, 1, 127, 128, 16_383, 16_384, 2**28, 2**32 - 1])
+def test_every_number_of_a_vertex_comes_back(vertex: int) -> None:
+    made = pb.Job(faces=[pb.Face(landmarks=[pb.Landmark(x=0.0, y=-0.0, z=0.5, vertex=vertex)])])
+    packed = pack(made)
+    assert packed.startswith(PACKED)
+    assert unpack(packed).SerializeToString(deterministic=True) == made.SerializeToString(deterministic=True)
+
+
 def test_a_message_of_an_earlier_version_is_read() -> None:
     made = outcome(68)
     assert unpack(made.SerializeToString()) == made

@@ -7,7 +7,7 @@ from selfie3d_service.metrics import Metrics
 
 SIZES = {"queued:interactive": 3, "queued:bulk": 1, "running": 2, "kept": 9, "bytes": 1000, "used": 1, "limit": 0}
 PAUSED = {"paused:interactive": 0, "paused:bulk": 1}
-SIZES |= {"webhooks": 2, "webhook_age": 61_500}
+SIZES |= {"outside_bytes": 7, "webhooks": 2, "webhook_age": 61_500}
 COUNTERS = {
     "ended:FAILED:NO_FACE": 4.0,
     "requeued:lost": 1.0,
@@ -88,3 +88,4 @@ def test_a_bucket_is_shown_where_there_is_one() -> None:
     assert shown["selfie3d_blob_seconds_bucket", ("0.025", "get")] == 1
     assert shown["selfie3d_blob_failures_total", ("put", "silent")] == 1
     assert (shown["selfie3d_blobs_uploading", ()], shown["selfie3d_blobs_garbage", ()]) == (3, 4)
+    assert (shown["selfie3d_stored_bytes", ()], shown["selfie3d_blobs_bytes", ()]) == (1000, 7)

@@ -15,6 +15,7 @@ from google.rpc import code_pb2, error_details_pb2
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d_jobs import Reason
 from selfie3d_web.problem import OWN_STATUSES, STATUSES
+from selfie3d_web.settings import NAMES, SWITCHES
 from tests.scripted_service import FULL, Running, rich_error
 
 PHOTO = bytes(range(256)) * 4096  # 1 MiB
@@ -47,6 +48,20 @@ async def test_a_form_is_the_same_as_the_raw_photo(web: httpx.AsyncClient, servi
     assert service.script.photos[answer.json()["id"]] == PHOTO
     (settings,) = service.script.requests("UploadJob")
     assert settings.options == pb.Options(format=pb.MESH_FORMAT_OBJ, textured=True)
+
+
+async def test_a_form_may_hold_every_option_there_is_and_the_longest_webhook_url(
+    web: httpx.AsyncClient, service: Running
+) -> None:
+    words = {"format": "glb", "detail": "full", "extent": "head", "topology": "head", "compression": "meshopt"}
+    url = "https://hooks.example.com/".ljust(2048, "x")
+    fields = words | dict.fromkeys((*SWITCHES, "one_person"), "false")
+    fields |= {"priority": "bulk", "timeout": "60", "expire_after": "60", "webhook_url": url}
+    assert set(fields) == set(NAMES)
+    answer = await web.post("/v1/jobs", data=fields, files={"photo": ("me.jpg", PHOTO, "image/jpeg")})
+    assert (answer.status_code, answer.json().get("detail")) == (202, None)
+    (settings,) = service.script.requests("UploadJob")
+    assert settings.webhook_url == url
 
 
 @pytest.mark.parametrize("size", [1, 7, 100, 65_536])
@@ -123,13 +138,13 @@ async def test_a_bad_option_is_named_without_asking_the_service(
         (b'--b\r\nContent-Disposition: form-data; name="format"\r\n\r\nglb\r\n--b--\r\n', "photo"),
         (b"no form at all", "damaged"),
         (b'--b\r\nContent-Disposition: form-data; name="photo"; filename="a"\r\n\r\nabc', "cut short"),
-        (b'--b\r\nContent-Disposition: form-data; name="x"\r\n\r\n' + b"a" * 2000 + b"\r\n--b--\r\n", "1024"),
+        (b'--b\r\nContent-Disposition: form-data; name="x"\r\n\r\n' + b"a" * 2049 + b"\r\n--b--\r\n", "2048"),
         (
             b'--b\r\nContent-Disposition: form-data; name="photo"; filename="a"\r\n\r\nabc\r\n'
             b'--b\r\nContent-Disposition: form-data; name="format"\r\n\r\nglb\r\n--b--\r\n',
             "last",
         ),
-        (b'--b\r\nContent-Disposition: form-data; name="x"\r\n\r\n1\r\n' * 17 + b"--b--\r\n", "16"),
+        (b'--b\r\nContent-Disposition: form-data; name="x"\r\n\r\n1\r\n' * 65 + b"--b--\r\n", "64"),
     ],
 )
 async def test_a_form_that_is_none_is_refused_with_what_is_wrong(

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from selfie3d_training.guided.config import GuidedTrainConfig
 from vrn.avatar.guide import PX_PER_CM
 from vrn.avatar.model import EYE_PART, FACE_PART, MOUTH_PART, HeadModel
-from vrn.network.guided import Answer, Guide, displaced
+from vrn.network.displacement import displaced
+from vrn.network.guided import Answer, Guide
 
 FACE_WEIGHT, FEATURE_WEIGHT, EAR_WEIGHT, NECK_WEIGHT = 3.0, 6.0, 1.5, 0.15  # of a vertex, against 1 for the skull
 FEATURE_CM = 1.0  # around eyes, nose and mouth

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +13,11 @@ from selfie3d.types.atomic_file import replacing
 from selfie3d_training.errors import DataError
 from selfie3d_training.head import Head
 
+SMALL_CM = 0.065  # a shape that moves no vertex further along an axis is stored in bytes
+
 
 def export_model(source: Path, target: Path) -> None:
-    """head_model.npz of the training data -> head.npz of `vrn.avatar`; half floats, nostrils closed."""
+    """head_model.npz of the training data -> head.npz of `vrn.avatar`; shapes in whole steps, nostrils closed."""
     head = Head.load(source)
     with np.load(source) as arrays:
         if not {"triangle_part", "points478_vertices", "points478_weights"} <= set(arrays.files):
@@ -28,7 +31,7 @@ def export_model(source: Path, target: Path) -> None:
             neutral=head.neutral,
             triangles=head.triangles.astype(np.int16 if len(head.neutral) < 2**15 else np.int32),
             parts=parts,
-            shapes=shapes.astype(np.float16),
+            **in_steps(shapes),  # type: ignore[arg-type]  # the stubs take them for `allow_pickle`
             identities=np.int64(len(head.identity)),
             landmark_vertices=head.landmark_vertices.astype(np.int16),
             landmark_weights=head.landmark_weights,
@@ -36,6 +39,21 @@ def export_model(source: Path, target: Path) -> None:
             dense_weights=dense[1],
             mirror=mirror_of(head).astype(np.int16),
         )
+
+
+def in_steps(shapes: NDArray[np.floating]) -> dict[str, NDArray[Any]]:
+    """Shapes, (k, v, 3) cm, as whole numbers of steps of their own, as `vrn.avatar.model.shapes_of` reads them: those
+    that move every vertex little in a byte, so that no number is off by more than 0.003 mm, the others in two."""
+    largest = np.abs(shapes).max((1, 2))
+    small = largest <= SMALL_CM
+    steps = (largest / np.where(small, np.iinfo(np.int8).max, np.iinfo(np.int16).max)).astype(np.float32)
+    whole = np.rint(shapes / np.maximum(steps, np.finfo(np.float32).tiny)[:, None, None])
+    return {
+        "small": small,
+        "steps": steps,
+        "small_shapes": whole[small].astype(np.int8),
+        "large_shapes": whole[~small].astype(np.int16),
+    }
 
 
 def mirror_of(head: Head) -> NDArray[np.int64]:

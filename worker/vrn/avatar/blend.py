@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vrn.avatar.agreement import exposure_gains
+from vrn.avatar.fusion import similarity
 from vrn.avatar.head_colour import finished, look_into_mouth, mirrored, shown
 from vrn.avatar.neighbours import Neighbours, model_normals
 from vrn.avatar.photo_head import PhotoHead
@@ -127,16 +128,8 @@ def moved_to(fused: WholeHead, other: WholeHead, near: Neighbours, places: Place
     near : the model's vertices next to the points
     """
     here, there = fused.vertices.astype(np.float32), other.vertices.astype(np.float32)
-    turn, grown = _turn(here, there)
-    off = (places.points - near.mean(here)) @ turn.T * grown
+    grown, turn, _ = similarity(fused.vertices, other.vertices)
+    off = (places.points - near.mean(here)) @ (grown * turn.T).astype(np.float32)
     normals = near.mean(model_normals(other))
     normals = normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), np.float32(1e-6))
     return np.asarray(near.mean(there) + off, np.float32), np.asarray(normals, np.float32)
-
-
-def _turn(here: Singles, there: Singles) -> tuple[Singles, np.float32]:
-    """Rotation (3, 3) and scale from one head's vertices to another's."""
-    a, b = here - here.mean(0), there - there.mean(0)
-    u, s, vt = np.linalg.svd(b.T.astype(np.float64) @ a)
-    sign = np.array([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
-    return ((u * sign) @ vt).astype(np.float32), np.float32((s * sign).sum() / (a.astype(np.float64) ** 2).sum())

@@ -13,7 +13,7 @@ from scipy.spatial import cKDTree
 from vrn.avatar.palette import medians, nearer
 from vrn.avatar.places import Places, scalp_angles
 from vrn.meshing.colour import FILL_CELL_PX
-from vrn.meshing.diffusion import diffuse
+from vrn.meshing.diffusion import Membrane, diffuse
 
 Floats = NDArray[np.float32]
 
@@ -34,8 +34,9 @@ def completed(places: Places, colours: Floats, sure: Floats, at: NDArray[np.intp
     skin = places.skin
     skin_median, hair_median = medians(places, colours, sure)
     skin_like = nearer(colours, skin_median, hair_median)
-    hair_fill = _filled(places.points, colours, sure * (places.hair > 0.5), places.hair, hair_median, at)
-    skin_fill = _filled(places.points, colours, sure * (skin > 0.5) * skin_like, skin, skin_median, at)
+    membrane = Membrane.over(places.points, FILL_CELL_PX, at)
+    hair_fill = _filled(membrane, colours, sure * (places.hair > 0.5), places.hair, hair_median)
+    skin_fill = _filled(membrane, colours, sure * (skin > 0.5) * skin_like, skin, skin_median)
     hair_fill += _continued(places, colours, sure, at)
     share = places.hair[at, None]
     skin_fill *= places.shade[at, None]
@@ -54,14 +55,13 @@ def _mouth(places: Places, colours: Floats, sure: Floats, skin: Floats, at: NDAr
     return diffuse(places.points[inside], colours[inside], sure[inside], FILL_CELL_PX, of)
 
 
-def _filled(
-    points: Floats, colours: Floats, weights: Floats, region: Floats, median: Floats, at: NDArray[np.intp]
-) -> Floats:
-    """(len(at), 3) - the known colours of a region diffused, and pulled to their median where they are far away."""
-    prior = np.where((weights > 0) | (region < 0.5), 0, np.float32(PRIOR))
+def _filled(membrane: Membrane, colours: Floats, weights: Floats, region: Floats, median: Floats) -> Floats:
+    """(m, 3) - the known colours of a region diffused, and pulled to their median where they are far away."""
+    prior = np.where((weights > 0) | (region < 0.5), np.float32(0), np.float32(PRIOR))
     total = weights + prior
-    mixed = (colours * weights[:, None] + median * prior[:, None]) / np.maximum(total, 1e-6)[:, None]
-    return diffuse(points, mixed.astype(np.float32), total.astype(np.float32), FILL_CELL_PX, at)
+    known = np.flatnonzero(total)
+    mixed = colours.take(known, 0) * weights.take(known)[:, None] + median * prior.take(known)[:, None]
+    return membrane.fill(np.concatenate([mixed, total.take(known)[:, None]], 1), known)
 
 
 def _continued(places: Places, colours: Floats, sure: Floats, at: NDArray[np.intp]) -> Floats:
@@ -76,11 +76,11 @@ def _continued(places: Places, colours: Floats, sure: Floats, at: NDArray[np.int
     if len(source) < LEAST_HAIR or not len(wanted):
         return contrast
     smooth = diffuse(places.points, colours, sure * places.hair, STRAND_CELL_PX, source)
-    angles = scalp_angles(places.neutral)
-    low, high = np.quantile(angles[source], (0.1, 0.9), axis=0)
+    known, angles = scalp_angles(places.neutral[source]), scalp_angles(places.neutral[at[wanted]])
+    low, high = np.quantile(known, (0.1, 0.9), axis=0)
     span = np.maximum(high - low, LEAST_SPAN)
-    folded = low + np.abs((angles[at[wanted]] - low + span) % (2 * span) - span)
-    nearest = EVERY * cKDTree(angles[source[::EVERY]]).query(folded)[1]
+    folded = low + np.abs((angles - low + span) % (2 * span) - span)
+    nearest = EVERY * cKDTree(known[::EVERY]).query(folded)[1]
     strands = colours[source] - smooth
     most = 2 * np.median(np.abs(strands), axis=0)
     contrast[wanted] = STRAND_STRENGTH * np.clip(strands, -most, most)[nearest]

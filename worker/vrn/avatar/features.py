@@ -46,7 +46,10 @@ def at_eyes_or_lips(model: HeadModel) -> NDArray[np.bool_]:
 def _beside(vertices: Floats, feature: NDArray[np.floating], within: float) -> NDArray[np.bool_]:
     """(n,) bool - which vertices lie within a distance of a feature's points."""
     low, high = feature.min(0) - within, feature.max(0) + within
-    near = np.flatnonzero(((vertices >= low) & (vertices <= high)).all(1))
+    near = np.arange(len(vertices))
+    for column, least, most in zip(vertices.T, low, high, strict=True):
+        some = column.take(near)
+        near = near.compress((some >= least) & (some <= most))
     away, _ = cKDTree(feature).query(vertices[near], distance_upper_bound=within)
     beside = np.zeros(len(vertices), bool)
     beside[near[np.isfinite(away)]] = True

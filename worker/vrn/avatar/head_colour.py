@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vrn.avatar.completion import completed
-from vrn.avatar.palette import background, hair_beside, skin_around
+from vrn.avatar.palette import background, hair_beside, medians, skin_around
 from vrn.avatar.places import Places
 from vrn.avatar.whole_head import WholeHead
 from vrn.meshing.colour import LIGHT_CELL_PX, Confidence, Paint, PhotoSampler
@@ -118,11 +118,11 @@ def shown(sampler: PhotoSampler, view: View, places: Places, points: Floats, nor
     seen *= skin_rim + (hair_rim - skin_rim) * places.hair
     colours = np.zeros_like(points)
     at = np.flatnonzero(seen)
-    colours[at] = sampler.sample(points[at])
-    seen *= 1 - background(sampler, view, points, colours, seen)
-    at = np.flatnonzero(places.bare)
-    seen[at] *= skin_around(places, colours, seen, at)
-    seen *= 1 - hair_beside(places, colours, seen, inset)
+    colours[at] = sampler.sample(points.take(at, 0))
+    seen *= 1 - background(sampler, view, inset, colours, seen)
+    tones, at = medians(places, colours, seen), np.flatnonzero(places.bare)
+    seen[at] *= skin_around(places, colours, seen, tones, at)
+    seen *= 1 - hair_beside(places, colours, seen, tones, inset)
     return colours, np.asarray(seen, np.float32)
 
 
@@ -132,8 +132,8 @@ def mirrored(
     """Weight (n,) and colours (n, 3) that the head's other side lends to what is not well seen; as
     `vrn.meshing.colour`, with the difference in light between the two sides taken out."""
     vertices = whole.vertices.astype(np.float32)
-    images = vertices[whole.model.mirror[places.nearest]]
-    images = images + symmetry.reflect_directions(places.points - vertices[places.nearest])
+    images = vertices.take(whole.model.mirror[places.nearest], 0)
+    images += symmetry.reflect_directions(places.points - vertices.take(places.nearest, 0))
     other, weight = shown(sampler, view, places, images, symmetry.reflect_directions(places.normals))
     weight *= view.on_surface(images, MIRROR_TOLERANCE_PX)
     at = np.flatnonzero(weight)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -61,12 +62,12 @@ class HeadSurface(FaceSurface):
         vertices, triangles = refined(whole, *march(closed(_above(field, MARCHED_LEVEL))), spacing)
         vertices, normals, near = onto_model(whole, vertices, triangles, spacing)
         end = cut(vertices, triangles, plane, spacing)
-        normals, near = normals[end.source], near.of_points(end.source)
+        normals, near = normals.take(end.source, 0), near.of_points(end.source)
         normals[end.flat] = -plane[:3]
         surface = whole.crop, end.vertices, normals, end.triangles
         return cls(*surface, view, landmarks, head, pose, spacing, np.eye(3), whole, near, painter or OnePhoto())
 
-    @property
+    @cached_property
     def places(self) -> Places:
         """Where the vertices lie on the neutral head."""
         return Places.of(self.whole.model, self.near, self.vertices, self.normals)

@@ -7,9 +7,12 @@ this file). Nostrils are closed by a membrane.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,7 +66,7 @@ class HeadModel:
                     arrays["neutral"].astype(np.float32),
                     arrays["triangles"].astype(np.int64),
                     arrays["parts"].astype(np.int8),
-                    arrays["shapes"].astype(np.float32).reshape(len(arrays["shapes"]), -1),
+                    shapes_of(arrays),
                     int(arrays["identities"]),
                     arrays["landmark_vertices"].astype(np.int64),
                     arrays["landmark_weights"].astype(np.float32),
@@ -138,6 +141,19 @@ class HeadModel:
         neutral, shapes = self.landmark_shapes
         chin = neutral[CHIN] + coefficients[: self.identities] @ shapes[: self.identities, CHIN]
         return np.array([0.0, 1.0, NECK_TILT, -(chin[1] - UNDER_CHIN_CM) - NECK_TILT * chin[2]])
+
+
+def shapes_of(arrays: Mapping[str, NDArray[Any]]) -> Singles:
+    """(k, v * 3) float32 - shapes that are stored as whole numbers of steps.
+
+    arrays : steps (k,) cm, small (k,) bool, small_shapes (., v, 3) int8 and large_shapes (., v, 3) int16
+    """
+    small, steps = arrays["small"], arrays["steps"][:, None]
+    shapes = np.empty((len(small), math.prod(arrays["large_shapes"].shape[1:])), np.float32)
+    for which, name in ((small, "small_shapes"), (~small, "large_shapes")):
+        whole = arrays[name]
+        shapes[which] = whole.reshape(len(whole), shapes.shape[1]) * steps[which]
+    return shapes
 
 
 def _heaviest(vertices: NDArray[np.int64], weights: Singles) -> NDArray[np.int32]:

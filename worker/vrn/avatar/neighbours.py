@@ -13,6 +13,7 @@ from scipy.spatial import cKDTree
 from selfie3d.types.frames import upright
 from vrn.avatar.whole_head import WholeHead
 from vrn.meshing.normals import vertex_normals
+from vrn.meshing.relaxation import relaxed
 from vrn.meshing.visibility import smoothstep
 
 Floats = NDArray[np.float32]
@@ -38,9 +39,8 @@ class Neighbours:
     @classmethod
     def of(cls, whole: WholeHead, points: Floats, normals: Floats, model_normals: Floats) -> Self:
         """points, normals : (n, 3) float32 - head crop frame; model_normals : (v, 3) float32 - of whole.vertices."""
-        distance, index = cKDTree(whole.vertices, balanced_tree=False).query(
-            points, COUNT + 1
-        )  # built in half the time
+        tree = cKDTree(whole.vertices, balanced_tree=False)  # built in half the time
+        distance, index = map(np.asfortranarray, tree.query(points, COUNT + 1))  # numpy is slow along short rows
         reach = np.maximum(distance[:, COUNT:], LEAST_PX)  # no weight is left where a neighbour gives way to the next
         weights = ((1 - np.minimum(distance[:, :COUNT] / reach, 1) ** 2) ** 2).astype(np.float32)
         index = index[:, :COUNT]
@@ -49,7 +49,7 @@ class Neighbours:
 
     def of_points(self, chosen: NDArray[np.intp]) -> Neighbours:
         """Of some of the points, (m,) indices."""
-        return Neighbours(self.index[chosen], self.weights[chosen])
+        return Neighbours(self.index.T.take(chosen, 1).T, self.weights.T.take(chosen, 1).T)
 
     def mean(self, values: Floats) -> Floats:
         """(n, c) float32 - weighted means of values (v, c) of the model's vertices; the nearest's where none counts."""
@@ -83,22 +83,25 @@ def onto_model(
     """Vertices moved onto the head's own surface, its normals there, both (n, 3) float32, and their neighbours.
 
     A volume holds a surface to a fraction of its step, which shows as rings where the light grazes it. The surface
-    is the zero of the weighted mean of the distances to the tangent planes of the neighbours (Kolluri, Provably good
-    moving least squares, 2008).
+    is the zero of the weighted mean of the distances to the neighbours along their normals (Kolluri, Provably good
+    moving least squares, 2008). Along a neighbour's normal alone they would be distances to its tangent plane, and the
+    surface would rise between the head's vertices like a golf ball; halfway between its normal and the point's own,
+    they are exact on every sphere.
 
     vertices : (n, 3) float32 - head crop frame; spacing : px between them, of which half is the furthest move
     """
     normals, of_model = upright(vertex_normals(upright(vertices), triangles)), model_normals(whole)
+    vertices = relaxed(vertices, normals, triangles)
     near = Neighbours.of(whole, vertices, normals, of_model)
-    points = whole.vertices.astype(np.float32)
     total = row_sums(near.weights)
     share = total / (total + np.float32(1e-3))
-    off = np.zeros_like(near.weights)
-    for c in range(3):
-        towards, at = np.ascontiguousarray(of_model[:, c]), np.ascontiguousarray(points[:, c])
-        off += towards[near.index] * (vertices[:, c : c + 1] - at[near.index])
-    move = share * row_sums(off * near.weights) / np.maximum(total, np.float32(1e-6))
     smooth = normals + (near.mean(of_model) - normals) * share[:, None]
     smooth /= np.maximum(np.sqrt(row_sums(smooth * smooth)), np.float32(1e-6))[:, None]
+    off = np.zeros_like(near.weights)
+    points = whole.vertices.astype(np.float32)
+    for c in range(3):
+        towards, at = np.ascontiguousarray(of_model[:, c]), np.ascontiguousarray(points[:, c])
+        off += (towards[near.index] + smooth[:, c : c + 1]) * (vertices[:, c : c + 1] - at[near.index])
+    move = share * row_sums(off * near.weights) / np.maximum(2 * total, np.float32(1e-6))
     moved = vertices - np.clip(move, -spacing / 2, spacing / 2)[:, None] * smooth
     return np.asarray(moved, np.float32), np.asarray(smooth, np.float32), near

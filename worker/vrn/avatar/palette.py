@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
@@ -15,7 +17,6 @@ from vrn.meshing.visibility import View, smoothstep
 Floats = NDArray[np.float32]
 
 CORE_PX = 16.0  # head crop px inside the silhouette, where the photo surely shows the head
-AROUND_PX, AROUND_STEP_PX = (8.0, 40.0), 3.0  # where the background is, head crop px outside the silhouette
 FEW = 50  # colours, less make no palette
 BIN = 12  # sRGB
 RARE = 1.0  # a colour that is less frequent says nothing
@@ -31,18 +32,25 @@ GREY = np.full(3, 128, np.float32)
 DARK = np.array([0.40, 0.34, 0.30], np.float32)  # of the skin's colour: hair that the photo does not show
 
 
-def background(sampler: PhotoSampler, view: View, points: Floats, colours: Floats, seen: Floats) -> Floats:
+class Tones(NamedTuple):
+    """The median colours of skin and of hair, (3,) float32 each, sRGB 0..255."""
+
+    skin: Floats
+    hair: Floats
+
+
+def background(sampler: PhotoSampler, view: View, inset: Floats, colours: Floats, seen: Floats) -> Floats:
     """(n,) float32 0..1 - how likely the photo shows the background where it should show the head.
+
+    inset : (n,) float32 - head crop px from the points to the silhouette
 
     The skull may be smaller than the model's, and the hair thinner. Near the silhouette a colour is taken for the
     background's when it occurs around the head and hardly ever well inside it.
     """
-    answer = np.zeros(len(points), np.float32)
-    inset = view.inset_at(points)
+    answer = np.zeros(len(inset), np.float32)
     core = np.flatnonzero((seen > 0.5) & (inset > CORE_PX))
     doubtful = np.flatnonzero((seen > 0) & (inset <= CORE_PX))
-    around = view.around(AROUND_PX, AROUND_STEP_PX)
-    around = around[sampler.inside(around)]
+    around = view.around[sampler.inside(view.around)]
     if len(core) < FEW or len(around) < FEW or not len(doubtful):
         return answer
     of_head, of_background = (
@@ -55,19 +63,19 @@ def background(sampler: PhotoSampler, view: View, points: Floats, colours: Float
 def _shares(palette: Floats, colours: Floats) -> Floats:
     """(n,) float32 - how frequent colours (n, 3) are in a palette: 1 is as frequent as if all were alike."""
     bins = (int(256 // BIN) + 1,) * 3
-    at = [np.ravel_multi_index((some.clip(0, 255) // BIN).astype(np.intp).T, bins) for some in (palette, colours)]
+    at = [np.ravel_multi_index((some.clip(0, 255).astype(np.uint8) // BIN).T, bins) for some in (palette, colours)]
     counts = np.bincount(at[0], minlength=int(np.prod(bins))).reshape(bins).astype(np.float32)
     smooth = gaussian_filter(counts, 1.0, mode="constant", truncate=2.0)
     return np.asarray(smooth.ravel()[at[1]] * (counts.size / len(palette)), np.float32)
 
 
-def skin_around(places: Places, colours: Floats, seen: Floats, at: NDArray[np.intp]) -> Floats:
+def skin_around(places: Places, colours: Floats, seen: Floats, tones: Tones, at: NDArray[np.intp]) -> Floats:
     """(len(at),) 0..1 - whether the photo shows skin around vertices, and not hair or clothes that cover them."""
-    like = nearer(colours[at], *medians(places, colours, seen))
+    like = nearer(colours[at], *tones)
     return smoothstep(diffuse(places.points[at], like[:, None], seen[at], COVER_CELL_PX)[:, 0], COVERED)
 
 
-def hair_beside(places: Places, colours: Floats, seen: Floats, inset: Floats) -> Floats:
+def hair_beside(places: Places, colours: Floats, seen: Floats, tones: Tones, inset: Floats) -> Floats:
     """(n,) float32 0..1 - how likely the photo shows hair or its shadow at the side of a face, where there is skin.
 
     A colour near the silhouette is compared with the skin further in, at the same height, and with the hair.
@@ -80,25 +88,24 @@ def hair_beside(places: Places, colours: Floats, seen: Floats, inset: Floats) ->
     inner = skin * (1 - side)
     if np.count_nonzero(inner > 0.5) < FEW or not len(at):
         return answer
-    skin_median, hair_median = medians(places, colours, seen)
-    of_skin = (diffuse(places.points, colours, inner, SIDE_CELL_PX, at) + skin_median) * np.float32(0.5)
-    like = nearer(colours[at], of_skin, hair_median, NEARER_HAIR)[:, None]
+    of_skin = (diffuse(places.points, colours, inner, SIDE_CELL_PX, at) + tones.skin) * np.float32(0.5)
+    like = nearer(colours[at], of_skin, tones.hair, NEARER_HAIR)[:, None]
     answer[at] = side[at] * (1 - smoothstep(diffuse(places.points[at], like, skin[at], STRAND_PX)[:, 0], COVERED))
     return answer
 
 
-def medians(places: Places, colours: Floats, seen: Floats) -> tuple[Floats, Floats]:
-    """(3,) each - the colours of skin and of hair; where no hair is seen, of dark hair."""
+def medians(places: Places, colours: Floats, seen: Floats) -> Tones:
+    """The colours of skin and of hair; where no hair is seen, of dark hair."""
     skin = _median(colours, seen * places.skin * ~places.bare)
     hair = _median(colours, seen * places.hair)
     skin = GREY if skin is None else skin
-    return skin, skin * DARK if hair is None else hair
+    return Tones(skin, skin * DARK if hair is None else hair)
 
 
 def _median(colours: Floats, weights: Floats) -> Floats | None:
     """(3,) - of the colours that count more than half, if there are any."""
     known = np.flatnonzero(weights > 0.5)
-    return np.asarray(np.median(colours[known], 0), np.float32) if len(known) else None
+    return np.asarray(np.median(np.ascontiguousarray(colours.take(known, 0).T), 1), np.float32) if len(known) else None
 
 
 def nearer(colours: Floats, one: Floats, other: Floats, edges: tuple[float, float] = NEARER) -> Floats:

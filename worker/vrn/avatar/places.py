@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Self
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from vrn.avatar.features import at_eyes_or_lips
 from vrn.avatar.model import EYE_PART, MOUTH_PART, HeadModel
-from vrn.avatar.neighbours import Neighbours, row_sums
+from vrn.avatar.neighbours import Neighbours
 from vrn.meshing.visibility import smoothstep
 
 Floats = NDArray[np.float32]
@@ -61,14 +62,15 @@ class Places:
     def of(cls, model: HeadModel, near: Neighbours, points: Floats, normals: Floats) -> Self:
         """near : the model's vertices next to the points."""
         nearest, neutral = near.index[:, 0], near.mean(model.neutral)
+        on_ear = ear(neutral)
         return cls(
             points,
             normals,
             nearest,
             neutral,
-            scalp(neutral),
+            _above_hairline(neutral) * (1 - on_ear),
             np.clip(1 - HOLLOW_SHADE * near.mean(model.hollow[:, None])[:, 0], *SHADES),
-            (ear(neutral) > 0.5) | (neutral @ JAW[:3] + JAW[3] < 0),
+            (on_ear > 0.5) | (neutral @ JAW[:3] + JAW[3] < 0),
             _of_part(model, MOUTH_PART)[nearest],
             _of_part(model, EYE_PART)[nearest],
             at_eyes_or_lips(model)[nearest],
@@ -77,17 +79,21 @@ class Places:
 
 def scalp(neutral: Floats) -> Floats:
     """(n,) float32 0..1 - whether places (n, 3) of the neutral head lie above the hairline and on no ear."""
-    hair = smoothstep(neutral @ HAIRLINE[:3] + HAIRLINE[3], HAIRLINE_CM)
-    return np.asarray(hair * (1 - ear(neutral)), np.float32)
+    return _above_hairline(neutral) * (1 - ear(neutral))
+
+
+def _above_hairline(neutral: Floats) -> Floats:
+    return smoothstep(neutral @ HAIRLINE[:3] + HAIRLINE[3], HAIRLINE_CM)
 
 
 def ear(neutral: Floats) -> Floats:
     """(n,) float32 0..1 - whether places (n, 3) of the neutral head belong to an ear."""
     inside = smoothstep(np.abs(neutral[:, 0]), EAR_SIDE_CM)
-    away = ((neutral[:, 1:] - EAR_CENTRE_CM) / EAR_RADII_CM).astype(np.float32)
-    return np.asarray(inside * (1 - smoothstep(np.sqrt(row_sums(away * away)), EAR_RIM)), np.float32)
+    y, z = ((neutral[:, 1 + k] - EAR_CENTRE_CM[k]) / EAR_RADII_CM[k] for k in (0, 1))
+    return np.asarray(inside * (1 - smoothstep(np.sqrt(y * y + z * z), EAR_RIM)), np.float32)
 
 
+@lru_cache(maxsize=2)
 def _of_part(model: HeadModel, part: int) -> NDArray[np.bool_]:
     """(v,) - which vertices touch only triangles of a part."""
     others = np.zeros(len(model.neutral), bool)

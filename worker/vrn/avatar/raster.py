@@ -16,6 +16,7 @@ from selfie3d.types.frames import Grid
 from vrn.meshing.field import Field
 
 FIXED = 1024  # units of the fixed-point raster per column
+FLAT = np.float32(2.5e-4)  # squared slope under which a sample is far from the surface, and all axes tell the same
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
@@ -129,14 +130,7 @@ def soft_occupancy(vertices: NDArray[np.floating], triangles: Integers, plane: F
     grid = _part(grid, kept.min(0), kept.max(0)) if len(kept) else grid
     place = (vertices - np.array(grid.origin)) / np.array(grid.step)
     inside = [_along(place, triangles, axis, grid.shape) for axis in (2, 1, 0)]
-    weights = _squared_slopes(inside[0] + inside[1] + inside[2])
-    total = weights[0] + weights[1]
-    total += weights[2]
-    total += np.float32(1e-6)
-    values = weights[0] * inside[0]
-    for weight, share in ((weights[1], inside[1]), (weights[2], inside[2]), (np.float32(1e-6), inside[0])):
-        values += weight * share
-    values /= total
+    values = _mixed(*inside)
     values *= _kept(plane, grid)
     return Field(values, grid, 0.5)
 
@@ -159,8 +153,8 @@ def _along(place: Floats, triangles: Integers, axis: int, shape: tuple[int, int,
     rows = found.column // width
     first = rows * strides[row] + (found.column - rows * width) * strides[column] + sample * strides[axis]
     both, share = np.concatenate([first, first + strides[axis]]), np.concatenate([1 - later, later])
-    change = np.bincount(both, np.tile(sign, 2) * share, int(np.prod(larger))).astype(np.float32)
-    volume = change.reshape(larger[::-1])
+    volume = np.zeros(larger[::-1], np.float32)
+    np.add.at(volume.reshape(-1), both, np.tile(sign, 2) * share)
     _sum_up(volume, 2 - axis)
     inside = np.abs(volume[_part_of(2 - axis, 1, count + 1)])
     return np.asarray(np.minimum(inside, 1, out=inside))
@@ -176,25 +170,37 @@ def _sum_up(values: Singles, axis: int) -> None:
         layer += before
 
 
+def _mixed(by_depth: Singles, by_row: Singles, by_column: Singles) -> Singles:
+    """The mean of what rays along the axes of an array, (d, h, w) each, tell; each axis counts by the squared slope of
+    their sum along it. On the array's border, where there is nothing, it is `by_depth` itself."""
+    total = by_depth + by_row
+    total += by_column
+    first, *others = _squared_slopes(total)
+    mixed, inner = by_depth.copy(), (slice(1, -1),) * 3
+    change, total = np.zeros_like(first), first + FLAT
+    for weight, inside in zip(others, (by_row, by_column), strict=True):
+        total += weight
+        weight *= inside[inner] - by_depth[inner]
+        change += weight
+    mixed[inner] += np.divide(change, total, out=change)
+    return mixed
+
+
 def _squared_slopes(values: Singles) -> list[Singles]:
-    """For each axis the squared difference over the neighbours along it, smoothed across it."""
-    by_depth = _smoothed(values, 0)
-    across = [_smoothed(_smoothed(values, 1), 2), _smoothed(by_depth, 2), _smoothed(by_depth, 1)]
+    """For each axis the squared difference over the neighbours along it, summed over those across it (weights 1, 2, 1);
+    all without the array's border, (d - 2, h - 2, w - 2)."""
+    by_depth, by_row = _pairs(_pairs(values, 0), 0), _pairs(_pairs(values, 1), 1)
     slopes = []
-    for axis, smooth in enumerate(across):
-        slope = np.zeros_like(smooth)
-        before, here, after = (_part_of(axis, start, stop) for start, stop in ((None, -2), (1, -1), (2, None)))
-        np.subtract(smooth[after], smooth[before], out=slope[here])
+    for axis, (sums, other) in enumerate(((by_row, 2), (by_depth, 2), (by_depth, 1))):
+        sums = _pairs(_pairs(sums, other), other)
+        slope = sums[_part_of(axis, 2, None)] - sums[_part_of(axis, None, -2)]
         slopes.append(np.multiply(slope, slope, out=slope))
     return slopes
 
 
-def _smoothed(values: Singles, axis: int) -> Singles:
-    """Weights of a quarter, a half and a quarter over the neighbours along an axis."""
-    smooth, quarter = values * np.float32(0.5), values * np.float32(0.25)
-    smooth[_part_of(axis, 1, None)] += quarter[_part_of(axis, None, -1)]
-    smooth[_part_of(axis, None, -1)] += quarter[_part_of(axis, 1, None)]
-    return smooth
+def _pairs(values: Singles, axis: int) -> Singles:
+    """Sums of two neighbours along an axis, one fewer than values."""
+    return values[_part_of(axis, 1, None)] + values[_part_of(axis, None, -1)]
 
 
 def _part_of(axis: int, start: int | None, stop: int | None) -> tuple[slice, ...]:

@@ -52,8 +52,8 @@ class DenseNetwork(nn.Module):
         share = functional.softmax(self.dense_heat(merged).float().flatten(2), 2)
         cells = merged.shape[-1]
         place = (torch.arange(cells, dtype=share.dtype, device=share.device) + 0.5) * 2 / cells - 1
-        x, y = share @ place.repeat(cells), share @ place.repeat_interleave(cells)
-        points = torch.stack([x, y, torch.zeros_like(x)], 2)
+        places = torch.stack([place.repeat(cells), place.repeat_interleave(cells)], 1)
+        points = functional.pad(share @ places, (0, 1))
         points = points + self.dense_whole(sixteenth).float().reshape(-1, POINTS, 3)
         return torch.cat([points[..., :2], points[..., 2:] - points[..., 2:].mean(1, keepdim=True)], 2)
 

@@ -1,6 +1,6 @@
 """Where the faces of a photo are: one small network on a pyramid of the photo.
 
-The network knows faces of 16 to 48 px only; every level of the pyramid halves the photo, so larger faces appear at
+The network knows faces of 14 to 48 px only; every level of the pyramid halves the photo, so larger faces appear at
 that size on a later level, and a face that fills the photo on one of the last. The finest level is the photo itself or,
 for larger photos, the photo at 640 px: this bounds the time. There a face must have 18 px, 2.8 % of the long side;
 if nothing is found, finer levels follow down to half the photo's scale, at which a face of 40 px has 20. Where only the

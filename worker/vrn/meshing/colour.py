@@ -95,10 +95,10 @@ class PhotoSampler:
         pixels = self.patch.reshape(-1, 3)
         at = top * width + left
         right, down = min(width - 1, 1), width * min(height - 1, 1)
-        colours = pixels[at] * ((1 - fx) * (1 - fy))[:, None]
-        colours += pixels[at + right] * (fx * (1 - fy))[:, None]
-        colours += pixels[at + down] * ((1 - fx) * fy)[:, None]
-        colours += pixels[at + (down + right)] * (fx * fy)[:, None]
+        colours = pixels.take(at, 0) * ((1 - fx) * (1 - fy))[:, None]
+        colours += pixels.take(at + right, 0) * (fx * (1 - fy))[:, None]
+        colours += pixels.take(at + down, 0) * ((1 - fx) * fy)[:, None]
+        colours += pixels.take(at + (down + right), 0) * (fx * fy)[:, None]
         return np.asarray(colours)
 
     def _photo(self, points: Floats32) -> tuple[Floats32, Floats32]:

@@ -42,12 +42,13 @@ def cut(vertices: Floats, triangles: Triangles, plane: NDArray[np.floating], spa
     on = np.abs(height) < SNAP * spacing
     vertices = vertices - (height * on)[:, None] * plane[:3].astype(np.float32)
     side = np.where(on, 0, np.sign(height)).astype(np.int8)
-    corners = side[triangles]
-    kept = (corners >= 0).all(1) & (corners > 0).any(1)
-    through = (corners > 0).any(1) & (corners < 0).any(1)
-    pieces, new, source = _split(vertices, triangles[through], side, height)
-    everything = np.concatenate([vertices, new]), np.concatenate([triangles[kept], *pieces])
-    return _closed(*everything, np.concatenate([np.arange(len(vertices)), source]))
+    a, b, c = side.take(np.ascontiguousarray(triangles.T))
+    lowest, highest = np.minimum(np.minimum(a, b), c), np.maximum(np.maximum(a, b), c)
+    kept, through = (lowest >= 0) & (highest > 0), (lowest < 0) & (highest > 0)
+    pieces, new, source = _split(vertices, triangles.compress(through, 0), side, height)
+    everything = np.concatenate([vertices, new]), np.concatenate([triangles.compress(kept, 0), *pieces])
+    on = np.concatenate([on, np.ones(len(new), bool)])
+    return _closed(*everything, on, np.concatenate([np.arange(len(vertices)), source]))
 
 
 def _split(
@@ -73,10 +74,14 @@ def _split(
     return [np.stack(corner, 1)[some] for some, corner in parts], new.astype(np.float32), above
 
 
-def _closed(vertices: Floats, triangles: Triangles, source: Indices) -> Cut:
-    """Fill every hole of a surface with rings around its middle, and drop what no triangle has."""
-    edges = triangles[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2).astype(np.int64)
-    size = len(vertices)
+def _closed(vertices: Floats, triangles: Triangles, on: NDArray[np.bool_], source: Indices) -> Cut:
+    """Fill every hole of a surface with rings around its middle, and drop what no triangle has.
+
+    on : (n,) bool - the vertices on the plane, between which the holes' edges are
+    """
+    size, (a, b, c) = len(vertices), on.take(np.ascontiguousarray(triangles.T))
+    edges = triangles.compress((a & b) | (b & c) | (c & a), 0)[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2).astype(np.int64)
+    edges = edges[on[edges].all(1)]
     alone = ~np.isin(edges[:, 0] * size + edges[:, 1], edges[:, 1] * size + edges[:, 0])
     rim, ends = np.unique(edges[alone], return_inverse=True)
     start, end = ends.reshape(-1, 2).T
@@ -95,5 +100,7 @@ def _closed(vertices: Floats, triangles: Triangles, source: Indices) -> Cut:
     vertices = np.concatenate([vertices, *rings, middle]).astype(np.float32)
     first = rim[np.unique(loop, return_index=True)[1]]
     source = np.concatenate([source, *(source[rim] for _ in RINGS), source[first]])
-    used, compact = np.unique(triangles, return_inverse=True)
-    return Cut(vertices[used], compact.reshape(-1, 3).astype(np.int32), source[used], used >= size)
+    kept = np.zeros(len(vertices), bool)
+    kept[triangles.ravel()] = True
+    used, compact = np.flatnonzero(kept), np.cumsum(kept, dtype=np.int32) - 1
+    return Cut(vertices.take(used, 0), compact.take(triangles), source[used], used >= size)

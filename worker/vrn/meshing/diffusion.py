@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Self, TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import map_coordinates
+from scipy.sparse import csr_array
+
+from vrn.meshing.sums import group_sums
+
+Whole = TypeVar("Whole", bound=np.integer)
 
 Floats32 = NDArray[np.float32]
 
@@ -14,26 +24,71 @@ def diffuse(
 ) -> Floats32:
     """Values everywhere, smooth, equal to the known ones on average within a cell.
 
-    points : (n, 3) float32 - any frame
     values : (n, c) float32
     weights : (n,) float32 - 0 = unknown
-    cell : the finest lattice, in the points' unit
-    wanted : indices of the points to fill; None = all
 
-    Returns (len(wanted), c) float32. All weights 0 gives zeros.
+    Returns (len(wanted), c) float32. All weights 0 gives zeros. For the rest see `Membrane.over`.
     """
-    at = [(column - column.min()) / np.float32(cell) for column in points.T]
-    shape = tuple(int(column.max()) + 2 for column in at)
-    cells = np.zeros(len(points), np.intp)
-    for column, size in zip(at, shape, strict=True):
-        cells = cells * size + np.rint(column).astype(np.intp)
-    size = int(np.prod(shape))
-    sums = np.empty((values.shape[1] + 1, size), np.float32)
-    for channel, w in zip(sums, (*(values * weights[:, None]).T, weights), strict=True):
-        channel[:] = np.bincount(cells, w, size)
-    lattice = _filled(sums.reshape(-1, *shape))
-    places = np.stack(at if wanted is None else [column[wanted] for column in at])
-    return np.stack([map_coordinates(channel, places, order=1, mode="nearest") for channel in lattice], -1)
+    return Membrane.over(points, cell, wanted).diffuse(values, weights)
+
+
+@dataclass(frozen=True)
+class Membrane:
+    """What diffusions between the same points share.
+
+    Attributes
+    ----------
+    shape : of the finest lattice
+    cells : (n,) - the node next to each point
+    between : (m, nodes) - linear interpolation at the wanted points
+    """
+
+    shape: tuple[int, int, int]
+    cells: NDArray[np.intp]
+    between: csr_array
+
+    @classmethod
+    def over(cls, points: Floats32, cell: float, wanted: NDArray[np.intp] | None = None) -> Self:
+        """points : (n, 3) float32 - any frame
+        cell : of the finest lattice, in the points' unit
+        wanted : (m,) indices of the points to fill; None = all
+        """
+        x, y, z = ((column - column.min()) / np.float32(cell) for column in points.T)
+        shape = int(x.max()) + 2, int(y.max()) + 2, int(z.max()) + 2
+        cells = _flat([np.rint(column).astype(np.intp) for column in (x, y, z)], shape)
+        return cls(shape, cells, _between([x, y, z] if wanted is None else [x[wanted], y[wanted], z[wanted]], shape))
+
+    def diffuse(self, values: Floats32, weights: Floats32) -> Floats32:
+        """See `diffuse`."""
+        known = np.flatnonzero(weights)
+        weight = weights.take(known)[:, None]
+        return self.fill(np.concatenate([values.take(known, 0) * weight, weight], 1), known)
+
+    def fill(self, parts: Floats32, known: NDArray[np.intp]) -> Floats32:
+        """(m, c) float32 - the same from weighted values and, last, the weight, (k, c + 1), of the points `known`."""
+        sums = group_sums(self.cells.take(known)[:, None], parts, int(np.prod(self.shape)))
+        filled = _filled(np.ascontiguousarray(sums.T, np.float32).reshape(-1, *self.shape))
+        nodes = np.ascontiguousarray(filled.reshape(len(filled), -1).T, np.float64)
+        return np.asarray(self.between @ nodes, np.float32)
+
+
+def _between(at: list[Floats32], shape: tuple[int, int, int]) -> csr_array:
+    """(n, nodes) float64 - trilinear interpolation; at : three times (n,), in nodes, all below the last."""
+    low = [column.astype(np.int32) for column in at]
+    above = [(column - first).astype(np.float64) for column, first in zip(at, low, strict=True)]
+    first, count = _flat(low, shape), len(at[0])
+    nodes, shares = np.empty((count, 8), np.int32), np.empty((count, 8))
+    for corner, steps in enumerate(itertools.product((0, 1), repeat=3)):
+        x, y, z = (share if step else 1 - share for share, step in zip(above, steps, strict=True))
+        nodes[:, corner] = first + np.int32((steps[0] * shape[1] + steps[1]) * shape[2] + steps[2])
+        shares[:, corner] = x * y * z
+    rows = np.arange(0, 8 * count + 1, 8, dtype=np.int32)
+    return csr_array((shares.ravel(), nodes.ravel(), rows), (count, int(np.prod(shape))))
+
+
+def _flat(at: Sequence[NDArray[Whole]], shape: tuple[int, int, int]) -> NDArray[Whole]:
+    """(n,) - indices into the raveled lattice."""
+    return np.asarray((at[0] * shape[1] + at[1]) * shape[2] + at[2])
 
 
 def pull_push(sums: Floats32) -> Floats32:
@@ -69,21 +124,23 @@ def _halve(sums: Floats32) -> Floats32:
     return sums
 
 
-def _enlarge(values: Floats32, shape: tuple[int, ...]) -> Floats32:
-    """Linear interpolation to twice the size, cut to `shape`."""
-    but_first, but_last, first, last = slice(1, None), slice(None, -1), slice(1), slice(-1, None)
-    for axis, size in enumerate(shape, 1):
-        near, far = values * np.float32(0.75), values * np.float32(0.25)
-        pairs = np.empty((*values.shape[:axis], 2 * values.shape[axis], *values.shape[axis + 1 :]), np.float32)
-        even, odd = (pairs[_along(axis, slice(start, None, 2))] for start in (0, 1))
-        for target, source in ((but_first, but_last), (first, first)):
-            np.add(near[_along(axis, target)], far[_along(axis, source)], out=even[_along(axis, target)])
-        for target, source in ((but_last, but_first), (last, last)):
-            np.add(near[_along(axis, target)], far[_along(axis, source)], out=odd[_along(axis, target)])
-        values = pairs[_along(axis, slice(size))]
-    return values
-
-
 def _along(axis: int, part: slice) -> tuple[slice, ...]:
     """The index of a part of an axis."""
     return (slice(None),) * axis + (part,)
+
+
+def _enlarge(values: Floats32, shape: tuple[int, ...]) -> Floats32:
+    """Linear interpolation to twice the size, cut to `shape`."""
+    for axis, size in enumerate(shape, 1):
+        near, far = _halves(values.shape[axis], size)
+        enlarged = (values * np.float32(0.75)).take(near, axis)
+        enlarged += (values * np.float32(0.25)).take(far, axis)
+        values = enlarged
+    return values
+
+
+@lru_cache(maxsize=256)
+def _halves(coarse: int, fine: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """(fine,) both - the coarse node that each fine one is a half of, and the next one on its other side."""
+    at = np.arange(fine)
+    return at // 2, np.clip(at // 2 + at % 2 * 2 - 1, 0, coarse - 1)

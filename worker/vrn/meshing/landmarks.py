@@ -32,5 +32,6 @@ def register_depth(landmarks_crop: Floats, view: View) -> Floats:
 
 def nearest_vertices(landmarks: Floats, vertices: NDArray[np.floating]) -> NDArray[np.int32]:
     """(68,) int32 - the vertex closest to each landmark, both in one frame."""
-    squares = np.einsum("ij,ij->i", vertices, vertices) - 2 * (landmarks.astype(vertices.dtype) @ vertices.T)
-    return np.asarray(squares.argmin(1), np.int32)
+    along = landmarks.astype(vertices.dtype) @ vertices.T
+    half_squares = np.subtract(np.einsum("ij,ij->i", vertices, vertices) / 2, along, out=along)  # less a constant
+    return np.asarray(half_squares.argmin(1), np.int32)

@@ -5,22 +5,23 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from vrn.meshing.sums import group_sums
+
 
 def vertex_normals(vertices: NDArray[np.floating], triangles: NDArray[np.integer]) -> NDArray[np.float32]:
     """Unit normals, each the area-weighted mean of the triangles around a vertex.
 
     vertices : (n, 3) float; triangles : (m, 3) int, counter-clockwise seen from outside. Returns (n, 3) float32.
     """
-    corners_of = np.ascontiguousarray(triangles.T)
+    corners_of = np.ascontiguousarray(triangles.T, np.intp)
     (ux, vx), (uy, vy), (uz, vz) = (_edges(np.ascontiguousarray(column), corners_of) for column in vertices.T)
-    faces = (uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx)
-    corners = triangles.ravel()
-    normals = np.stack([np.bincount(corners, np.repeat(face, 3), len(vertices)) for face in faces], 1)
+    faces = np.stack([uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx], 1)
+    normals = group_sums(triangles, faces, len(vertices))
     lengths = np.sqrt(np.einsum("ij,ij->i", normals, normals))[:, None]
     return np.asarray(normals / np.where(lengths > 0, lengths, 1), np.float32)
 
 
-def _edges(column: NDArray[np.floating], corners: NDArray[np.integer]) -> list[NDArray[np.floating]]:
+def _edges(column: NDArray[np.floating], corners: NDArray[np.intp]) -> list[NDArray[np.floating]]:
     """One coordinate of the two edges at each triangle's first corner; corners : (3, m)"""
-    start = column[corners[0]]
-    return [column[corners[k]] - start for k in (1, 2)]
+    start = column.take(corners[0])
+    return [column.take(corners[k]) - start for k in (1, 2)]

@@ -20,19 +20,20 @@ def subdivided(
 
     Returns the vertices, the old ones first, and the triangles with the orientation of the old ones.
     """
-    corners = chosen[triangles]
-    touched = corners.sum(1) >= 2
-    part, corners = triangles[touched], corners[touched]
+    a, b, c = chosen.take(np.ascontiguousarray(triangles.T))
+    touched = (a & b) | (b & c) | (c & a)
+    part = triangles.compress(touched, 0)
+    corners = chosen[part]
     following, split = np.roll(part, -1, 1), corners & np.roll(corners, -1, 1)
     low, high = np.minimum(part, following)[split], np.maximum(part, following)[split]
     edges, edge = np.unique(low.astype(np.int64) * len(vertices) + high, return_inverse=True)
     middle = np.full(part.shape, -1, np.int32)  # of the edge from each corner to the following one
     middle[split] = len(vertices) + edge
     ends = np.stack([edges // len(vertices), edges % len(vertices)])
-    new = vertices[ends].mean(0, dtype=np.float32)
+    new = (vertices.take(ends[0], 0) + vertices.take(ends[1], 0)) / np.float32(2)
     whole = corners.all(1)
-    pieces = [triangles[~touched], *_four(part[whole], middle[whole]), *_two(part[~whole], middle[~whole])]
-    return np.concatenate([vertices, new]), np.concatenate(pieces).astype(np.int32)
+    pieces = [triangles.compress(~touched, 0), *_four(part[whole], middle[whole]), *_two(part[~whole], middle[~whole])]
+    return np.concatenate([vertices, new]), np.concatenate(pieces).astype(np.int32, copy=False)
 
 
 def _four(part: Triangles, middle: Triangles) -> list[Triangles]:

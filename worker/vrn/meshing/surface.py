@@ -74,9 +74,25 @@ def closed(field: Field) -> Field:
 
 def march(solid: Field) -> tuple[Floats32, Triangles]:
     """Marching cubes on what :func:`solidify` returns: as extract_surface."""
-    vertices, triangles, _, _ = marching_cubes(solid.values, 0.0)
+    vertices, triangles, _, _ = marching_cubes(solid.values, 0.0, mask=_crossed(solid.values > 0))
     step, origin = np.array(solid.grid.step, np.float32), np.array(solid.grid.origin, np.float32)
     return vertices[:, ::-1] * step + origin, np.ascontiguousarray(triangles[:, ::-1], np.int32)
+
+
+def _crossed(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """At the last corner of every cell, whether the surface goes through it: the others need not be looked at."""
+    some, every = inside, inside
+    for axis in range(3):
+        before, after = _but(axis, -1), _but(axis, 0)
+        some, every = some[before] | some[after], every[before] & every[after]
+    crossed = np.zeros_like(inside)
+    crossed[1:, 1:, 1:] = some & ~every
+    return crossed
+
+
+def _but(axis: int, end: int) -> tuple[slice, ...]:
+    """The index of all but the first (0) or the last (-1) along an axis."""
+    return (slice(None),) * axis + (slice(None, -1) if end else slice(1, None),)
 
 
 def _check(field: Field) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -17,6 +18,7 @@ Floats32 = NDArray[np.float32]
 FACING = (0.2, 0.45)  # cosine between normal and view: below the first unseen, above the second well seen
 RIM_PX = (2.0, 6.0)  # crop px inside the silhouette, where the photo may already show the background
 DEPTH_TOLERANCE_PX = 2.0
+AROUND_PX, AROUND_STEP_PX = (8.0, 40.0), 3.0  # where the background is, crop px outside the silhouette
 STEEPEST = 2.5  # depth px per lateral px that the tolerance follows
 
 
@@ -56,12 +58,13 @@ class View:
         """(n,) float32 - crop px from the (x, y) of crop points to the silhouette, 0 outside."""
         return self.inset[self._nearest(points)]
 
-    def around(self, distance_px: tuple[float, float], step_px: float) -> Floats32:
-        """(n, 3) float32 - points around the solid, that far outside its silhouette and that far apart; depth 0."""
+    @cached_property
+    def around(self) -> Floats32:
+        """(n, 3) float32 - points around the solid, AROUND_PX outside its silhouette; depth 0."""
         (x0, y0, _), (dx, dy, _) = self.grid.origin, self.grid.step
-        pad, every = int(np.ceil(distance_px[1] / min(dx, dy))), max(1, round(step_px / max(dx, dy)))
+        pad, every = int(np.ceil(AROUND_PX[1] / min(dx, dy))), max(1, round(AROUND_STEP_PX / max(dx, dy)))
         outside = distance_transform_edt(np.pad(~np.isfinite(self.front), pad, constant_values=True), sampling=(dy, dx))
-        chosen = (outside[::every, ::every] > distance_px[0]) & (outside[::every, ::every] < distance_px[1])
+        chosen = (outside[::every, ::every] > AROUND_PX[0]) & (outside[::every, ::every] < AROUND_PX[1])
         row, column = np.nonzero(chosen)
         x, y = (column * every - pad) * dx + x0, (row * every - pad) * dy + y0
         return np.stack([x, y, np.zeros_like(x)], 1).astype(np.float32)

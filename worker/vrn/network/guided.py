@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from selfie3d.types.frames import CROP_CENTRE, CROP_SIZE
 from vrn.avatar.guide import MAPS
+from vrn.network.displacement import displaced
 from vrn.network.guided_config import GuidedConfig
 from vrn.network.hourglass import PICTURE_MEAN, PICTURE_SPREAD, LateralHead, Level, Residual
 
@@ -168,31 +169,6 @@ def _through(level: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
     inner, coarsest = _through(level.inner, level.down(x))
     out: Tensor = level.out(level.skip(x) + F.interpolate(level.up(inner), scale_factor=2, mode="bilinear"))
     return out, coarsest
-
-
-def displaced(vertices: Tensor, displacement: Tensor) -> Tensor:
-    """Vertices moved by the field.
-
-    vertices : (n, v, 3) - head crop frame; displacement : as in :class:`Answer`, px
-    """
-    channels = int(displacement.shape[1])  # int: a number, also while the graph is traced
-    smooth = displacement.new_tensor([1.0, 4.0, 1.0]) / 6  # bicubic sampling of it is smooth as a spline
-    kernel = (smooth[:, None] * smooth)[None, None].expand(channels, 1, 3, 3)
-    spline = F.conv2d(F.pad(displacement, (1, 1, 1, 1), mode="replicate"), kernel, groups=channels)
-    place = (vertices[..., :2] + 0.5) * (2 / CROP_SIZE) - 1
-    sampled = F.grid_sample(spline, place[:, :, None], mode="bicubic", padding_mode="border", align_corners=False)
-    layers = sampled[..., 0].reshape(-1, channels // 3, 3, sampled.shape[2])  # (n, layers, xyz, v)
-    weights = layer_weights(vertices[..., 2], channels // 3)  # (n, v, layers)
-    return vertices + torch.einsum("nlcv,nvl->nvc", layers, weights)
-
-
-def layer_weights(depth: Tensor, layers: int) -> Tensor:
-    """(...) px -> (..., layers): uniform cubic B-splines whose knots divide the crop's depth evenly."""
-    knots = (depth + 0.5).clamp(0, CROP_SIZE) / CROP_SIZE * (layers - 3)
-    distance = (knots[..., None] - (torch.arange(layers, device=depth.device) - 1)).abs()
-    near = 2 / 3 - distance**2 + distance**3 / 2
-    far = (2 - distance.clamp(max=2)) ** 3 / 6
-    return torch.where(distance < 1, near, far)
 
 
 def _turn(vectors: Tensor) -> Tensor:

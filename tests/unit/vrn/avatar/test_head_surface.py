@@ -133,6 +133,16 @@ def test_normals_are_those_of_the_surface_however_the_head_is_tilted() -> None:
     np.testing.assert_allclose(np.linalg.norm(mesh.normals, axis=1), 1, atol=1e-4)
 
 
+def test_the_facets_of_the_head_model_do_not_show_on_a_scalp_at_full_detail() -> None:
+    known = scene(yaw=15.0)
+    mesh = known.mesh(Detail.FULL)
+    solid = trimesh.Trimesh(mesh.vertices, mesh.triangles, process=False)
+    bald = scalp(known.whole.model.neutral)[nearest_vertices(known, mesh)] == 1
+    angles = solid.face_adjacency_angles[bald[solid.face_adjacency_edges].all(1)]
+    assert len(angles) > 20_000
+    assert np.degrees(angles.mean()) < 0.8  # 1.6 mm between vertices on a ball of 95 mm: 0.6; on flat facets: 1.4
+
+
 def test_a_tilted_head_has_the_pose_that_it_has_in_the_photo() -> None:
     straight, tilted = scene(yaw=20.0).mesh().pose, scene(yaw=20.0, roll=40.0).mesh().pose
     turned = tilted.rotation @ straight.rotation.T

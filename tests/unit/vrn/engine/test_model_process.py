@@ -20,7 +20,7 @@ from selfie3d_training.graph import write_graph
 from selfie3d_worker import WorkerConfig
 from selfie3d_worker.model_process import ModelProcess
 from tests.unit.vrn.engine.test_engine import BUNDLED, INPUTS, SMALL, Singles, constants
-from vrn.engine import Batching, Engine, choose, open_graph
+from vrn.engine import Batching, Engine, choose, model_server, open_graph
 from vrn.engine.model_server import ModelServer
 from vrn.engine.remote_graph import TRIES, ModelLink, RemoteGraph
 from vrn.engine.torch_graph import FAMILIES
@@ -101,7 +101,10 @@ def test_what_is_wrong_with_weights_is_told_as_in_this_process(own: Path, socket
     assert graph.run(pictures(1))[0].shape[0] == 1, "and goes on"
 
 
-def test_callers_share_batches_and_count_them(own: Path, socket: str, serve: Serve) -> None:
+def test_callers_share_batches_and_count_them(
+    own: Path, socket: str, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model_server, "AT_WORK_SECONDS", 60.0)  # however long the callers take to ask
     serve(choose("onnx", "cpu", 1), Batching(CALLERS, 60.0))
     links = [ModelLink(socket) for _ in range(CALLERS)]
     graphs = [RemoteGraph(link, own, ANY, ()) for link in links]

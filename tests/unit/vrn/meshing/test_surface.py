@@ -17,7 +17,7 @@ from selfie3d.types import Detail
 from selfie3d.types.frames import Grid, transform
 from vrn.errors import FieldError
 from vrn.meshing.field import Field
-from vrn.meshing.surface import extract_surface
+from vrn.meshing.surface import extract_surface, march, solidify
 
 GRID = Grid.blocks(96, 100)
 
@@ -180,3 +180,13 @@ def test_the_same_field_gives_the_same_bytes_and_stays_as_it_was() -> None:
     assert first[0].tobytes() == second[0].tobytes()
     assert first[1].tobytes() == second[1].tobytes()
     assert (values == before).all()
+
+
+def test_marching_looks_at_every_cell_that_the_surface_goes_through() -> None:
+    values = ball() + np.random.default_rng(0).normal(0, 2, GRID.shape).astype(np.float32)
+    solid_field = solidify(Field(values, GRID, 0.0))
+    vertices, triangles = march(solid_field)
+    expected, faces, _, _ = marching_cubes(solid_field.values, 0.0)
+    step, origin = np.array(solid_field.grid.step, np.float32), np.array(solid_field.grid.origin, np.float32)
+    np.testing.assert_array_equal(vertices, expected[:, ::-1] * step + origin)
+    np.testing.assert_array_equal(triangles, faces[:, ::-1])

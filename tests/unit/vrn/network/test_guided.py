@@ -13,7 +13,8 @@ from selfie3d.types.frames import Crop
 from vrn.avatar.model import load_model
 from vrn.crop import sample
 from vrn.errors import WeightsError
-from vrn.network.guided import POSE, Guide, GuidedHourglass, displaced, layer_weights
+from vrn.network.displacement import displaced, layer_weights, looked_up, sampled
+from vrn.network.guided import POSE, Guide, GuidedHourglass
 from vrn.network.guided_config import GuidedConfig
 from vrn.network.guided_load import load_guided
 from vrn.weights import file as weights
@@ -49,6 +50,11 @@ def test_a_constant_field_moves_every_vertex_alike() -> None:
     field = torch.tensor([1.5, -2.0, 0.5]).repeat(7)[None, :, None, None].expand(1, 21, 48, 48)
     moved = displaced(vertices, field) - vertices
     torch.testing.assert_close(moved, torch.tensor([1.5, -2.0, 0.5]).expand(1, 50, 3), atol=1e-4, rtol=0)
+
+
+def test_the_table_of_the_exported_graph_holds_what_torch_samples() -> None:
+    field, places = torch.randn(2, 6, 48, 48), torch.rand(2, 500, 2) * 260 - 30  # some far outside
+    torch.testing.assert_close(looked_up(field, places), sampled(field, places), atol=1e-4, rtol=0)
 
 
 def test_the_layers_share_every_depth() -> None:
