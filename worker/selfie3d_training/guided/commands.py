@@ -97,8 +97,9 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _train_dense(options: argparse.Namespace) -> None:
-    samples = DenseSamples(_material(options), options.initial)
-    Trainer(FinderTask(configured(DenseTrainConfig(), options), samples), options.folder).run()
+    config = configured(DenseTrainConfig(), options)
+    samples = DenseSamples(_material(options), config.network, options.initial)
+    Trainer(FinderTask(config, samples), options.folder).run()
 
 
 def _errors(options: argparse.Namespace) -> None:

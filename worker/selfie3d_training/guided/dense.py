@@ -38,8 +38,8 @@ Rng = np.random.Generator
 class DenseSamples:
     """See `selfie3d_training.finder.train.Samples`."""
 
-    def __init__(self, material: HeadMaterial, initial: str | None) -> None:
-        self.material, self._initial = material, initial
+    def __init__(self, material: HeadMaterial, config: DenseConfig, initial: str | None = None) -> None:
+        self.material, self._config, self._initial = material, config, initial
         self._points = dense_points(material.model, material.coefficients)
         self._mirrored = dense_points(material.model, material.swap(material.coefficients))
         self._ids = material.ids("train", MOST_RESIDUAL)
@@ -52,7 +52,7 @@ class DenseSamples:
 
     def network(self) -> DenseNetwork:
         """A network that starts from the aligner, or from weights of its own kind."""
-        network = DenseNetwork(DenseConfig())
+        network = DenseNetwork(self._config)
         if self._initial:
             path = weights.resolve(self._initial)
             start_from(network, path)
@@ -65,7 +65,7 @@ class DenseSamples:
         """Nothing changes."""
 
     def batch(self, rng: Rng, count: int) -> Batch:
-        """pictures (n, 3, 96, 96) uint8 and points (n, 160, 3) float32 from -1 to 1."""
+        """pictures (n, 3, size, size) uint8 and points (n, 160, 3) float32 from -1 to 1."""
         samples = [self.sample(rng) for _ in range(count)]
         pictures = torch.from_numpy(np.stack([image for image, _ in samples])).permute(0, 3, 1, 2)
         return {"pictures": pictures, "points": torch.from_numpy(np.stack([points for _, points in samples])).float()}
@@ -81,7 +81,7 @@ class DenseSamples:
             source, found = material.of_photo(photo), material.found_photos[photo]
         mirrored = rng.random() < 0.5
         points = self._mirrored[source.photo] * [-1, 1, 1] if mirrored else self._points[source.photo]
-        image, points = cut(source.image, found, transform(source.matrix, points), rng)
+        image, points = cut(source.image, found, transform(source.matrix, points), rng, self._config.size)
         if mirrored:
             image, points = np.ascontiguousarray(image[:, ::-1]), points * [-1, 1, 1]
         return degraded(image, rng), points
@@ -115,7 +115,7 @@ def start_at_landmarks(network: DenseNetwork, aligner: Mapping[str, Tensor], mat
     state["dense_whole.4.bias"].copy_(aligner["whole.4.bias"][rows] + torch.from_numpy(offset).float().flatten())
 
 
-def cut(image: Image, landmarks: Floats, points: Floats, rng: Rng | None, size: int = 96) -> tuple[Image, Floats]:
+def cut(image: Image, landmarks: Floats, points: Floats, rng: Rng | None, size: int) -> tuple[Image, Floats]:
     """The upright look at a face: (size, size, 3) uint8 and the points from -1 to 1, mean depth 0."""
     across = landmarks[42:48, :2].mean(0) - landmarks[36:42, :2].mean(0)
     down = landmarks[8, :2] - landmarks[27, :2]

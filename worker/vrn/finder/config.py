@@ -56,7 +56,7 @@ class AlignerConfig:
 class DenseConfig:
     """size : px of the square picture; channels : of the features at 1/2 to 1/16; head : before the heat maps."""
 
-    size: int = 96
+    size: int = 128
     channels: tuple[int, int, int, int] = (24, 48, 96, 128)
     head: int = 64
 

@@ -52,7 +52,7 @@ def guide() -> list[Singles]:
 INPUTS: dict[str, Callable[[], list[Singles]]] = {
     "default": lambda: [noise(2, 3, 192, 192)],
     "finder-aligner": lambda: [noise(3, 3, 147, 147) * 255],
-    "finder-dense": lambda: [noise(1, 3, 154, 154) * 255, face()],
+    "finder-dense": lambda: [noise(1, 3, 205, 205) * 255, face()],
     "finder-detector": lambda: [noise(1, 3, 160, 272) * 255],
     "head": lambda: [noise(1, 3, 192, 192), noise(1, 5, 96, 96), *guide()],
 }
