@@ -1,60 +1,14 @@
-"""The capacity plan's queue against real workers, and the page that shows its answers."""
+"""The capacity plan's queue, and the page that shows its answers; `tests.benchmarks.simulated` asks real workers."""
 
 from __future__ import annotations
 
 import itertools
 import random
-import time
-from pathlib import Path
 
 import pytest
 
-from selfie3d import Client
 from tests.benchmarks import capacity
-from tests.stack import BOUND, ROOT, Stack
-from tests.tiny import make_photo
-
-SECONDS, JOBS = 0.5, 16  # a job sleeps so long: cores that others use hardly matter
-TRIES = 3
-
-
-def makespan(stack: Stack, client: Client) -> tuple[float, list[float]]:
-    """From the first job's coming to the last one's end, s; when each came."""
-    start = time.monotonic()
-    jobs, arrivals = [], []
-    for number in range(JOBS):
-        jobs.append(client.submit(make_photo(number + time.monotonic_ns() % 10**9)))
-        arrivals.append(time.monotonic() - start)
-    for job in jobs:
-        job.wait()
-    assert len(stack.workers) > 0
-    return time.monotonic() - start, arrivals
-
-
-@pytest.mark.slow
-def test_one_two_and_four_real_workers_take_as_long_as_the_simulation_says(tmp_path: Path) -> None:
-    """What a job costs beside its sleep is learnt from one worker; two and four are foretold with it.
-
-    The quickest of three tries counts: other work on the machine only ever slows.
-    """
-    overhead = 0.0
-    for workers in (1, 2, 4):
-        folder = tmp_path / str(workers)
-        folder.mkdir()
-        with (
-            Stack(folder, workers=workers, worker_module="tests.tiny", SELFIE3D_ALIGNER=str(SECONDS)) as stack,  # type: ignore[arg-type]
-            Client(stack.addresses[0], timeout=BOUND) as client,
-        ):
-            tries = [makespan(stack, client) for _ in range(1 if workers == 1 else TRIES)]
-        ratios = []
-        for took, arrivals in tries:
-            foretold = max(capacity.ends(arrivals, [SECONDS + overhead] * JOBS, workers))
-            ratios.append(took / foretold)
-        if workers == 1:
-            overhead = SECONDS * (ratios[0] - 1)
-            assert 0 <= overhead < SECONDS
-        else:
-            assert 0.8 < min(ratios) < 1.3, (workers, ratios)
+from tests.stack import ROOT
 
 
 def test_a_queue_by_hand() -> None:
