@@ -135,8 +135,9 @@ class Sentinels:
             if not known or state["is_sdown"]:
                 return False
         info = self.primary.db.info("replication")
-        online = [info[f"slave{n}"]["state"] == "online" for n in range(info.get("connected_slaves", 0))]
-        return info["role"] == "master" and online == [True] * (len(self.servers) - 1)
+        replicas = [info[f"slave{n}"] for n in range(info.get("connected_slaves", 0))]
+        loaded = [replica["state"] == "online" and replica["offset"] > 0 for replica in replicas]  # else it still loads
+        return info["role"] == "master" and loaded == [True] * (len(self.servers) - 1)
 
     def stop(self) -> None:
         """End everything."""

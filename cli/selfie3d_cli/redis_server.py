@@ -46,6 +46,7 @@ STOP_TIMEOUT = 20.0  # seconds, includes the last fsync
 OLDEST_VERSION = (7,)  # an older server does not look into appendonlydir: it would start empty beside the data
 POLL = 0.01  # seconds between two looks at a starting or stopping server
 MAX_SOCKET_PATH = 100  # bytes; sockaddr_un.sun_path holds 108
+SHORT_FOLDER = Path("/tmp")  # where TMPDIR names a folder with a long path
 
 
 def find_binary() -> Path:
@@ -102,12 +103,14 @@ class RedisServer:
 
     @property
     def socket_path(self) -> Path:
-        """The Unix socket: in the data folder, or in a private folder under /tmp when that path is too long."""
+        """The Unix socket: in the data folder, or in a private folder of temporary files when that path is too long."""
         path = self.data / "redis.sock"
-        if len(os.fsencode(path)) <= MAX_SOCKET_PATH:
+        if _fits(path):
             return path
         digest = hashlib.sha256(os.fsencode(self.data)).hexdigest()[:16]
-        return Path(tempfile.gettempdir()) / f"selfie3d-{os.getuid()}" / f"{digest}.sock"
+        name = Path(f"selfie3d-{os.getuid()}", f"{digest}.sock")
+        temporary = Path(tempfile.gettempdir()) / name
+        return temporary if _fits(temporary) else SHORT_FOLDER / name
 
     @property
     def url(self) -> str:
@@ -321,3 +324,8 @@ class RedisServer:
         with suppress(OSError):
             return "\n".join(self.log_path.read_text(errors="replace").splitlines()[-8:])
         return "(nothing)"
+
+
+def _fits(path: Path) -> bool:
+    """Whether a Unix socket can have this path."""
+    return len(os.fsencode(path)) <= MAX_SOCKET_PATH

@@ -129,6 +129,14 @@ def test_a_data_path_too_long_for_a_socket_works(data: Path) -> None:
         assert server.socket_path.parent.stat().st_mode & 0o077 == 0
 
 
+def test_a_folder_of_temporary_files_with_a_long_path_does_not_keep_it_from_starting(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(data / ("t" * MAX_SOCKET_PATH)))
+    with RedisServer(data / ("d" * MAX_SOCKET_PATH)) as server, connect(server) as client:
+        assert client.ping()
+
+
 def test_a_stopped_process_still_ends_cleanly(data: Path) -> None:
     server = RedisServer(data).start()
     assert server.pid is not None
