@@ -21,6 +21,7 @@ from selfie3d_jobs import (
 from selfie3d_jobs.maintenance import WorkerReport
 from selfie3d_jobs.pulse import ProcessKind, Pulse
 from selfie3d_jobs.trouble import TroubleLog
+from selfie3d_worker.memory import SpareMemory
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +38,7 @@ class Heartbeat(threading.Thread):
         self._job: Record | None = None
         self._ended = threading.Event()
         self._troubles = TroubleLog(log)
+        self._memory = SpareMemory()
 
     @contextmanager
     def holding(self, job: Record) -> Iterator[None]:
@@ -45,6 +47,7 @@ class Heartbeat(threading.Thread):
         try:
             yield
         finally:
+            self._memory.job_ended()
             self._job = None
 
     def run(self) -> None:
@@ -53,6 +56,8 @@ class Heartbeat(threading.Thread):
             while True:
                 pulse.beat()
                 self._beat()
+                if self._job is None:
+                    self._memory.look()
                 if self._ended.wait(self._beat_seconds):
                     return
 

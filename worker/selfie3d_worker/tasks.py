@@ -8,7 +8,6 @@ from typing import Any
 from celery import current_app, shared_task, signals
 
 from selfie3d_jobs.broker import TASK
-from selfie3d_worker import memory
 from selfie3d_worker.child import ModelNotLoaded, PoolChild
 
 _children: list[PoolChild] = []  # this process's, once it is a pool child
@@ -18,7 +17,6 @@ _children: list[PoolChild] = []  # this process's, once it is a pool child
 def reconstruct(task: Any, job_id: str) -> None:
     """Run the job; the record, not Celery, knows what became of it."""
     _children[0].runner.run(job_id, task.request.get("traceparent") or "")
-    memory.give_back()
 
 
 @signals.worker_process_init.connect

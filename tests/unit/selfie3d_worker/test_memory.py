@@ -1,4 +1,4 @@
-"""A child gives the memory of a job back."""
+"""An idle child gives the memory of its jobs back."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import subprocess
 import sys
 
 import pytest
+
+from selfie3d_worker.memory import IDLE_SECONDS, SpareMemory
 
 KEPT = """
 from pathlib import Path
@@ -28,3 +30,35 @@ print(before - resident())
 def test_free_memory_goes_back_to_the_system() -> None:
     done = subprocess.run([sys.executable, "-c", KEPT], capture_output=True, text=True, check=True)
     assert int(done.stdout) > 20_000_000
+
+
+class Child:
+    """Counts how often it gives memory back."""
+
+    def __init__(self) -> None:
+        self.now, self.given = 100.0, 0
+        self.memory = SpareMemory(self._give, lambda: self.now)
+
+    def _give(self) -> None:
+        self.given += 1
+
+    def look_after(self, seconds: float) -> int:
+        """How often it has given memory back by then."""
+        self.now += seconds
+        self.memory.look()
+        return self.given
+
+
+def test_a_child_that_had_no_job_gives_nothing_back() -> None:
+    assert Child().look_after(1000.0) == 0
+
+
+def test_memory_is_kept_for_the_next_job_and_given_back_once_when_none_comes() -> None:
+    child = Child()
+    child.memory.job_ended()
+    assert child.look_after(IDLE_SECONDS - 1) == 0
+    child.memory.job_ended()
+    assert child.look_after(IDLE_SECONDS - 1) == 0
+    assert [child.look_after(1), child.look_after(IDLE_SECONDS), child.look_after(1000.0)] == [1, 1, 1]
+    child.memory.job_ended()
+    assert child.look_after(IDLE_SECONDS) == 2
