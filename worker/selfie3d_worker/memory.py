@@ -24,9 +24,7 @@ class SpareMemory:
     Not after each job: the next one would fault all of it in again, page by page, which takes a tenth of a job.
     """
 
-    def __init__(
-        self, give_back: Callable[[], None] = give_back, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, give_back: Callable[[], None] = give_back, clock: Callable[[], float] = time.monotonic) -> None:
         self._give_back, self._clock = give_back, clock
         self._since: float | None = None  # when the last job ended; None: nothing to give back
 

@@ -42,8 +42,8 @@ class Fragments:
 
     def interpolate(self, values: NDArray[np.float32] | NDArray[np.uint8], triangles: NDArray[np.int32]) -> Floats32:
         """(p, c) float32 from values (n, c) of vertices."""
-        corners = triangles[self.triangle]
-        sums = sum(values[corners[:, k]] * self.weights[:, k : k + 1] for k in range(3))
+        corners = triangles.take(self.triangle, 0)
+        sums = sum(values.take(corners[:, k], 0) * self.weights[:, k : k + 1] for k in range(3))
         return np.asarray(sums, np.float32)
 
 
@@ -52,37 +52,40 @@ def rasterise(points: Floats32, triangles: NDArray[np.int32], size: int) -> Frag
 
     points : (n, 3) float32 - samples (x right, y down, depth to the viewer); pixel centres are integers
     """
-    x, y = (np.ascontiguousarray(column)[triangles] for column in points.T[:2])
-    area = (x[:, 2] - x[:, 0]) * (y[:, 1] - y[:, 0]) - (x[:, 1] - x[:, 0]) * (y[:, 2] - y[:, 0])
+    corners = np.ascontiguousarray(triangles.T)
+    x, y, z = (np.ascontiguousarray(column).take(corners) for column in points.T)  # (3, m) each
+    area = (x[2] - x[0]) * (y[1] - y[0]) - (x[1] - x[0]) * (y[2] - y[0])
     facing = np.flatnonzero(area > 1e-9)
-    x, y, area = x[facing], y[facing], area[facing]
+    x, y, area = x.take(facing, 1), y.take(facing, 1), area.take(facing)
     left, width = _pixels(x, size)
     top, height = _pixels(y, size)
     count = width * height
     some = np.flatnonzero(count)
-    facing, x, y, area = facing[some], x[some], y[some], area[some]
-    left, top, width, count = left[some], top[some], width[some], count[some]
+    facing, area = facing.take(some), area.take(some)
+    x, y, z = x.take(some, 1), y.take(some, 1), z.take(facing, 1)
+    left, top, width, count = (values.take(some) for values in (left, top, width, count))
 
-    row = np.repeat(np.arange(len(facing), dtype=np.int32), count)
+    row = np.repeat(np.arange(len(facing)), count)
     nth = np.arange(len(row), dtype=np.int32) - np.repeat(np.cumsum(count, dtype=np.int32) - count, count)
-    down = nth // width[row]
-    px = left[row] + (nth - down * width[row])
-    py = top[row] + down
-    wb = _weight(x[:, 2], y[:, 2], x[:, 0], y[:, 0], area, row, px, py)
-    wc = _weight(x[:, 0], y[:, 0], x[:, 1], y[:, 1], area, row, px, py)
+    down = nth // width.take(row)
+    px = left.take(row) + (nth - down * width.take(row))
+    py = top.take(row) + down
+    wb = _weight(x[2], y[2], x[0], y[0], area, row, px, py)
+    wc = _weight(x[0], y[0], x[1], y[1], area, row, px, py)
     hit = np.flatnonzero((wb >= -TOUCH) & (wc >= -TOUCH) & (wb + wc <= 1 + TOUCH))
-    row, wb, wc, at = row[hit], wb[hit], wc[hit], (py[hit] * size + px[hit]).astype(np.intp)
+    row, at = row.take(hit), (py * size + px).take(hit)
+    wb, wc = wb.take(hit), wc.take(hit)
 
-    z = points[:, 2][triangles[facing]]
-    depth = z[row, 0] + wb * (z[:, 1] - z[:, 0])[row] + wc * (z[:, 2] - z[:, 0])[row]
+    depth = z[0].take(row) + wb * (z[1] - z[0]).take(row) + wc * (z[2] - z[0]).take(row)
     foremost = np.full(size * size, -np.inf, np.float32)
     np.maximum.at(foremost, at, depth)
-    front = np.flatnonzero(depth == foremost[at])
+    front = np.flatnonzero(depth == foremost.take(at))
     winner = np.full(size * size, -1, np.int32)  # one per sample, also where triangles touch
-    winner[at[front]] = front
+    winner[at.take(front)] = front
     covered = np.flatnonzero(winner >= 0)
-    won = winner[covered]
-    return Fragments(covered, facing[row[won]], np.stack([1 - wb[won] - wc[won], wb[won], wc[won]], 1))
+    won = winner.take(covered)
+    wb, wc = wb.take(won), wc.take(won)
+    return Fragments(covered, facing.take(row.take(won)), np.stack([1 - wb - wc, wb, wc], 1))
 
 
 def render(
@@ -119,9 +122,9 @@ def render(
 
 
 def _pixels(corners: Floats32, size: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """The first pixel and the number of pixels that each triangle's (m, 3) corners span along one axis."""
-    low = np.minimum(np.minimum(corners[:, 0], corners[:, 1]), corners[:, 2])
-    high = np.maximum(np.maximum(corners[:, 0], corners[:, 1]), corners[:, 2])
+    """The first pixel and the number of pixels that each triangle's (3, m) corners span along one axis."""
+    low = np.minimum(np.minimum(corners[0], corners[1]), corners[2])
+    high = np.maximum(np.maximum(corners[0], corners[1]), corners[2])
     first = np.ceil(low).clip(0, size).astype(np.int32)
     last = np.floor(high).clip(-1, size - 1).astype(np.int32)
     return first, np.maximum(last - first + 1, 0)
@@ -133,14 +136,14 @@ def _weight(
     qx: Floats32,
     qy: Floats32,
     area: Floats32,
-    row: NDArray[np.int32],
+    row: NDArray[np.intp],
     x: NDArray[np.int32],
     y: NDArray[np.int32],
 ) -> Floats32:
     """Barycentric weight, 0 on the edge p-q of triangle `row`, at pixel (x, y)."""
     slope_x, slope_y = (qy - py) / area, (px - qx) / area
-    weight = slope_x[row] * (x.astype(np.float32) - px[row])
-    weight += slope_y[row] * (y.astype(np.float32) - py[row])
+    weight = slope_x.take(row) * (x.astype(np.float32) - px.take(row))
+    weight += slope_y.take(row) * (y.astype(np.float32) - py.take(row))
     return weight
 
 
