@@ -73,6 +73,7 @@ class Download:
     def __init__(self, job_id: str, face_index: int) -> None:
         self.file: MeshFile | None = None
         self._data = bytearray()
+        self._hash = hashlib.sha256()  # as pieces come: while the next one is on its way
         self._job_id = job_id
         self._face_index = face_index
 
@@ -89,13 +90,15 @@ class Download:
         self.file = self.file or file
         if chunk.offset != len(self._data) or file != self.file:
             raise DownloadDamaged("The service sent another piece of the mesh than the one that follows.")
-        self._data += chunk.data
+        data = chunk.data  # each look at it is a copy
+        self._data += data
+        self._hash.update(data)
         if len(self._data) > self.file.size:
             raise DownloadDamaged(f"The mesh is longer than the {self.file.size} bytes that were announced.")
 
     def verified(self) -> bytes:
         """The whole file. Raises DownloadDamaged when its SHA-256 is not the announced one."""
-        if self.file is None or hashlib.sha256(self._data).hexdigest() != self.file.sha256:
+        if self.file is None or self._hash.hexdigest() != self.file.sha256:
             raise DownloadDamaged("The SHA-256 of the mesh is not the one that was announced: download it again.")
         return bytes(self._data)
 

@@ -9,7 +9,7 @@ import sys
 
 from selfie3d_jobs import ConfigError, logs, trace
 from selfie3d_jobs.env import from_environment, name_unknown, report
-from selfie3d_jobs.heap import settle
+from selfie3d_jobs.heap import keep_room, settle
 from selfie3d_jobs.pulse import ProcessKind, beating
 from selfie3d_service.config import ServiceConfig
 from selfie3d_service.server import Server
@@ -34,6 +34,7 @@ async def serve(config: ServiceConfig) -> None:
         loop.add_signal_handler(number, stop.set)
     async with beating(ProcessKind.SERVICE), Server(config):
         settle()
+        keep_room()
         await stop.wait()
 
 

@@ -19,7 +19,7 @@ from selfie3d_jobs.record import Record
 from selfie3d_jobs.store import AsyncStore
 
 CHUNK_BYTES = 256 * 1024  # of a download
-PIECE_BYTES = 4 * CHUNK_BYTES  # read from a bucket at once
+PIECE_BYTES = 4 * CHUNK_BYTES  # read at once: most of what reading costs is the way there and back
 SIGNED_SECONDS = 900  # a presigned address is good for so long at most
 
 
@@ -58,7 +58,7 @@ class AsyncBlobs:
     async def mesh(self, record: Record, face: int, offset: int, file: pb.MeshFile) -> AsyncIterator[bytes]:
         """A mesh from an offset, in chunks. Raises JobNotFound as soon as the job is not kept any more."""
         while offset < file.size_bytes:
-            size = min(PIECE_BYTES if record.outside else CHUNK_BYTES, file.size_bytes - offset)
+            size = min(PIECE_BYTES, file.size_bytes - offset)
             piece = await self._piece(record, face, offset, size, file.extension)
             if not piece:
                 raise JobNotFound(record.id)
