@@ -32,6 +32,7 @@ from selfie3d_service.webhooks import Signer
 log = logging.getLogger(__name__)
 
 HASHERS = 2  # requests whose photos are hashed at once; checking one costs less than handing it to a thread
+SMALL_BYTES = 128 * 1024  # and so does hashing so much
 
 
 class ReconstructionServicer(rpc.ReconstructionServiceServicer):
@@ -166,7 +167,7 @@ class ReconstructionServicer(rpc.ReconstructionServiceServicer):
             settings=settings,
             priority=validation.priority(settings),
             photo_sizes=sizes,
-            photo_sha256s=await self._hashers.run(context.sender, _sha256s, photos),
+            photo_sha256s=await self._sha256s(photos, context.sender),
             timeout_seconds=timeout,
             retention_seconds=self._config.retention_seconds,
             traceparent=context.traceparent,
@@ -184,6 +185,11 @@ class ReconstructionServicer(rpc.ReconstructionServiceServicer):
             record = await self._accept(job, photos, limits)
         context.upload.release()
         return record
+
+    async def _sha256s(self, photos: list[bytes], sender: str) -> tuple[str, ...]:
+        if sum(map(len, photos)) <= SMALL_BYTES:
+            return _sha256s(photos)
+        return await self._hashers.run(sender, _sha256s, photos)
 
     async def _accept(self, job: admission.NewJob, photos: list[bytes], limits: admission.AdmissionLimits) -> Record:
         record, is_new = await self._blobs.create(job, photos, limits)

@@ -20,6 +20,7 @@ from selfie3d_jobs.store import AsyncStore
 
 CHUNK_BYTES = 256 * 1024  # of a download
 PIECE_BYTES = 4 * CHUNK_BYTES  # read at once: most of what reading costs is the way there and back
+SMALL_BYTES = 256 * 1024  # photos of a job up to here are sent with the question whether they are taken
 SIGNED_SECONDS = 900  # a presigned address is good for so long at most
 
 
@@ -43,7 +44,9 @@ class AsyncBlobs:
         self._grace_seconds = config.blob_grace_seconds
 
     async def admit(self, job: NewJob, limits: AdmissionLimits) -> Record | None:
-        """As `admission.admit`."""
+        """As `admission.admit`. Of small photos that go to Redis `create` decides alone: None."""
+        if self._bucket is None and job.photo_bytes <= SMALL_BYTES:
+            return None
         return await self._store.run(admission.admit(job, limits, outside=self._bucket is not None))
 
     async def create(self, job: NewJob, photos: Sequence[bytes], limits: AdmissionLimits) -> tuple[Record, bool]:
