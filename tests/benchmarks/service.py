@@ -1,139 +1,119 @@
 """What service and workers add to a photo: python -m tests.benchmarks.service
 
-In process and through the service in turns, photo by photo, so that what else the machine does falls on both; then two
-workers at once against one process, and the memory of a worker's child.
+In process and through the service in turns, photo by photo, so that what else the machine does falls on both; where the
+time of such a job goes, and the CPU time of each process; then two workers at once (`crowd`).
 """
 
 from __future__ import annotations
 
 import os
 import statistics
-import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from functools import partial
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 from rich.console import Console
 from rich.progress import track
 
-from selfie3d import Client, Result
+from selfie3d import Client, Event, Result
 from selfie3d.types import Stage
+from tests.benchmarks.cpu_time import cpu_seconds, processes_of
+from tests.benchmarks.crowd import two_workers
+from tests.benchmarks.rig import load, reconstructor, running
 from tests.photos import astronaut
 from tests.stack import Stack
-from vrn import Reconstructor
-from vrn.engine import choose
-from vrn.finder import load_finder
-from vrn.network.heads import load_face_network, load_heads
 
 TURNS = 20  # of one photo each
-CROWD = 12  # jobs at once
-CROWD_TURNS = 3
-MODES = {  # what a worker of two children is told
-    "own networks": {"SELFIE3D_MODEL_PROCESS": "off", "SELFIE3D_THREADS": "1"},
-    "model process": {"SELFIE3D_MODEL_PROCESS": "on", "SELFIE3D_THREADS": "2"},
-}
+IDLE_SECONDS = 8.0  # after which a worker has given its memory back
+IDLE_TURNS = 5
 
 
 def through_the_service(photo: bytes) -> None:
     """Print all of it."""
-    with _stack(1) as (_, client, cold):
-        added_by_the_service(client, photo, cold)
+    with running(1) as (stack, client, cold):
+        added_by_the_service(stack, client, photo)
+        after_a_pause(client, photo)
+        print(f"\nFirst result after a cold start of Redis, service and worker: {cold:.1f} s")
     two_workers(photo)
 
 
-def added_by_the_service(client: Client, photo: bytes, cold: float) -> None:
+@dataclass
+class Job:
+    """One job by this machine's clock.
+
+    start, end : s, when the caller asked, and when it had mesh and picture
+    happened, heard : s, when each state and stage began, and when the caller heard of it
+    """
+
+    start: float = field(default_factory=time.time)
+    end: float = 0.0
+    happened: dict[str, float] = field(default_factory=dict)
+    heard: dict[str, float] = field(default_factory=dict)
+
+    def note(self, event: Event) -> None:
+        """It happened, in whole milliseconds of Redis's clock."""
+        what = event.stage or event.state
+        self.happened[what], self.heard[what] = event.time.timestamp(), time.time()
+
+    def legs(self, result: Result) -> dict[str, float]:
+        """Seconds of each part of the way."""
+        at, stages = self.happened, sum(_stages(result).values())
+        return {
+            "asked to accepted": at["queued"] - self.start,
+            "accepted to taken by a worker": at["running"] - at["queued"],
+            "taken to decoding": at["decode"] - at["running"],
+            "between stages": at["store"] - at["decode"] - stages,
+            "meshes on their way to Redis": at["succeeded"] - at["store"],
+            "stored, and the caller hears of it": self.heard["succeeded"] - at["succeeded"],
+            "mesh and picture downloaded": self.end - self.heard["succeeded"],
+        }
+
+
+def added_by_the_service(stack: Stack, client: Client, photo: bytes) -> None:
     """An idle service, one job after the other, in turns with this process."""
-    own = _reconstructor(len(os.sched_getaffinity(0)))
-    totals, added = [], []
+    own = reconstructor(len(os.sched_getaffinity(0)))
+    jobs = [_job(client, photo), _job(client, photo)]
+    own.reconstruct(photo)
+    jobs.clear()
     stages: dict[str, dict[str, list[float]]] = {name: defaultdict(list) for name in ("here", "worker")}
-    own.reconstruct(photo), client.reconstruct(photo)
+    spent: dict[str, list[float]] = defaultdict(list)
     for _ in _progress("service", TURNS):
         _note(stages["here"], own.reconstruct(photo), draw=True)
-        start = time.perf_counter()
-        result = client.reconstruct(photo)
-        result.mesh.data  # noqa: B018 - downloads it
-        totals.append(time.perf_counter() - start)
-        added.append(totals[-1] - sum(s for stage, s in result.seconds.items() if stage != Stage.STORE))
-        _note(stages["worker"], result)
-    print(f"\nThrough gRPC, Redis and Celery, {TURNS} jobs one after the other in turns with this process, {_load()}\n")
-    print("| what | p50 ms | p95 ms | least ms |\n| --- | ---: | ---: | ---: |")
-    for what, seconds in (("submit to mesh", totals), ("of it added by the service", added)):
-        print(f"| {what} | {_row(seconds)} | {1e3 * min(seconds):.1f} |")
-    print("\n| stage | in process, least ms | in the worker, least ms | ratio | ratio of medians |")
-    print("| --- | ---: | ---: | ---: | ---: |")
-    for stage, mine in stages["here"].items():
-        theirs = stages["worker"][stage]
-        least = f"{1e3 * min(mine):.1f} | {1e3 * min(theirs):.1f} | {min(theirs) / min(mine):.2f}"
-        print(f"| {stage} | {least} | {statistics.median(theirs) / statistics.median(mine):.2f} |")
-    print(f"\nFirst result after a cold start of Redis, service and worker: {cold:.1f} s")
+        before = cpu_seconds(processes_of(stack))
+        jobs.append(_job(client, photo))
+        for name, seconds in cpu_seconds(processes_of(stack)).items():
+            spent[name].append(seconds - before[name])
+        _note(stages["worker"], jobs[-1][1])
+    _print_times(jobs)
+    _print_legs(jobs)
+    _print_stages(stages)
+    _print_cpu(spent)
 
 
-def two_workers(photo: bytes) -> None:
-    """Jobs a second of two workers over photos a second of one process with one thread, in turns, for both modes."""
-    rates: dict[str, list[float]] = defaultdict(list)
-    memory: dict[str, str] = {}
-    own = _reconstructor(1)
-    own.reconstruct(photo)
-    here = partial(own.reconstruct, photo)
-    for mode, settings in MODES.items():
-        with _stack(2, **settings) as (stack, client, _):
-            for _ in _progress(mode, CROWD_TURNS):
-                rates[f"{mode}: one process"].append(_rate(here, 1, CROWD // 3))
-                rates[mode].append(_rate(partial(client.reconstruct, photo), 4, CROWD))
-            memory[mode] = _memory(stack)
-    print(f"\nTwo workers, {CROWD} jobs at once, {CROWD_TURNS} times in turns with one process of one thread")
-    print(f"({_load()}); PSS of parent and children, and of the model process if there is one\n")
-    print("| networks run in | jobs/s | one process, photos/s | ratio, median (best) | PSS of its processes, MB |")
-    print("| --- | ---: | ---: | ---: | --- |")
-    for mode in MODES:
-        ours, mine = rates[mode], rates[f"{mode}: one process"]
-        ratios = [a / b for a, b in zip(ours, mine, strict=True)]
-        both = f"{statistics.median(ratios):.2f} ({max(ratios):.2f})"
-        print(f"| {mode} | {max(ours):.2f} | {max(mine):.2f} | {both} | {memory[mode]} |")
+def after_a_pause(client: Client, photo: bytes) -> None:
+    """The same for a worker that has given its memory back: each job comes alone."""
+    added, totals = [], []
+    for _ in _progress("pauses", IDLE_TURNS):
+        time.sleep(IDLE_SECONDS)
+        job, result = _job(client, photo)
+        totals.append(job.end - job.start)
+        added.append(totals[-1] - sum(_stages(result).values()))
+    print(f"\nEach job {IDLE_SECONDS:.0f} s after the one before, {IDLE_TURNS} jobs, {load()}: median ", end="")
+    print(f"{1e3 * statistics.median(totals):.1f} ms, of it added {1e3 * statistics.median(added):.1f} ms")
 
 
-@contextmanager
-def _stack(children: int, **settings: Any) -> Iterator[tuple[Stack, Client, float]]:
-    """A service, and a worker with so many children; seconds until its first result."""
-    with tempfile.TemporaryDirectory() as folder:
-        start = time.perf_counter()
-        with (
-            Stack(Path(folder), SELFIE3D_CONCURRENCY=str(children), **settings) as stack,
-            Client(stack.addresses[0]) as client,
-        ):
-            client.reconstruct(astronaut())
-            yield stack, client, time.perf_counter() - start
+def _job(client: Client, photo: bytes) -> tuple[Job, Result]:
+    job = Job()
+    result = client.reconstruct(photo, on_event=job.note)
+    result.mesh.data  # noqa: B018 - downloaded, and not decoded
+    job.end = time.time()
+    return job, result
 
 
-def _reconstructor(threads: int) -> Reconstructor:
-    engine = choose("auto", "cpu", threads)
-    heads = load_heads("default", engine)
-    return Reconstructor(load_face_network("default", engine, heads), load_finder("bundled", engine), heads=heads)
-
-
-def _rate(one: Callable[[], object], callers: int, count: int) -> float:
-    start = time.perf_counter()
-    with ThreadPoolExecutor(callers) as pool:
-        list(pool.map(lambda _: one(), range(count)))
-    return count / (time.perf_counter() - start)
-
-
-def _memory(stack: Stack) -> str:
-    """PSS of the worker's processes, its own first, the largest last."""
-    parent = stack.workers[0].pid
-    children = [pid for each in Path(f"/proc/{parent}/task").glob("*/children") for pid in each.read_text().split()]
-    sizes = sorted(_pss(pid) for pid in map(int, children))
-    return " + ".join(f"{size / 1e6:.0f}" for size in [_pss(parent), *sizes] if size > 15e6)
-
-
-def _pss(pid: int) -> float:
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return next(float(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+def _stages(result: Result) -> dict[str, float]:
+    """Seconds by stage, all that the worker computes."""
+    return {stage: seconds for stage, seconds in result.seconds.items() if stage != Stage.STORE}
 
 
 def _note(stages: dict[str, list[float]], result: Result, *, draw: bool = False) -> None:
@@ -142,19 +122,45 @@ def _note(stages: dict[str, list[float]], result: Result, *, draw: bool = False)
     if draw:
         assert result.faces[0].preview
     drawing = time.perf_counter() - start
-    for stage, seconds in result.seconds.items():
-        if stage != Stage.STORE:
-            stages[stage].append(seconds + drawing * (stage == Stage.ENCODE))
+    for stage, seconds in _stages(result).items():
+        stages[stage].append(seconds + drawing * (stage == Stage.ENCODE))
+
+
+def _print_times(jobs: list[tuple[Job, Result]]) -> None:
+    totals = [job.end - job.start for job, _ in jobs]
+    added = [total - sum(_stages(result).values()) for total, (_, result) in zip(totals, jobs, strict=True)]
+    print(f"\nThrough gRPC, Redis and Celery, {TURNS} jobs one after the other in turns with this process, {load()}\n")
+    print("| what | p50 ms | p95 ms | least ms |\n| --- | ---: | ---: | ---: |")
+    for what, seconds in (("submit to mesh and picture", totals), ("of it added by the service", added)):
+        print(f"| {what} | {_row(seconds)} | {1e3 * min(seconds):.1f} |")
+
+
+def _print_legs(jobs: list[tuple[Job, Result]]) -> None:
+    legs = [job.legs(result) for job, result in jobs]
+    print("\n| where it goes | p50 ms | p95 ms |\n| --- | ---: | ---: |")
+    for leg in legs[0]:
+        print(f"| {leg} | {_row([each[leg] for each in legs])} |")
+
+
+def _print_stages(stages: dict[str, dict[str, list[float]]]) -> None:
+    print("\n| stage | in process, least ms | in the worker, least ms | ratio | ratio of medians |")
+    print("| --- | ---: | ---: | ---: | ---: |")
+    for stage, mine in stages["here"].items():
+        theirs = stages["worker"][stage]
+        least = f"{1e3 * min(mine):.1f} | {1e3 * min(theirs):.1f} | {min(theirs) / min(mine):.2f}"
+        print(f"| {stage} | {least} | {statistics.median(theirs) / statistics.median(mine):.2f} |")
+
+
+def _print_cpu(spent: dict[str, list[float]]) -> None:
+    print("\n| CPU time of a job in | median ms |\n| --- | ---: |")
+    for name, seconds in spent.items():
+        print(f"| {name} | {1e3 * statistics.median(seconds):.1f} |")
 
 
 def _row(seconds: Sequence[float]) -> str:
     ordered = sorted(seconds)
     p95 = ordered[min(len(ordered) - 1, int(0.95 * len(ordered)))]
     return f"{1e3 * statistics.median(ordered):.1f} | {1e3 * p95:.1f}"
-
-
-def _load() -> str:
-    return f"load {os.getloadavg()[0]:.1f} on {len(os.sched_getaffinity(0))} cores"
 
 
 def _progress(what: str, count: int) -> Iterator[int]:
