@@ -27,9 +27,14 @@ log = logging.getLogger(__name__)
 
 
 class Heartbeat(threading.Thread):
-    """Beats four times a lease. The store it gets should give up quickly, so that no beat delays the next for long."""
+    """Beats four times a lease. The store it gets should give up quickly, so that no beat delays the next for long.
 
-    def __init__(self, store: Store, report: WorkerReport, config: JobsConfig) -> None:
+    memory : what jobs leave behind; looked at between two jobs
+    """
+
+    def __init__(
+        self, store: Store, report: WorkerReport, config: JobsConfig, memory: SpareMemory | None = None
+    ) -> None:
         super().__init__(name="heartbeat", daemon=True)
         self._store = store
         self._report = report
@@ -38,7 +43,7 @@ class Heartbeat(threading.Thread):
         self._job: Record | None = None
         self._ended = threading.Event()
         self._troubles = TroubleLog(log)
-        self._memory = SpareMemory()
+        self._memory = memory or SpareMemory()
 
     @contextmanager
     def holding(self, job: Record) -> Iterator[None]:
@@ -56,8 +61,6 @@ class Heartbeat(threading.Thread):
             while True:
                 pulse.beat()
                 self._beat()
-                if self._job is None:
-                    self._memory.look()
                 if self._ended.wait(self._beat_seconds):
                     return
 
@@ -72,6 +75,8 @@ class Heartbeat(threading.Thread):
 
     def _beat(self) -> None:
         job = self._job
+        if job is None:
+            self._memory.look()
         try:
             self._store.run(maintenance.report(self._report))
             if job and not self._store.run(execution.renew(job, self._lease_seconds)):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import platform
 import subprocess
 import sys
+
+import pytest
 
 CODE = """
 import gc, selfie3d_jobs
@@ -20,3 +23,29 @@ def test_what_is_loaded_by_then_is_left_out_of_later_collections() -> None:
     assert before > 10_000
     assert after < 100
     assert frozen > 0.9 * before
+
+
+FAULTS = """
+import resource
+from selfie3d_jobs.heap import keep_room
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(20):
+        copies = [b"x" * (3 << 20) for _ in range(3)]
+        del copies
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+faults()
+lost = faults()
+keep_room()
+faults()
+print(lost, faults())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have no such setting")
+def test_memory_of_meshes_that_are_gone_serves_the_next_ones() -> None:
+    said = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, text=True, check=True).stdout
+    lost, kept = map(int, said.split())
+    assert kept < 0.05 * lost
