@@ -193,8 +193,8 @@ def test_a_killed_worker_takes_its_children_along_and_the_job_ends_on_another(
     held_worker.process.kill()
     held_worker.process.wait(BOUND)
     eventually(lambda: not Path(f"/proc/{child}").exists(), "the child is gone")
+    keys.lose_lease(job_id)  # before the next worker has it: that one's lease would be lost
     start_worker()
-    keys.lose_lease(job_id)
     job = await_end(store, job_id)
     assert (job.state, job.attempt) == (JobState.SUCCEEDED, 2)
 
