@@ -8,6 +8,7 @@ import socket
 import urllib.request
 from pathlib import Path
 from typing import Protocol, Self
+from urllib.parse import parse_qsl, urlsplit
 
 from tests.stack import Process, eventually, free_port
 
@@ -17,7 +18,12 @@ REGION = "us-east-1"
 
 
 class Bucket(Protocol):
-    """A place that tests look into past selfie3d."""
+    """A place that tests look into past selfie3d.
+
+    credentials : the environment of those who may use it
+    """
+
+    credentials: dict[str, str]
 
     def setting(self, prefix: str) -> str:
         """SELFIE3D_BLOBS for objects below the prefix."""
@@ -28,11 +34,34 @@ class Bucket(Protocol):
         ...
 
 
+class Server(Bucket, Protocol):
+    """A place behind an address, which may be a proxy's."""
+
+    port: int
+
+    def setting(self, prefix: str, port: int = 0) -> str:
+        """port : where selfie3d is to ask; 0: the server itself"""
+        ...
+
+    def lifetime(self, url: str) -> float:
+        """How long a presigned address is good, s."""
+        ...
+
+    def prolonged(self, url: str) -> str:
+        """The address as somebody would forge it who wants more time."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
 class Folder:
     """Shared by all processes."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.credentials: dict[str, str] = {}
 
     def setting(self, prefix: str) -> str:
         (self.folder / prefix).mkdir(parents=True, exist_ok=True)
@@ -45,6 +74,8 @@ class Folder:
 
 class Nanio:
     """An S3 server whose bucket is a folder; it may be killed, stopped and started again at the same port."""
+
+    credentials = CREDENTIALS
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.port = folder, free_port()
@@ -68,6 +99,12 @@ class Nanio:
     def setting(self, prefix: str, port: int = 0) -> str:
         return f"s3://{BUCKET}/{prefix}?endpoint=http://127.0.0.1:{port or self.port}&region={REGION}"
 
+    def lifetime(self, url: str) -> float:
+        return number_in(url, "X-Amz-Expires")
+
+    def prolonged(self, url: str) -> str:
+        return url.replace("X-Amz-Expires=", "X-Amz-Expires=9")
+
     def objects(self, prefix: str) -> set[str]:
         """Files of the bucket's folder; what is not finished is not an object, and the server removes it."""
         return {name for name in files_below(self.folder / BUCKET / prefix) if not Path(name).name.startswith(".tmp.")}
@@ -79,6 +116,8 @@ class Nanio:
 
 class Moto:
     """AWS's semantics, without signatures."""
+
+    credentials = CREDENTIALS
 
     def __init__(self, folder: Path) -> None:
         self.port = free_port()
@@ -93,8 +132,14 @@ class Moto:
     def __exit__(self, *_: object) -> None:
         self.process.end()
 
-    def setting(self, prefix: str) -> str:
-        return f"s3://{BUCKET}/{prefix}?endpoint=http://127.0.0.1:{self.port}&region={REGION}"
+    def setting(self, prefix: str, port: int = 0) -> str:
+        return f"s3://{BUCKET}/{prefix}?endpoint=http://127.0.0.1:{port or self.port}&region={REGION}"
+
+    def lifetime(self, url: str) -> float:
+        return number_in(url, "X-Amz-Expires")
+
+    def prolonged(self, url: str) -> str:
+        return url.replace("X-Amz-Expires=", "X-Amz-Expires=9")
 
     def objects(self, prefix: str) -> set[str]:
         keys = re.findall("<Key>(.*?)</Key>", self._ask("GET", f"/{BUCKET}?list-type=2&prefix={prefix}/"))
@@ -104,6 +149,11 @@ class Moto:
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", method=method)
         with urllib.request.urlopen(request, timeout=30) as answer:
             return str(answer.read().decode())
+
+
+def number_in(url: str, name: str) -> float:
+    """A parameter of its query."""
+    return float(dict(parse_qsl(urlsplit(url).query))[name])
 
 
 def files_below(root: Path) -> set[str]:

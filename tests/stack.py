@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -46,14 +46,23 @@ async def eventually_async(look: Callable[[], Awaitable[Found | bool | None]], w
 
 
 class Process:
-    """One `selfie3d ...` command, or another module's, with its log."""
+    """One `selfie3d ...` command, or another module's or program's, with its log."""
 
-    def __init__(self, arguments: list[str], log: Path, *, module: str = "selfie3d_cli", **env: str) -> None:
-        self.arguments, self.log, self.module, self.env = arguments, log, module, env
+    def __init__(
+        self,
+        arguments: list[str],
+        log: Path,
+        *,
+        module: str = "selfie3d_cli",
+        program: Sequence[str] = (),
+        **env: str,
+    ) -> None:
+        self.arguments, self.log, self.env = arguments, log, env
+        self._program = program or (sys.executable, "-m", module)
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Self:
-        command = [sys.executable, "-m", self.module, *self.arguments]
+        command = [*self._program, *self.arguments]
         path = os.pathsep.join([*filter(None, sys.path), str(ROOT)])
         environment = {**os.environ, "PYTHONPATH": path, **self.env}
         with self.log.open("ab") as log:

@@ -25,7 +25,7 @@ def check_blobs(text: str) -> Iterator[Finding]:
     except ValueError:
         return  # check_settings has said so
     except ConfigError as error:
-        yield Finding("blobs", Severity.FAILURE, "obstore is not installed", str(error))
+        yield Finding("blobs", Severity.FAILURE, f"{place} cannot be opened", str(error))
     except BlobsUnavailable as error:
         why = error.trouble
         yield Finding("blobs", Severity.FAILURE, f"{place}: {why.text}", f"{why.remedy[0].upper()}{why.remedy[1:]}.")

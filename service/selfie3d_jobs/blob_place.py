@@ -9,8 +9,8 @@ REDIS = "redis"
 SCHEMES = ("s3", "gs", "az", "file")
 PARAMETERS = {
     "s3": {"endpoint", "region", "public_endpoint"},
-    "gs": set(),
-    "az": {"endpoint", "account"},
+    "gs": {"endpoint", "public_endpoint"},
+    "az": {"endpoint", "account", "public_endpoint"},
     "file": set(),
 }
 WANTED = "redis, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX or file:///FOLDER is wanted"

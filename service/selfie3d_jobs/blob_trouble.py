@@ -38,6 +38,7 @@ BY_WORD = {  # of what obstore says, the first that fits
     "ContainerNotFound": BlobTrouble.BUCKET,
     "InvalidAccessKeyId": BlobTrouble.CREDENTIALS,
     "SignatureDoesNotMatch": BlobTrouble.CREDENTIALS,
+    "failed to authenticate": BlobTrouble.CREDENTIALS,  # Azure, with 403 as for a lack of rights
     "169.254.169.254": BlobTrouble.CREDENTIALS,  # asked for a role when the environment has no credentials
     "No space left": BlobTrouble.FULL,
     "Permission denied": BlobTrouble.RIGHTS,

@@ -21,10 +21,12 @@ from selfie3d.types import Stage
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d_jobs.blobs import names
 from selfie3d_jobs.blobs.sweep import OWNER
-from tests.buckets import CREDENTIALS, Nanio
+from tests.azurite import Azurite
+from tests.buckets import Nanio, Server
 from tests.faults.bucket_proxy import BucketProxy, Mode
 from tests.faults.farm import Farm
 from tests.faults.test_soak import pool_children
+from tests.google_storage import GoogleStorage
 from tests.stack import eventually, is_serving, open_api
 from tests.tiny import Command
 
@@ -32,27 +34,31 @@ GRACE = "3"  # s
 PREFIX = "faults"
 STORM_JOBS = 60
 STORM_SECONDS = 20
+SERVERS: dict[str, Callable[[Path], Server]] = {"nanio": Nanio, "azurite": Azurite, "google": GoogleStorage}
 STEADFAST = Retry(attempts=1000, first=0.1, largest=0.5, quota=True)
 
 
+in_every_store = pytest.mark.parametrize("server", SERVERS, indirect=True)
+in_nanio = pytest.mark.parametrize("server", ["nanio"], indirect=True)
+
+
 @pytest.fixture(scope="module")
-def nanio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nanio]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in CREDENTIALS.items():
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with pytest.MonkeyPatch.context() as patch, SERVERS[request.param](tmp_path_factory.mktemp(request.param)) as made:
+        for name, value in made.credentials.items():
             patch.setenv(name, value)
-        with Nanio(tmp_path_factory.mktemp("nanio")) as server:
-            yield server
+        yield made
 
 
 @pytest.fixture(scope="module")
-def proxy(nanio: Nanio) -> Iterator[BucketProxy]:
-    with BucketProxy(nanio.port) as between:
+def proxy(server: Server) -> Iterator[BucketProxy]:
+    with BucketProxy(server.port) as between:
         yield between
 
 
 @pytest.fixture(scope="module")
-def module_farm(nanio: Nanio, proxy: BucketProxy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
-    place = nanio.setting(PREFIX, proxy.port)
+def module_farm(server: Server, proxy: BucketProxy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
+    place = server.setting(PREFIX, proxy.port)
     settings = {"SELFIE3D_BLOBS": place, "SELFIE3D_BLOB_GRACE_SECONDS": GRACE, "SELFIE3D_MAX_DELIVERIES": "100"}
     with Farm(tmp_path_factory.mktemp("farm"), services=2, workers=2, **settings) as farm:
         yield farm
@@ -65,9 +71,9 @@ def farm(module_farm: Farm, proxy: BucketProxy) -> Farm:
     return module_farm
 
 
-def kept_objects(farm: Farm, nanio: Nanio) -> set[str]:
+def kept_objects(farm: Farm, server: Server) -> set[str]:
     """What the jobs that Redis knows should have in the bucket."""
-    found = {OWNER} & nanio.objects(PREFIX)  # the mark is made in its own time
+    found = {OWNER} & server.objects(PREFIX)  # the mark is made in its own time
     for key in farm.db.scan_iter("selfie3d:job:*"):
         record = farm.record(key.decode().rpartition(":")[2])
         if record.state.ended:
@@ -77,18 +83,18 @@ def kept_objects(farm: Farm, nanio: Nanio) -> set[str]:
     return found
 
 
-def await_clean(farm: Farm, nanio: Nanio) -> None:
+def await_clean(farm: Farm, server: Server) -> None:
     """Until the bucket holds what the jobs have, and nothing else, and nothing is remembered of the rest."""
 
     def is_clean() -> bool:
-        return nanio.objects(PREFIX) == kept_objects(farm, nanio) and not farm.db.exists(
+        return server.objects(PREFIX) == kept_objects(farm, server) and not farm.db.exists(
             "selfie3d:uploads", "selfie3d:garbage"
         )
 
     def what() -> str:
         over, lost = (
-            nanio.objects(PREFIX) - kept_objects(farm, nanio),
-            kept_objects(farm, nanio) - nanio.objects(PREFIX),
+            server.objects(PREFIX) - kept_objects(farm, server),
+            kept_objects(farm, server) - server.objects(PREFIX),
         )
         return f"left over {over}, lost {lost}"
 
@@ -96,7 +102,7 @@ def await_clean(farm: Farm, nanio: Nanio) -> None:
         eventually(is_clean, "the bucket is clean")
     except AssertionError as error:
         raise AssertionError(what()) from error
-    assert nanio.unfinished_uploads() == []
+    assert not isinstance(server, Nanio) or server.unfinished_uploads() == []
 
 
 class Storm:
@@ -138,11 +144,12 @@ class Storm:
         self._nanio.start()
 
 
+@in_nanio
 @pytest.mark.timeout(600)
 def test_a_storm_of_kills_leaves_nothing_over_in_the_bucket(
-    farm: Farm, nanio: Nanio, figures: dict[str, float]
+    farm: Farm, server: Nanio, figures: dict[str, float]
 ) -> None:
-    storm, jobs, over = Storm(farm, nanio, seed=7), list[str](), threading.Event()
+    storm, jobs, over = Storm(farm, server, seed=7), list[str](), threading.Event()
 
     def submit_some(seed: int) -> None:
         draw = random.Random(seed)
@@ -164,35 +171,37 @@ def test_a_storm_of_kills_leaves_nothing_over_in_the_bucket(
     tally = farm.audit.check(jobs)
     assert set(tally.states) <= {"SUCCEEDED", "CANCELLED"}
     assert tally.states["SUCCEEDED"] >= STORM_JOBS / 2
-    await_clean(farm, nanio)
+    await_clean(farm, server)
     figures |= {f"storm over a bucket: kills of a {kind}": count for kind, count in storm.kills.items()}
     figures |= {f"storm over a bucket: jobs {state}": count for state, count in tally.states.items()}
     figures["storm over a bucket: objects left over"] = 0
     with farm.client() as client, ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda job_id: client.job(job_id).delete(), jobs))
-    await_clean(farm, nanio)
-    assert nanio.objects(PREFIX) <= {OWNER}
+    await_clean(farm, server)
+    assert server.objects(PREFIX) <= {OWNER}
 
 
+@in_every_store
 @pytest.mark.parametrize("mode", [Mode.REFUSE, Mode.CUT, Mode.BUSY, Mode.HANG])
 def test_a_bucket_that_is_away_is_unavailable_within_a_second_and_heals(
-    farm: Farm, proxy: BucketProxy, mode: Mode, figures: dict[str, float]
+    farm: Farm, proxy: BucketProxy, mode: Mode, server: Server, figures: dict[str, float]
 ) -> None:
     with farm.client() as client, farm.channel() as channel:
         api, job_id = open_api(channel), farm.submit(client, farm.new_photo(command=Command.LARGE))
+        kind = type(server).__name__
         eventually(lambda: farm.has_ended(job_id), "the job has ended")
         proxy.mode = mode
         slowest = max(
             seconds_to_unavailable(lambda: api.CreateJob(pb.CreateJobRequest(photo=farm.new_photo()), timeout=30)),
             seconds_to_unavailable(lambda: list(api.DownloadMesh(pb.DownloadMeshRequest(job_id=job_id), timeout=30))),
         )
-        figures[f"UNAVAILABLE while the bucket fails ({mode}), slowest, s"] = slowest
+        figures[f"UNAVAILABLE while the bucket fails ({kind}, {mode}), slowest, s"] = slowest
         assert slowest < 1.5  # 0.8 s and a second for each 8 MiB; the rest is the machine's
         assert api.GetJob(pb.GetJobRequest(job_id=job_id), timeout=10).job.state == pb.JOB_STATE_SUCCEEDED
         eventually(lambda: not is_serving(channel), "the service says that it is not ready")
         healed, proxy.mode = time.monotonic(), Mode.PASS
         eventually(lambda: is_serving(channel), "the service is ready again")
-        figures[f"ready again after the bucket failed ({mode}), s"] = time.monotonic() - healed
+        figures[f"ready again after the bucket failed ({kind}, {mode}), s"] = time.monotonic() - healed
         later = farm.submit(client)
         eventually(lambda: farm.has_ended(later), "a new job has ended")
         farm.audit.check([job_id, later], SUCCEEDED=2)
@@ -207,9 +216,11 @@ def seconds_to_unavailable(call: Callable[[], object]) -> float:
     return time.monotonic() - started
 
 
-@pytest.mark.parametrize("mode", [Mode.BUSY, Mode.HANG])
+@pytest.mark.parametrize(
+    ("server", "mode"), [("nanio", Mode.BUSY), *((name, Mode.HANG) for name in SERVERS)], indirect=["server"]
+)
 def test_jobs_that_were_accepted_outlast_a_bucket_that_is_away(
-    farm: Farm, proxy: BucketProxy, nanio: Nanio, mode: Mode
+    farm: Farm, proxy: BucketProxy, server: Server, mode: Mode
 ) -> None:
     """One waits for its photo, one has its mesh to leave; neither counts as lost."""
     losses = farm.db.hget("selfie3d:counters", "requeued:lost")
@@ -226,9 +237,10 @@ def test_jobs_that_were_accepted_outlast_a_bucket_that_is_away(
         eventually(lambda: farm.has_ended(waiting) and farm.has_ended(queued), "both have ended")
         farm.audit.check([waiting, queued], SUCCEEDED=2)
     assert farm.db.hget("selfie3d:counters", "requeued:lost") == losses
-    await_clean(farm, nanio)
+    await_clean(farm, server)
 
 
+@in_every_store
 def test_a_slow_bucket_is_waited_for_while_bytes_come(farm: Farm, proxy: BucketProxy) -> None:
     with farm.client() as client:
         proxy.mode = Mode.SLOW
@@ -237,11 +249,12 @@ def test_a_slow_bucket_is_waited_for_while_bytes_come(farm: Farm, proxy: BucketP
         farm.audit.check([job_id], SUCCEEDED=1)
 
 
+@in_nanio
 def test_a_service_starts_without_its_bucket_and_serves_once_it_is_there(
-    farm: Farm, nanio: Nanio, tmp_path: Path
+    farm: Farm, server: Nanio, tmp_path: Path
 ) -> None:
     del tmp_path
-    nanio.process.kill()
+    server.process.kill()
     farm.services[0].kill()
     farm.services[0].start()
     try:
@@ -251,7 +264,7 @@ def test_a_service_starts_without_its_bucket_and_serves_once_it_is_there(
                 lambda: open_api(channel).CreateJob(pb.CreateJobRequest(photo=farm.new_photo()), timeout=30)
             )
     finally:
-        nanio.start()
+        server.start()
     farm.restore()
     with farm.client() as client:
         job_id = farm.submit(client)

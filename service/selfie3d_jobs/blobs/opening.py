@@ -12,14 +12,16 @@ FIRST_PAUSE, LONGEST_PAUSE = timedelta(milliseconds=50), timedelta(seconds=1)
 
 
 def open_store(place: Place, *, seconds: float, connect_seconds: float, retries: int, endpoint: str = "") -> Any:
-    """A store, nothing of which is asked yet; credentials are the environment's. Raises ConfigError without obstore.
+    """A store, nothing of which is asked yet; credentials are the environment's.
+
+    Raises ConfigError without obstore, and when the credentials cannot be read.
 
     seconds, connect_seconds : of one request, and of its connection
     retries : how often a request that may be repeated is
     endpoint : in place of the place's own
     """
     try:
-        from obstore import store
+        from obstore import exceptions, store
     except ImportError as error:
         raise ConfigError(f"SELFIE3D_BLOBS={place} needs `pip install '.[blobs]'`.") from error
     if place.scheme == "file":
@@ -34,10 +36,14 @@ def open_store(place: Place, *, seconds: float, connect_seconds: float, retries:
     retry = {"max_retries": retries, "backoff": backoff, "retry_timeout": timedelta(seconds=seconds)}
     named = {
         "prefix": place.prefix or None,
-        "endpoint": endpoint or None,
+        "base_url" if place.scheme == "gs" else "endpoint": endpoint or None,
         "region": place.region or None,
         "account_name": place.account or None,
     }
     chosen = {name: value for name, value in named.items() if value}
     kind: Any = {"s3": store.S3Store, "gs": store.GCSStore, "az": store.AzureStore}[place.scheme]
-    return kind(place.bucket, client_options=client, retry_config=retry, **chosen)
+    try:
+        return kind(place.bucket, client_options=client, retry_config=retry, **chosen)
+    except exceptions.BaseError as error:
+        why = str(error).partition("\n")[0]
+        raise ConfigError(f"SELFIE3D_BLOBS={place}, or its credentials in the environment: {why}.") from error
