@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from selfie3d.errors import ended_error
 from selfie3d.types import (
     Compression,
     Detail,
@@ -247,6 +246,8 @@ def status_of(message: pb.Job) -> JobStatus:
         queue_paused=message.queue_paused,
         views=views_of(message.views),
     )
+    from selfie3d.errors import ended_error  # here: it brings gRPC, which a worker does without
+
     error = ended_error(status, message.error.code, message.error.reason, message.error.message)
     return replace(status, error=error) if error else status
 

@@ -49,6 +49,7 @@ class OnnxGraph:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # the cores are wanted elsewhere
+        options.enable_cpu_mem_arena = False  # each session would keep all that its largest run has taken: 35 MB in all
         options.log_severity_level = QUIET
         files = {name: array.tobytes() for name, array in weights.arrays.items()}  # copied: ours need not be kept
         lengths = [len(content) for content in files.values()]
