@@ -8,12 +8,14 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 from scipy.spatial import cKDTree
 
 from selfie3d.types.frames import upright
 from vrn.avatar.whole_head import WholeHead
 from vrn.meshing.normals import vertex_normals
 from vrn.meshing.relaxation import relaxed
+from vrn.meshing.sums import incidence
 from vrn.meshing.visibility import smoothstep
 
 Floats = NDArray[np.float32]
@@ -40,20 +42,24 @@ class Neighbours:
     def of(cls, whole: WholeHead, points: Floats, normals: Floats, model_normals: Floats) -> Self:
         """points, normals : (n, 3) float32 - head crop frame; model_normals : (v, 3) float32 - of whole.vertices."""
         tree = cKDTree(whole.vertices, balanced_tree=False)  # built in half the time
-        distance, index = map(np.asfortranarray, tree.query(points, COUNT + 1))  # numpy is slow along short rows
-        reach = np.maximum(distance[:, COUNT:], LEAST_PX)  # no weight is left where a neighbour gives way to the next
-        weights = ((1 - np.minimum(distance[:, :COUNT] / reach, 1) ** 2) ** 2).astype(np.float32)
-        index = index[:, :COUNT]
-        agree = sum(model_normals[:, c][index] * normals[:, c : c + 1] for c in range(3))
-        return cls(np.asarray(index, np.intp), weights * smoothstep(np.asarray(agree), AGREEMENT))
+        found = tree.query(points, COUNT + 1)
+        distance, index = (np.ascontiguousarray(each.T) for each in found)  # numpy is slow along short rows
+        reach = np.maximum(distance[COUNT], LEAST_PX)  # no weight is left where a neighbour gives way to the next
+        weights = ((1 - np.minimum(distance[:COUNT] / reach, 1) ** 2) ** 2).astype(np.float32)
+        index = index[:COUNT]
+        agree = sum(np.ascontiguousarray(model_normals[:, c]).take(index) * normals[:, c] for c in range(3))
+        weights *= smoothstep(np.asarray(agree), AGREEMENT)
+        return cls(np.asarray(index.T, np.intp), weights.T)
 
     def of_points(self, chosen: NDArray[np.intp]) -> Neighbours:
         """Of some of the points, (m,) indices."""
         return Neighbours(self.index.T.take(chosen, 1).T, self.weights.T.take(chosen, 1).T)
 
-    def mean(self, values: Floats) -> Floats:
-        """(n, c) float32 - weighted means of values (v, c) of the model's vertices; the nearest's where none counts."""
-        return np.stack([row_sums(column[self.index] * self._shares) for column in np.ascontiguousarray(values.T)], 1)
+    def mean(self, values: NDArray[np.floating]) -> NDArray[np.floating]:
+        """(n, c) float - weighted means of values (v, c) of the model's vertices; the nearest's where none counts."""
+        n, ends = len(self.index), np.arange(0, self.index.size + 1, COUNT, dtype=np.int32)
+        means = csr_array((self._shares.ravel(), self.index.ravel().astype(np.int32), ends), (n, len(values)))
+        return np.asarray(means @ values)
 
     @cached_property
     def _shares(self) -> Floats:
@@ -90,18 +96,22 @@ def onto_model(
 
     vertices : (n, 3) float32 - head crop frame; spacing : px between them, of which half is the furthest move
     """
-    normals, of_model = upright(vertex_normals(upright(vertices), triangles)), model_normals(whole)
-    vertices = relaxed(vertices, normals, triangles)
+    around = incidence(triangles, len(vertices))
+    normals, of_model = upright(vertex_normals(upright(vertices), triangles, around)), model_normals(whole)
+    vertices = relaxed(vertices, normals, triangles, around)
     near = Neighbours.of(whole, vertices, normals, of_model)
     total = row_sums(near.weights)
     share = total / (total + np.float32(1e-3))
-    smooth = normals + (near.mean(of_model) - normals) * share[:, None]
-    smooth /= np.maximum(np.sqrt(row_sums(smooth * smooth)), np.float32(1e-6))[:, None]
-    off = np.zeros_like(near.weights)
-    points = whole.vertices.astype(np.float32)
-    for c in range(3):
-        towards, at = np.ascontiguousarray(of_model[:, c]), np.ascontiguousarray(points[:, c])
-        off += (towards[near.index] + smooth[:, c : c + 1]) * (vertices[:, c : c + 1] - at[near.index])
-    move = share * row_sums(off * near.weights) / np.maximum(2 * total, np.float32(1e-6))
-    moved = vertices - np.clip(move, -spacing / 2, spacing / 2)[:, None] * smooth
+    towards, along, at = np.split(near.mean(_planes(whole, of_model)), [3, 4], 1)
+    smooth = normals + (towards - normals) * share[:, None]
+    smooth /= np.maximum(np.sqrt(row_sums(smooth * smooth)), 1e-6)[:, None]
+    # the mean over the neighbours of (towards + smooth) @ (vertex - at) / 2
+    off = (row_sums(vertices * (towards + smooth) - at * smooth) - along[:, 0]) / 2
+    moved = vertices - np.clip(share * off, -spacing / 2, spacing / 2)[:, None] * smooth
     return np.asarray(moved, np.float32), np.asarray(smooth, np.float32), near
+
+
+def _planes(whole: WholeHead, normals: Floats) -> NDArray[np.float64]:
+    """(v, 7) float64 - the normals of a head's vertices, how far the vertices lie along them, and the vertices."""
+    vertices = whole.vertices
+    return np.concatenate([normals, (vertices * normals).sum(1, keepdims=True), vertices], 1)
