@@ -54,26 +54,30 @@ def _rolled(image: NDArray[np.uint8], crop: Crop, size: int) -> NDArray[np.float
     x, y, _ = transform(crop.to_photo(), np.array([[CROP_CENTRE, CROP_CENTRE, 0.0]]))[0].tolist()
     scale = crop.scale * size / room
     around = Crop(scale, (CROP_CENTRE - scale * x, CROP_CENTRE - scale * y))
-    patch = np.ascontiguousarray(_upright(image, around, room))
+    patch = _upright(image, around, room)
     across = np.arange(size) - (size - 1) / 2
     cos, sin = np.cos(crop.roll), np.sin(crop.roll)
     middle = (room - 1) / 2
-    places, shares = _corners(
-        cos * across - sin * across[:, None] + middle, sin * across + cos * across[:, None] + middle, room
-    )
-    return _weighted_sums(patch.reshape(-1, 1, 3), places, shares).reshape(size, size, 3)
+    x, y = cos * across - sin * across[:, None] + middle, sin * across + cos * across[:, None] + middle
+    return _bilinear(patch, x.ravel(), y.ravel()).T.reshape(size, size, 3)
 
 
-def _corners(
-    x: NDArray[np.float64], y: NDArray[np.float64], side: int
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """The four pixels of a square picture that each place lies between, (n, 4) flat, and their shares of it."""
-    x, y = (np.clip(place.ravel(), 0, side - 1) for place in (x, y))
+def _bilinear(patch: NDArray[np.float32], x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float32]:
+    """(3, n) - a picture, (side, side, 3), between its pixels, channel by channel: numpy is slow along short rows."""
+    side = len(patch)
+    x, y = (np.clip(place, 0, side - 1) for place in (x, y))
     column, row = (np.minimum(place.astype(np.int64), side - 2) for place in (x, y))
-    x, y = x - column, y - row
-    first = row * side + column
-    places = np.stack([first, first + 1, first + side, first + side + 1], 1)
-    return places, np.stack([(1 - x) * (1 - y), x * (1 - y), (1 - x) * y, x * y], 1).astype(np.float32)
+    right, below, first = x - column, y - row, row * side + column
+    pixels = np.ascontiguousarray(patch.transpose(2, 0, 1)).reshape(3, -1)
+    sums = np.zeros((3, len(x)), np.float32)
+    for step, share in (
+        (0, (1 - right) * (1 - below)),
+        (1, right * (1 - below)),
+        (side, (1 - right) * below),
+        (side + 1, right * below),
+    ):
+        sums += pixels.take(first + step, 1) * share.astype(np.float32)
+    return sums
 
 
 def _taps(centres: NDArray[np.float64], step: float, length: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,13 +61,48 @@ class HeadPose:
         return matrix
 
 
+@dataclass(frozen=True, eq=False)
+class FitPoints:
+    """Points of the head model that are seen in a picture.
+
+    Attributes
+    ----------
+    neutral : (p, 3) float64 and shapes : (k, p, 3) float64 - cm, the 68 landmarks first
+    weights : (p,) float64 - of the squared error in the picture; that along depth counts DEPTH_WEIGHT**2 as much
+    """
+
+    neutral: Floats
+    shapes: Floats
+    weights: Floats
+
+    @classmethod
+    def of(cls, model: HeadModel, indices: tuple[int, ...] = ()) -> Self:
+        """The landmarks and some of the face mesh topology's 478 points."""
+        (at, shapes_at), (dense, shapes) = model.landmark_shapes, model.dense_shapes(indices)
+        weights = np.full(len(at) + len(dense), DENSE_CORRELATED)
+        weights[: len(at)], weights[: INNER.start] = CORRELATED, CORRELATED * JAW_WEIGHT
+        every = np.ascontiguousarray(np.concatenate([shapes_at, shapes], 1))
+        return cls(np.concatenate([at, dense]), every, weights)
+
+    @cached_property
+    def gram(self) -> Floats:
+        """(k, k) - the weighted products of the shapes, as if depth counted as much as the picture."""
+        flat = self.shapes.reshape(len(self.shapes), -1)
+        return np.asarray(flat * np.repeat(self.weights, 3) @ flat.T)
+
+
+@lru_cache(maxsize=3)
+def points_of(model: HeadModel, indices: tuple[int, ...] = ()) -> FitPoints:
+    """See `FitPoints.of`."""
+    return FitPoints.of(model, indices)
+
+
 def fit_landmarks(model: HeadModel, landmarks: NDArray[np.floating], steps: int = STEPS) -> HeadPose:
     """Fit heads to landmarks.
 
     landmarks : (n, 68, 3) float - picture frame, px; their depth may have any zero
     """
-    neutral, shapes = model.landmark_shapes
-    return _fit(model, np.asarray(landmarks, np.float64), neutral, shapes, landmark_weights(), steps)
+    return _fit(model, np.asarray(landmarks, np.float64), points_of(model), steps)
 
 
 def fit_points(
@@ -80,19 +117,10 @@ def fit_points(
     landmarks : (n, 68, 3) and points : (n, m, 3) float - picture frame, px; the depth of each may have any zero
     indices : which of the face mesh topology's 478 points they are
     """
-    at, shapes_at = model.landmark_shapes
-    neutral, shapes = model.dense_shapes(tuple(indices))
+    known = points_of(model, tuple(indices))
     at_px, points_px = np.array(landmarks, np.float64), np.asarray(points, np.float64)
-    weights = np.concatenate([landmark_weights(), dense_weights(len(neutral))])
-    at_px[..., 2] += _depth_between(model, at_px, points_px, neutral)[:, None]
-    return _fit(
-        model,
-        np.concatenate([at_px, points_px], 1),
-        np.concatenate([at, neutral]),
-        np.concatenate([shapes_at, shapes], 1),
-        weights,
-        steps,
-    )
+    at_px[..., 2] += _depth_between(model, at_px, points_px, known.neutral[INNER.stop :])[:, None]
+    return _fit(model, np.concatenate([at_px, points_px], 1), known, steps)
 
 
 def _depth_between(model: HeadModel, landmarks: Floats, points: Floats, neutral: Floats) -> Floats:
@@ -104,34 +132,48 @@ def _depth_between(model: HeadModel, landmarks: Floats, points: Floats, neutral:
     return np.asarray(np.median(expected - landmarks[..., 2], axis=1))
 
 
-def _fit(model: HeadModel, points: Floats, neutral: Floats, shapes: Floats, weights: Floats, steps: int) -> HeadPose:
-    """points (n, p, 3) px; neutral (p, 3) and shapes (k, p, 3) cm; weights (p, 3)."""
-    target = upright(points)
+def _fit(model: HeadModel, seen: Floats, known: FitPoints, steps: int) -> HeadPose:
+    """seen : (n, p, 3) px - where the points lie"""
+    target = upright(seen)
     size = np.sqrt(np.prod(np.ptp(target[:, :68, :2], axis=1), axis=1))
-    pose = HeadPose(*_similarity(neutral, target), np.zeros((len(target), len(shapes))))
+    pose = HeadPose(*_similarity(known.neutral, target), np.zeros((len(target), len(known.shapes))))
     prior = prior_of(model)
     for _ in range(steps):
-        normal, gradient = equations(pose, target, neutral, shapes, weights, size)
+        normal, gradient = equations(pose, target, known, size)
         gradient[:, POSE:] -= prior[POSE:] * pose.coefficients
         step = np.asarray(np.linalg.solve(normal + np.diag(prior), gradient[..., None])[..., 0], np.float64)
         pose = moved(model, pose, step, size)
     return pose
 
 
-def equations(
-    pose: HeadPose, target: Floats, neutral: Floats, shapes: Floats, weights: Floats, size: Floats
-) -> tuple[Floats, Floats]:
+def equations(pose: HeadPose, target: Floats, known: FitPoints, size: Floats) -> tuple[Floats, Floats]:
     """The normal equations of a step towards points, without a prior: (n, 7 + k, 7 + k) and (n, 7 + k).
 
-    target (n, p, 3) px, camera frame; neutral (p, 3) and shapes (k, p, 3) cm; weights (p, 3); size (n,) of faces, px
+    target (n, p, 3) px, camera frame; size (n,) of faces, px. The products of the shapes do not depend on the pose
+    but for their depth, so the large Jacobian is never made: this takes a third of the time.
     """
-    shaped = neutral + (pose.coefficients @ shapes.reshape(len(shapes), -1)).reshape(-1, *neutral.shape)
+    shapes = known.shapes.reshape(len(known.shapes), -1)
+    shaped = known.neutral + (pose.coefficients @ shapes).reshape(-1, *known.neutral.shape)
     turned = pose.scale[:, None, None] * shaped @ pose.rotation.transpose(0, 2, 1)
     residual = target - turned - pose.translation[:, None]
-    jacobian = _jacobian(shapes, pose.scale, pose.rotation, turned, size)
-    unit = weights / (NOISE * size[:, None, None]) ** 2  # (n, p, 3)
-    weighted = jacobian * unit.reshape(len(target), 1, -1)
-    return weighted @ jacobian.transpose(0, 2, 1), (weighted @ residual.reshape(len(target), -1, 1))[..., 0]
+    jacobian = _pose_jacobian(turned, size)
+    weight = known.weights[:, None] * [1, 1, DEPTH_WEIGHT**2] / (NOISE * size[:, None, None]) ** 2  # (n, p, 3)
+    rows = np.concatenate([jacobian, residual[:, None]], 1) * weight[:, None]
+    in_head = pose.scale[:, None, None] * rows.reshape(len(target), -1, 3) @ pose.rotation
+    mixed = in_head.reshape(*rows.shape[:2], -1) @ shapes.T  # (n, 7 + 1, k)
+    flat = rows.reshape(*rows.shape[:2], -1) @ jacobian.reshape(len(target), POSE, -1).transpose(0, 2, 1)
+    normal = np.empty((len(target), POSE + len(shapes), POSE + len(shapes)))
+    normal[:, :POSE, :POSE], normal[:, :POSE, POSE:] = flat[:, :POSE], mixed[:, :POSE]
+    normal[:, POSE:, :POSE], normal[:, POSE:, POSE:] = mixed[:, :POSE].transpose(0, 2, 1), _products(pose, known, size)
+    return normal, np.concatenate([flat[:, POSE], mixed[:, POSE]], 1)
+
+
+def _products(pose: HeadPose, known: FitPoints, size: Floats) -> Floats:
+    """(n, k, k) - the weighted products of the shapes of posed heads."""
+    along = known.shapes.reshape(-1, 3) @ pose.rotation[:, 2, :, None]
+    along = along.reshape(len(pose), len(known.shapes), -1) * np.sqrt((1 - DEPTH_WEIGHT**2) * known.weights)
+    products = known.gram - along @ along.transpose(0, 2, 1)
+    return np.asarray((pose.scale / (NOISE * size))[:, None, None] ** 2 * products)
 
 
 def moved(model: HeadModel, pose: HeadPose, step: Floats, size: Floats) -> HeadPose:
@@ -169,31 +211,14 @@ def _similarity(mean: Floats, target: Floats) -> tuple[Floats, Floats, Floats]:
     return scale, rotation, centre - scale[:, None] * (rotation @ mean_centre)
 
 
-def _jacobian(shapes: Floats, scale: Floats, rotation: Floats, turned: Floats, size: Floats) -> Floats:
-    """(n, 7 + k, p * 3) - how the points move with pose and coefficients; translation in sizes of the face."""
-    n, points = len(scale), turned.shape[1]
-    jacobian = np.empty((n, POSE + len(shapes), points * 3))
-    jacobian[:, :3] = -_cross(turned.reshape(-1, 3)).reshape(n, points * 3, 3).transpose(0, 2, 1)
-    jacobian[:, 3] = turned.reshape(n, -1)
-    jacobian[:, 4:POSE] = size[:, None, None] * np.tile(np.eye(3), (1, points))
-    along = shapes.reshape(-1, 3) @ (scale[:, None, None] * rotation.transpose(0, 2, 1))
-    jacobian[:, POSE:] = along.reshape(n, len(shapes), -1)
+def _pose_jacobian(turned: Floats, size: Floats) -> Floats:
+    """(n, 7, p, 3) - how the points move with the pose; translation in sizes of the face."""
+    n, points = turned.shape[:2]
+    jacobian = np.empty((n, POSE, points, 3))
+    jacobian[:, :3] = -_cross(turned.reshape(-1, 3)).reshape(n, points, 3, 3).transpose(0, 3, 1, 2)
+    jacobian[:, 3] = turned
+    jacobian[:, 4:] = size[:, None, None, None] * np.eye(3)[:, None]
     return jacobian
-
-
-def landmark_weights() -> Floats:
-    """(68, 3) - of the squared error of each coordinate."""
-    weights = np.full((INNER.stop, 3), CORRELATED, np.float64)
-    weights[: INNER.start] *= JAW_WEIGHT
-    weights[:, 2] *= DEPTH_WEIGHT**2
-    return weights
-
-
-def dense_weights(points: int) -> Floats:
-    """(points, 3) - the same of the denser points."""
-    weights = np.full((points, 3), DENSE_CORRELATED, np.float64)
-    weights[:, 2] *= DEPTH_WEIGHT**2
-    return weights
 
 
 def prior_of(model: HeadModel) -> Floats:

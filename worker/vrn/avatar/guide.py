@@ -57,13 +57,17 @@ def guide_maps(
 
     Returns (5, 96, 96) float32, all 0 where there is no head.
     """
-    covered = shown >= 0
-    corners = neutral[triangles[np.maximum(shown, 0)]]  # (96, 96, 3 corners, 3)
-    share = np.concatenate([1 - weights.sum(-1, keepdims=True), weights], -1)
-    place = ((corners * share[..., None]).sum(2) - CENTRE_CM.astype(np.float32)) / np.float32(SPREAD_CM)
-    deep = (depth - np.float32(CROP_CENTRE)) / np.float32(SPREAD_PX)
-    maps = np.stack([np.ones_like(depth), deep, *place.transpose(2, 0, 1)])
-    return np.where(covered, maps, np.float32(0)).astype(np.float32)
+    covered = np.flatnonzero(shown >= 0)
+    corners = triangles.take(shown.ravel().take(covered), 0)
+    second, third = weights.reshape(-1, 2).take(covered, 0).T[:, :, None]
+    place = (1 - second - third) * neutral.take(corners[:, 0], 0)
+    place += second * neutral.take(corners[:, 1], 0)
+    place += third * neutral.take(corners[:, 2], 0)
+    maps = np.zeros((MAPS, depth.size), np.float32)
+    maps[0, covered] = 1
+    maps[1, covered] = (depth.ravel().take(covered) - np.float32(CROP_CENTRE)) / np.float32(SPREAD_PX)
+    maps[2:, covered] = ((place - CENTRE_CM.astype(np.float32)) / np.float32(SPREAD_CM)).T
+    return maps.reshape(MAPS, *depth.shape)
 
 
 def to_columns(vertices: NDArray[np.floating]) -> Floats:

@@ -16,7 +16,7 @@ from scipy.sparse import csr_matrix
 from scipy.spatial import cKDTree
 
 from selfie3d.types.frames import transform, upright
-from vrn.avatar.fit import POSE, HeadPose, dense_weights, equations, fit_points, landmark_weights, moved, prior_of
+from vrn.avatar.fit import POSE, HeadPose, equations, fit_points, moved, points_of, prior_of
 from vrn.avatar.model import CAP_PART, MOUTH_PART, HeadModel
 from vrn.avatar.whole_head import WholeHead
 from vrn.meshing.normals import vertex_normals
@@ -118,7 +118,7 @@ def _step(model: HeadModel, pose: HeadPose, points: Floats, surface: _Surface, r
     """One step of Gauss-Newton; points : (68 + m, 3) - landmarks and dense points, crop frame."""
     target = upright(points)[None]
     size = np.sqrt(np.prod(np.ptp(target[:, :68, :2], axis=1), axis=1))
-    normal, gradient = equations(pose, target, *_landmark_shapes(model), _landmark_weights(), size)
+    normal, gradient = equations(pose, target, points_of(model, DENSE), size)
     rows, distance, weight = _rows(model, pose, surface, reach_cm, float(size[0]))
     weighted, prior = rows * weight, prior_of(model)
     normal = LANDMARK_SHARE * normal[0] + weighted @ rows.T + np.diag(prior)
@@ -197,14 +197,3 @@ def _averages(model: HeadModel) -> csr_matrix:
     rows, columns = np.concatenate([edges[:, 0], vertices]), np.concatenate([edges[:, 1], vertices])
     count = np.bincount(rows, minlength=len(vertices))
     return csr_matrix(((1 / count[rows]).astype(np.float32), (rows, columns)), (len(vertices),) * 2)
-
-
-@lru_cache(maxsize=1)
-def _landmark_shapes(model: HeadModel) -> tuple[Floats, Floats]:
-    """Of the 68 landmarks and the dense points: (68 + m, 3) and (k, 68 + m, 3) cm."""
-    (at, shapes_at), (dense, shapes) = model.landmark_shapes, model.dense_shapes(DENSE)
-    return np.concatenate([at, dense]), np.concatenate([shapes_at, shapes], 1)
-
-
-def _landmark_weights() -> Floats:
-    return np.concatenate([landmark_weights(), dense_weights(len(DENSE))])

@@ -57,24 +57,24 @@ def test_every_fit_of_a_batch_is_the_fit_of_the_face_alone(model: HeadModel) -> 
         np.testing.assert_allclose(alone.coefficients[0], together.coefficients[n], atol=1e-6)
 
 
-def test_the_jacobian_is_the_derivative(model: HeadModel) -> None:
-    neutral, shapes = model.landmark_shapes
-    truth = heads(model, 1)
-    size = np.array([100.0])
+def test_the_equations_are_those_of_the_derivatives(model: HeadModel) -> None:
+    known, truth, size = fit.points_of(model, INDICES), heads(model, 1), np.array([100.0])
 
     def at(step: np.ndarray) -> np.ndarray:
         rotation = fit.rotations(step[None, :3]) @ truth.rotation
-        shaped = neutral + np.tensordot(truth.coefficients[0] + step[7:], shapes, 1)
+        shaped = known.neutral + np.tensordot(truth.coefficients[0] + step[7:], known.shapes, 1)
         turned = truth.scale[0] * np.exp(step[3]) * shaped @ rotation[0].T
         return np.asarray((turned + truth.translation[0] + step[4:7] * size[0]).ravel())
 
-    shaped = neutral + np.tensordot(truth.coefficients[0], shapes, 1)
-    turned = truth.scale[0] * shaped @ truth.rotation[0].T
-    jacobian = fit._jacobian(shapes, truth.scale, truth.rotation, turned[None], size)[0]
-    for k in (0, 1, 2, 3, 4, 6, 7, 40, 130):
-        step = np.zeros(len(jacobian))
-        step[k] = 1e-5
-        np.testing.assert_allclose((at(step) - at(-step)) / 2e-5, jacobian[k], atol=1e-4)
+    steps = 1e-5 * np.eye(7 + len(model.shapes))
+    jacobian = np.stack([(at(step) - at(-step)) / 2e-5 for step in steps])
+    away = np.random.default_rng(1).normal(size=jacobian.shape[1])
+    target = (at(0 * steps[0]) + away).reshape(1, -1, 3)
+    weights = (known.weights[:, None] * [1, 1, fit.DEPTH_WEIGHT**2]).ravel() / (fit.NOISE * size[0]) ** 2
+    normal, gradient = fit.equations(truth, target, known, size)
+    expected = jacobian * weights @ jacobian.T
+    np.testing.assert_allclose(normal[0], expected, atol=1e-7 * expected.max())
+    np.testing.assert_allclose(gradient[0], jacobian * weights @ away, atol=1e-7 * expected.max())
 
 
 def test_a_head_stands_upright_in_the_middle_of_its_crop_and_lies_inside(model: HeadModel) -> None:
