@@ -19,12 +19,17 @@ TRIANGLE = np.dtype([("count", "u1"), ("corners", "<i4", 3)])
 
 def ply(meshes: Sequence[Mesh]) -> bytes:
     """Position in mm, normal, sRGB bytes with alpha, confidence; the meshes, of one frame, one after the other."""
-    vertices = np.concatenate([_vertices(mesh) for mesh in meshes])
     starts = np.cumsum([0, *(len(mesh.vertices) for mesh in meshes[:-1])])
-    triangles = np.zeros(sum(len(mesh.triangles) for mesh in meshes), TRIANGLE)
-    triangles["count"] = 3
-    triangles["corners"] = np.concatenate([mesh.triangles + at for mesh, at in zip(meshes, starts, strict=True)])
-    return _header(len(vertices), len(triangles)) + vertices.tobytes() + triangles.tobytes()
+    rows = [_vertices(mesh) for mesh in meshes]
+    rows += [_triangles(mesh, at) for mesh, at in zip(meshes, starts, strict=True)]
+    counts = sum(len(mesh.vertices) for mesh in meshes), sum(len(mesh.triangles) for mesh in meshes)
+    return b"".join([_header(*counts), *(each.view(np.uint8) for each in rows)])
+
+
+def _triangles(mesh: Mesh, start: int) -> np.ndarray[tuple[int, ...], np.dtype[np.void]]:
+    rows = np.empty(len(mesh.triangles), TRIANGLE)
+    rows["count"], rows["corners"] = 3, mesh.triangles + start
+    return rows
 
 
 def _vertices(mesh: Mesh) -> np.ndarray[tuple[int, ...], np.dtype[np.void]]:

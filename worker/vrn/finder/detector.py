@@ -69,7 +69,7 @@ class Detector:
             one that is surely there
         """
         levels = [_scaled(image, scale)]
-        while max(levels[-1].shape[:2]) >= 2 * LEAST_SIDE:
+        while max(levels[-1].shape[1:]) >= 2 * LEAST_SIDE:
             levels.append(_halved(levels[-1]))
         found: list[Singles] = []
         for level in reversed(levels):
@@ -81,12 +81,11 @@ class Detector:
         return _boxes(found)
 
     def _boxes_of_level(self, level: Singles) -> Singles:
-        """(h, w, 3) 0..255 -> (n, 4): score, centre x, y from the level's corner, size; px of the level."""
-        height, width = level.shape[:2]
+        """(3, h, w) 0..255 -> (n, 4): score, centre x, y from the level's corner, size; px of the level."""
+        height, width = level.shape[1:]
         below, right = (-(side + 2 * MARGIN) % CELLS for side in (height, width))
-        margins = ((MARGIN, MARGIN + below), (MARGIN, MARGIN + right), (0, 0))
-        padded = np.pad(level, margins, constant_values=MID_GREY).transpose(2, 0, 1)
-        score, x, y, size = decoded(self._graph.run(padded[None])[0][0])
+        margins = ((0, 0), (MARGIN, MARGIN + below), (MARGIN, MARGIN + right))
+        score, x, y, size = decoded(self._graph.run(np.pad(level, margins, constant_values=MID_GREY)[None])[0][0])
         low, high = FACE_SIZES
         keep = _peaks(score) & (score >= self._threshold) & (size >= low) & (size <= high)
         x, y = x - MARGIN, y - MARGIN
@@ -136,24 +135,26 @@ def _peaks(score: Singles) -> NDArray[np.bool_]:
 
 
 def _scaled(image: NDArray[np.uint8], scale: float) -> Singles:
-    """(height, width, 3) uint8 -> (h, w, 3) float32, antialiased."""
-    if scale == 1.0:
-        return image.astype(np.float32)
-    height, width = (max(1, round(side * scale)) for side in image.shape[:2])
-    small = Image.fromarray(np.ascontiguousarray(image)).resize((width, height), Image.Resampling.BILINEAR)
-    return np.asarray(small, np.float32)
+    """(height, width, 3) uint8 -> (3, h, w) float32, antialiased."""
+    if scale != 1.0:
+        height, width = (max(1, round(side * scale)) for side in image.shape[:2])
+        small = Image.fromarray(np.ascontiguousarray(image)).resize((width, height), Image.Resampling.BILINEAR)
+        image = np.asarray(small)
+    return np.ascontiguousarray(image.transpose(2, 0, 1), np.float32)
 
 
 def _halved(level: Singles) -> Singles:
-    """(h, w, 3) -> half of it, rounded up: means of 2 x 2 px, or of what there is of them."""
-    height, width = level.shape[:2]
-    level = np.pad(level, ((0, height % MEAN_BLOCK), (0, width % MEAN_BLOCK), (0, 0)), mode="edge")
-    return (level[::2, ::2] + level[1::2, ::2] + level[::2, 1::2] + level[1::2, 1::2]) / np.float32(4)
+    """(3, h, w) -> half of it, rounded up: means of 2 x 2 px, or of what there is of them."""
+    height, width = level.shape[1:]
+    if height % MEAN_BLOCK or width % MEAN_BLOCK:
+        level = np.pad(level, ((0, 0), (0, height % MEAN_BLOCK), (0, width % MEAN_BLOCK)), mode="edge")
+    rows = level[:, ::2] + level[:, 1::2]
+    return (rows[..., ::2] + rows[..., 1::2]) / np.float32(4)
 
 
 def _to_photo(image: NDArray[np.uint8], level: Singles) -> Singles:
     """Factors for (score, x, y, size) from px of the level to px of the photo."""
-    y, x = (photo / part for photo, part in zip(image.shape[:2], level.shape[:2], strict=True))
+    y, x = (photo / part for photo, part in zip(image.shape[:2], level.shape[1:], strict=True))
     return np.array([1.0, x, y, (x * y) ** 0.5], np.float32)
 
 

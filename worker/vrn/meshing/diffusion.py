@@ -78,10 +78,10 @@ def _between(at: list[Floats32], shape: tuple[int, int, int]) -> csr_array:
     above = [(column - first).astype(np.float64) for column, first in zip(at, low, strict=True)]
     first, count = _flat(low, shape), len(at[0])
     nodes, shares = np.empty((count, 8), np.int32), np.empty((count, 8))
-    for corner, steps in enumerate(itertools.product((0, 1), repeat=3)):
-        x, y, z = (share if step else 1 - share for share, step in zip(above, steps, strict=True))
-        nodes[:, corner] = first + np.int32((steps[0] * shape[1] + steps[1]) * shape[2] + steps[2])
-        shares[:, corner] = x * y * z
+    x, y, z = ((1 - share, share) for share in above)
+    for corner, (i, j, k) in enumerate(itertools.product((0, 1), repeat=3)):
+        nodes[:, corner] = first + np.int32((i * shape[1] + j) * shape[2] + k)
+        shares[:, corner] = x[i] * y[j] * z[k]
     rows = np.arange(0, 8 * count + 1, 8, dtype=np.int32)
     return csr_array((shares.ravel(), nodes.ravel(), rows), (count, int(np.prod(shape))))
 
