@@ -57,9 +57,9 @@ class Neighbours:
 
     def mean(self, values: NDArray[np.floating]) -> NDArray[np.floating]:
         """(n, c) float - weighted means of values (v, c) of the model's vertices; the nearest's where none counts."""
-        n, ends = len(self.index), np.arange(0, self.index.size + 1, COUNT, dtype=np.int32)
-        means = csr_array((self._shares.ravel(), self.index.ravel().astype(np.int32), ends), (n, len(values)))
-        return np.asarray(means @ values)
+        (points, count), nodes = self.index.shape, self.index.ravel().astype(np.int32)
+        ends = np.arange(0, points * count + 1, count, dtype=np.int32)
+        return np.asarray(csr_array((self._shares.ravel(), nodes, ends), (points, len(values))) @ values)
 
     @cached_property
     def _shares(self) -> Floats:
