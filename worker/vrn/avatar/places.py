@@ -61,7 +61,8 @@ class Places:
     @classmethod
     def of(cls, model: HeadModel, near: Neighbours, points: Floats, normals: Floats) -> Self:
         """near : the model's vertices next to the points."""
-        nearest, neutral = near.index[:, 0], near.mean(model.neutral)
+        nearest, means = near.index[:, 0], near.mean(np.column_stack([model.neutral, model.hollow]))
+        neutral, hollow = np.ascontiguousarray(means[:, :3]), means[:, 3]
         on_ear = ear(neutral)
         return cls(
             points,
@@ -69,7 +70,7 @@ class Places:
             nearest,
             neutral,
             _above_hairline(neutral) * (1 - on_ear),
-            np.clip(1 - HOLLOW_SHADE * near.mean(model.hollow[:, None])[:, 0], *SHADES),
+            np.clip(1 - HOLLOW_SHADE * hollow, *SHADES),
             (on_ear > 0.5) | (neutral @ JAW[:3] + JAW[3] < 0),
             _of_part(model, MOUTH_PART)[nearest],
             _of_part(model, EYE_PART)[nearest],
