@@ -60,7 +60,7 @@ def guide_maps(
     covered = np.flatnonzero(shown >= 0)
     corners = triangles.take(shown.ravel().take(covered), 0)
     second, third = weights.reshape(-1, 2).take(covered, 0).T[:, :, None]
-    place = (1 - second - third) * neutral.take(corners[:, 0], 0)
+    place = (1 - (second + third)) * neutral.take(corners[:, 0], 0)
     place += second * neutral.take(corners[:, 1], 0)
     place += third * neutral.take(corners[:, 2], 0)
     maps = np.zeros((MAPS, depth.size), np.float32)

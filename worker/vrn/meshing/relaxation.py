@@ -24,4 +24,4 @@ def relaxed(vertices: Floats, normals: Floats, triangles: NDArray[np.int32], aro
     count = sums[:, 3:]
     way = ((sums[:, :3] / count - 3 * vertices) / 2).astype(np.float32)
     way -= np.einsum("ij,ij->i", way, normals)[:, None] * normals
-    return vertices + STRENGTH * way
+    return np.asarray(vertices + STRENGTH * way, np.float32)
