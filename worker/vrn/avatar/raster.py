@@ -128,7 +128,7 @@ def _touched(left: Floats, right: Floats, top: Floats, bottom: Floats) -> tuple[
 
 def _least(x: Floats, y: Floats) -> Floats:
     """The least value inside an edge, (x, y) from its start to its end: 0 on top and left edges, 1 on others."""
-    return 1.0 - ((y < 0) | ((y == 0) & (x > 0)))
+    return np.asarray(1.0 - ((y < 0) | ((y == 0) & (x > 0))))
 
 
 def foremost(found: Crossings, height: int, width: int) -> tuple[Integers, Singles, Singles]:
@@ -261,4 +261,4 @@ def _kept(plane: Floats, grid: Grid) -> Singles:
     a, b, c, d = (plane / reach).astype(np.float32)
     distance = (a * x)[None, None] + (b * y)[None, :, None] + (c * z + d)[:, None, None]
     distance += np.float32(0.5)
-    return np.clip(distance, 0, 1, out=distance)
+    return np.asarray(np.clip(distance, 0, 1, out=distance))
