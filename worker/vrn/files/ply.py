@@ -23,7 +23,7 @@ def ply(meshes: Sequence[Mesh]) -> bytes:
     rows = [_vertices(mesh) for mesh in meshes]
     rows += [_triangles(mesh, at) for mesh, at in zip(meshes, starts, strict=True)]
     counts = sum(len(mesh.vertices) for mesh in meshes), sum(len(mesh.triangles) for mesh in meshes)
-    return b"".join([_header(*counts), *(each.view(np.uint8) for each in rows)])
+    return b"".join([_header(*counts), *(each.tobytes() for each in rows)])
 
 
 def _triangles(mesh: Mesh, start: int) -> np.ndarray[tuple[int, ...], np.dtype[np.void]]:

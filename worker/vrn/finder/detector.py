@@ -149,7 +149,7 @@ def _halved(level: Singles) -> Singles:
     if height % MEAN_BLOCK or width % MEAN_BLOCK:
         level = np.pad(level, ((0, 0), (0, height % MEAN_BLOCK), (0, width % MEAN_BLOCK)), mode="edge")
     rows = level[:, ::2] + level[:, 1::2]
-    return (rows[..., ::2] + rows[..., 1::2]) / np.float32(4)
+    return np.asarray((rows[..., ::2] + rows[..., 1::2]) / np.float32(4), np.float32)
 
 
 def _to_photo(image: NDArray[np.uint8], level: Singles) -> Singles:
