@@ -19,7 +19,6 @@ from selfie3d_photo import Limits, PhotoError, decode
 from vrn.avatar.head_surface import HeadSurface
 from vrn.avatar.topology import TopologySurface
 from vrn.avatar.whole_head import WholeHead
-from vrn.crop import resample
 from vrn.engine import choose
 from vrn.errors import FieldError, NoFaceError, WeightsError
 from vrn.files.export import encode, encode_scene
@@ -29,6 +28,7 @@ from vrn.meshing.face_surface import FaceSurface
 from vrn.meshing.field import Field
 from vrn.meshing.scene import placed
 from vrn.network.heads import load_face_network, load_heads
+from vrn.network.upright import upright_field
 from vrn.one_person import Portraits
 from vrn.photo import ScaledPhoto
 from vrn.render.preview import draw_preview
@@ -135,9 +135,7 @@ class Reconstructor:
             return self._one_person(photos, options, clock)
         view = clock.run(Stage.DECODE, lambda: ScaledPhoto(photos[0], self._limits, options))
         boxes = clock.run(Stage.DETECT, lambda: self._boxes(view, options))
-        if not boxes:
-            raise NoFaceError
-        found = clock.run(Stage.ALIGN, lambda: self._faces(view, boxes, options))
+        found = clock.run(Stage.ALIGN, lambda: self._searched_again(view, self._faces(view, boxes, options), options))
         if not found:
             raise NoFaceError
         clock.split(len(found), set(SHARES) - set(ONCE))
@@ -153,7 +151,7 @@ class Reconstructor:
 
     def main_face(self, image: NDArray[np.uint8]) -> AlignedFace | None:
         """The photo's subject, if there is one. image : (H, W, 3) uint8 - RGB, photo frame."""
-        found = self._finder.align(image, self._finder.detect(image)[:MOST_DETECTIONS])
+        found = self._faces_of(image, self._finder.detect(image))
         return _main_face(found, image) if found else None
 
     def _one_person(self, photos: Sequence[bytes], options: Options, clock: _Clock) -> Result:
@@ -179,8 +177,8 @@ class Reconstructor:
     def _add_portrait(self, photo: bytes, portraits: Portraits, heads: Heads, clock: _Clock) -> None:
         """One photo of one person. A photo without a face is no error as long as another one has one."""
         image = clock.run(Stage.DECODE, lambda: decode(photo, self._limits).rgb)
-        boxes = clock.run(Stage.DETECT, lambda: self._finder.detect(image)[:MOST_DETECTIONS])
-        found = clock.run(Stage.ALIGN, lambda: self._finder.align(image, boxes) if boxes else [])
+        boxes = clock.run(Stage.DETECT, lambda: self._finder.detect(image))
+        found = clock.run(Stage.ALIGN, lambda: self._faces_of(image, boxes))
         if not found:
             portraits.add_faceless()
             return
@@ -198,6 +196,8 @@ class Reconstructor:
 
     def _faces(self, view: ScaledPhoto, boxes: Sequence[Detection], options: Options) -> list[AlignedFace]:
         """The wanted faces. Where they are small or none is sure, all faces are looked for in the whole photo."""
+        if not boxes:
+            return []
         found = self._wanted(view, boxes, options)
         enough = bool(found) and view.suffices(found) and (options.all_faces or found[0].score >= SURE)
         if enough or (view.is_whole and options.all_faces):
@@ -205,6 +205,21 @@ class Reconstructor:
         view.enlarge()
         every = self._finder.detect(view.rgb)
         return found if every == list(boxes) else self._wanted(view, every, options)
+
+    def _searched_again(self, view: ScaledPhoto, found: list[AlignedFace], options: Options) -> list[AlignedFace]:
+        """The wanted faces, searched for more thoroughly where none is beyond doubt."""
+        if not all(face.doubtful for face in found):
+            return found
+        again = self._finder.search_again(view.rgb)
+        if again and not view.suffices(again):
+            again = [view.face_in_photo(face) for face in again]
+            view.enlarge()
+        return (again if options.all_faces else [_main_face(again, view.rgb)]) if again else found
+
+    def _faces_of(self, image: NDArray[np.uint8], boxes: Sequence[Detection]) -> list[AlignedFace]:
+        """All faces of a whole photo."""
+        found = self._finder.align(image, boxes[:MOST_DETECTIONS])
+        return (self._finder.search_again(image) or found) if all(face.doubtful for face in found) else found
 
     def _wanted(self, view: ScaledPhoto, boxes: Sequence[Detection], options: Options) -> list[AlignedFace]:
         boxes = boxes[:MOST_DETECTIONS]
@@ -244,7 +259,7 @@ class Reconstructor:
         if heads is not None:
             head = clock.run(Stage.NETWORK, lambda: heads.head(image, face))
             return clock.run(Stage.SURFACE, lambda: _head_surface(head, face, options))
-        field = clock.run(Stage.NETWORK, lambda: self._network.field(resample(image, face.crop)))
+        field = clock.run(Stage.NETWORK, lambda: upright_field(self._network.field, image, face))
         return clock.run(Stage.SURFACE, lambda: FaceSurface.of(field, face, options))
 
 

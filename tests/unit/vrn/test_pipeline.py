@@ -50,6 +50,9 @@ class KnownFaces:
         assert image.ndim == 3
         return self._faces[: len(boxes)]
 
+    def search_again(self, image: NDArray[np.uint8]) -> list[AlignedFace]:  # noqa: ARG002
+        return []
+
     def find(self, image: NDArray[np.uint8]) -> list[AlignedFace]:
         return self.align(image, self.detect(image))
 
@@ -297,6 +300,51 @@ def test_boxes_that_cannot_be_the_subject_are_not_aligned(heads: list[Any], phot
     assert aligned == [1, 2]
 
 
+class Thorough(KnownFaces):
+    """A finder that knows more faces when it searches again."""
+
+    def __init__(self, first: list[AlignedFace], again: list[AlignedFace]) -> None:
+        super().__init__(first)
+        self._again, self.searches = again, 0
+
+    def search_again(self, image: NDArray[np.uint8]) -> list[AlignedFace]:  # noqa: ARG002
+        self.searches += 1
+        return self._again
+
+
+@pytest.mark.parametrize("all_faces", [False, True])
+def test_a_photo_in_which_no_face_is_beyond_doubt_is_searched_again(
+    heads: list[Any], photo: bytes, all_faces: bool
+) -> None:
+    known, other = heads[0].face, heads[1].face
+    doubtful = replace(other, doubtful=True)
+    options = replace(PREVIEW, all_faces=all_faces)
+    for first, again, box, searches in (
+        ([], [known], known.box_px, 1),
+        ([doubtful], [known], known.box_px, 1),
+        ([doubtful], [], doubtful.box_px, 1),
+        ([other], [known], other.box_px, 0),
+    ):
+        finder = Thorough(first, again)
+        (face,) = Reconstructor(KnownFields(heads[0].field()), finder).reconstruct(photo, options).faces
+        assert (face.box, finder.searches) == (box, searches)
+
+
+@pytest.mark.parametrize("size", [1.5, 3.75])
+def test_what_the_second_search_finds_in_a_reduced_photo_lies_where_it_is_in_the_whole_one(
+    heads: list[Any], size: float
+) -> None:
+    """A small face is then looked at in all of the photo's pixels, a large one in the reduced photo."""
+    out = BytesIO()
+    Image.fromarray(heads[0].photo()).resize((3000, 3000)).save(out, "JPEG")
+    face, landmarks = heads[0].face, heads[0].face.landmarks_px
+    known = replace(face, landmarks_px=landmarks * size)
+    finder = Thorough([replace(face, landmarks_px=landmarks * 3.75, doubtful=True)], [known])
+    (made,) = Reconstructor(KnownFields(heads[0].field()), finder).reconstruct(out.getvalue(), PREVIEW).faces
+    assert finder.searches == 1
+    assert np.abs(np.array(made.box) - 2 * np.array(known.box_px)).max() < 1
+
+
 class PersonInPhotos:
     """A finder and heads that know the portraits by their pixels."""
 
@@ -308,6 +356,9 @@ class PersonInPhotos:
 
     def align(self, image: NDArray[np.uint8], boxes: Any) -> list[AlignedFace]:
         return [self._portraits[image.tobytes()].face] if boxes else []
+
+    def search_again(self, image: NDArray[np.uint8]) -> list[AlignedFace]:  # noqa: ARG002
+        return []
 
     def find(self, image: NDArray[np.uint8]) -> list[AlignedFace]:
         return self.align(image, self.detect(image))

@@ -158,6 +158,10 @@ class FaceAlignmentFinder:
         faces = [AlignedFace(_landmarks(each), box.score) for each, box in zip(points, boxes, strict=True)]
         return sorted(faces, key=lambda face: -face.box_px[2] * face.box_px[3])
 
+    def search_again(self, image: NDArray[np.uint8]) -> list[AlignedFace]:  # noqa: ARG002
+        """Nothing: the package has one way of searching."""
+        return []
+
     def find(self, image: NDArray[np.uint8]) -> list[AlignedFace]:
         """See `vrn.finder.face.Finder`."""
         return self.align(image, self.detect(image))

@@ -13,6 +13,7 @@ from vrn.finder.bundled import MIN_SCORE, BundledFinder
 from vrn.finder.config import ALIGNER, DETECTOR
 from vrn.finder.detector import Detector
 from vrn.finder.face import Finder
+from vrn.finder.second_search import WEAK, SecondSearch
 
 FINDERS = ("bundled", "face-alignment")
 DETECTOR_WEIGHTS, ALIGNER_WEIGHTS = "finder-detector", "finder-aligner"
@@ -58,5 +59,6 @@ def open_bundled(
     min_score : 0..1, faces that score less are left out
     detector, aligner : files, or names of bundled weights
     """
-    found_by = Detector(open_graph(detector, (DETECTOR,), engine), min_score)  # a face scores no more than its box
-    return BundledFinder(found_by, Aligner(open_graph(aligner, (ALIGNER,), engine)), min_score)
+    graph, aligner_ = open_graph(detector, (DETECTOR,), engine), Aligner(open_graph(aligner, (ALIGNER,), engine))
+    found_by = Detector(graph, min_score)  # a face scores no more than its box
+    return BundledFinder(found_by, aligner_, min_score, SecondSearch(Detector(graph, WEAK), aligner_))

@@ -75,7 +75,7 @@ def test_the_nose_is_nearest_to_the_viewer_and_the_jaws_ends_lie_far_behind_eyes
     assert 0.5 < np.ptp(depth) / FACE_SIZE < 1.3
 
 
-@pytest.mark.parametrize("degrees", [-45, -25, 20, 45])
+@pytest.mark.parametrize("degrees", [-135, -90, -45, -25, 20, 45, 70, 90, 110, 135, 180])
 def test_a_tilted_head_has_the_same_landmarks_tilted(finder: BundledFinder, astronaut: Image, degrees: float) -> None:
     turn = skimage.transform.SimilarityTransform(rotation=np.deg2rad(degrees))
     there = (
