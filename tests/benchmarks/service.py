@@ -25,7 +25,7 @@ from tests.photos import astronaut
 from tests.stack import Stack
 
 TURNS = 20  # of one photo each
-IDLE_SECONDS = 8.0  # after which a worker has given its memory back
+IDLE_SECONDS = 8.0  # after which caches are cold
 IDLE_TURNS = 5
 
 
@@ -92,7 +92,7 @@ def added_by_the_service(stack: Stack, client: Client, photo: bytes) -> None:
 
 
 def after_a_pause(client: Client, photo: bytes) -> None:
-    """The same for a worker that has given its memory back: each job comes alone."""
+    """The same for jobs that come alone."""
     added, totals = [], []
     for _ in _progress("pauses", IDLE_TURNS):
         time.sleep(IDLE_SECONDS)

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 
-IDLE_SECONDS = 5.0  # a child that has had no job for so long may get none for longer
+IDLE_SECONDS = 60.0  # a child that has had no job for so long may get none for longer
 
 
 def give_back() -> None:
