@@ -14,7 +14,7 @@ from vrn.finder.face import AlignedFace, Detection, distinct, face_score
 from vrn.finder.second_search import SecondSearch
 
 MIN_SCORE = 0.4  # of a face: 99 % of the faces of held-out photos score more
-SURE = 0.9985  # verdict of the aligner: every upright face in 133 photos has more, nearly every one upside down less
+SURE = 0.9985  # verdict of the aligner: all 122 upright faces looked at have more, 58 of 60 upside down less
 
 
 class BundledFinder:
