@@ -128,8 +128,8 @@ def test_workers_are_seen_with_their_jobs_and_a_killed_one_vanishes_while_its_jo
         job_id = farm.submit(client, hold=Stage.NETWORK)
         record = farm.await_stage(job_id, Stage.NETWORK)
         eventually(lambda: desk.metric('selfie3d_workers{state="busy"} 1.0'), "the metrics show one that works")
-        seen = {worker.name: worker for worker in desk.ask("ListWorkers").workers}
-        assert len(seen) == CHILDREN
+        workers = eventually(lambda: _only_living(desk), "workers that tests before this one killed have vanished")
+        seen = {worker.name: worker for worker in workers}
         mine = seen[record.worker]
         assert (mine.job.id, mine.job.stage, mine.job.caller) == (job_id, api.STAGE_NETWORK, "anonymous")
         assert mine.job.start_time.ToMilliseconds() == round(record.start_time * 1000)
@@ -149,6 +149,11 @@ def test_workers_are_seen_with_their_jobs_and_a_killed_one_vanishes_while_its_jo
         farm.release()
         farm.await_ends([job_id], 0)
     farm.audit.check([job_id], SUCCEEDED=1)
+
+
+def _only_living(desk: Desk) -> list[Any] | None:
+    workers = list(desk.ask("ListWorkers").workers)
+    return workers if len(workers) == CHILDREN else None
 
 
 def _is_elsewhere(desk: Desk, job_id: str, before: str) -> bool:
