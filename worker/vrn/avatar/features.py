@@ -17,6 +17,7 @@ FEATURES = (  # landmarks, cm around them on the neutral head, and the px betwee
     ((*NOSTRILS, *EYES, *LIPS), 0.9, 1.0),
     ((*EYES,), 0.55, 0.5),
 )
+WINGS_CM = 1.5  # around the landmarks of the nostrils: the wings of the nose
 BESIDE = 0.75  # of the spacing: how far from such a place of the head a vertex belongs to it
 
 Floats = NDArray[np.float32]
@@ -38,8 +39,17 @@ def refined(whole: WholeHead, vertices: Floats, triangles: Triangles, spacing: f
 
 def at_eyes_or_lips(model: HeadModel) -> NDArray[np.bool_]:
     """(v,) bool - which of the model's vertices belong to the eyes or the lips."""
+    return _within(model, (*EYES, *LIPS), FEATURES[0][1])
+
+
+def at_nostrils(model: HeadModel) -> NDArray[np.bool_]:
+    """(v,) bool - which of the model's vertices belong to the nostrils and the nose's wings."""
+    return _within(model, (*NOSTRILS,), WINGS_CM)
+
+
+def _within(model: HeadModel, landmarks: tuple[int, ...], radius: float) -> NDArray[np.bool_]:
     chosen = np.zeros(len(model.neutral), bool)
-    chosen[_around(model, (*EYES, *LIPS), FEATURES[0][1])] = True
+    chosen[_around(model, landmarks, radius)] = True
     return chosen
 
 
@@ -56,7 +66,7 @@ def _beside(vertices: Floats, feature: NDArray[np.floating], within: float) -> N
     return beside
 
 
-@lru_cache(maxsize=len(FEATURES) + 1)
+@lru_cache(maxsize=len(FEATURES) + 2)
 def _around(model: HeadModel, landmarks: tuple[int, ...], radius: float) -> NDArray[np.intp]:
     """The model's vertices within a radius of landmarks of the neutral head, cm."""
     away, _ = cKDTree(model.landmarks(model.neutral)[list(landmarks)]).query(model.neutral)

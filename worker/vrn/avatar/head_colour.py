@@ -25,6 +25,10 @@ Floats = NDArray[np.float32]
 
 FOLD_PX = 4.0  # head crop px behind the depth buffer, the depth of a fold of the skin that the photo still shows
 SMALL_FOLD_PX = 3.0  # the same at eyes and lips, whichever way the skin faces there
+NOSTRIL_PX = 5.0  # the same at nostrils and the nose's wings, measured from the surface beside them as well
+TURNED_AWAY = (-0.5, -0.1)  # cosine between normal and view: below the first a nostril is hidden, above the second seen
+SETTLED = (0.0, 0.6)  # how well the points around are seen: below the first a point is a mere speck
+LIGHT_PRIOR = np.float32(0.02)  # weight of no difference in light between the sides, against a point that both show
 MIRROR_TOLERANCE_PX = 4.0  # head crop px between a mirrored point and the front of the surface whose colour it takes
 MOUTH_TOLERANCE_PX = 6.0  # head crop px behind the front of the surface at which the inside of a mouth is seen
 SKIN_RIM_PX = (3.0, 8.0)  # head crop px inside the silhouette, where the photo may already show the background
@@ -109,21 +113,30 @@ def finished(places: Places, colours: Floats, seen: Floats, by_mirror: Floats, o
 
 def shown(sampler: PhotoSampler, view: View, places: Places, points: Floats, normals: Floats) -> tuple[Floats, Floats]:
     """The photo's colours (n, 3) at points, which belong to the same places, and how well it shows them, (n,) 0..1."""
-    seen = view.seen(points, normals, FOLD_PX)
-    folds = np.flatnonzero(places.folded)
-    seen[folds] = np.maximum(seen[folds], view.on_surface(points[folds], SMALL_FOLD_PX))
-    seen *= sampler.inside(points)
     inset = view.inset_at(points)
     skin_rim, hair_rim = smoothstep(inset, SKIN_RIM_PX), smoothstep(inset, HAIR_RIM_PX)
+    seen = unhidden(view, places, points, normals) * sampler.inside(points)
     seen *= skin_rim + (hair_rim - skin_rim) * places.hair
     colours = np.zeros_like(points)
     at = np.flatnonzero(seen)
     colours[at] = sampler.sample(points.take(at, 0))
-    seen *= 1 - background(sampler, view, inset, colours, seen)
+    behind = places.smoothed(background(sampler, view, inset, colours, seen))
+    seen *= smoothstep(places.smoothed(seen), SETTLED) * (1 - behind)
     tones, at = medians(places, colours, seen), np.flatnonzero(places.bare)
     seen[at] *= skin_around(places, colours, seen, tones, at)
     seen *= 1 - hair_beside(places, colours, seen, tones, inset)
     return colours, np.asarray(seen, np.float32)
+
+
+def unhidden(view: View, places: Places, points: Floats, normals: Floats) -> Floats:
+    """(n,) 0..1 - `View.seen`, and more generous where the skin has small folds: eyes, lips and nostrils."""
+    seen = view.seen(points, normals, FOLD_PX)
+    at = np.flatnonzero(places.folded)
+    seen[at] = np.maximum(seen[at], view.on_surface(points[at], SMALL_FOLD_PX))
+    at = np.flatnonzero(places.nostril)
+    turned = smoothstep(normals[at, 2], TURNED_AWAY)
+    seen[at] = np.maximum(seen[at], turned * view.beside_surface(points[at], NOSTRIL_PX))
+    return seen
 
 
 def mirrored(
@@ -139,5 +152,7 @@ def mirrored(
     at = np.flatnonzero(weight)
     if len(at):
         both = weight[at] * seen[at]
-        other[at] += diffuse(places.points[at], colours[at] - other[at], both, LIGHT_CELL_PX)
+        sure = both + LIGHT_PRIOR
+        difference = (colours[at] - other[at]) * (both / sure)[:, None]
+        other[at] += diffuse(places.points[at], difference, sure, LIGHT_CELL_PX)
     return weight * (1 - seen), other

@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from vrn.avatar.features import at_eyes_or_lips
+from vrn.avatar.features import at_eyes_or_lips, at_nostrils
 from vrn.avatar.model import EYE_PART, MOUTH_PART, HeadModel
 from vrn.avatar.neighbours import Neighbours
 from vrn.meshing.visibility import smoothstep
@@ -33,18 +33,19 @@ class Places:
     Attributes
     ----------
     points, normals : (n, 3) float32 - head crop frame
-    nearest : (n,) - the head model's vertex closest to each
+    near : the head model's vertices next to each
     neutral : (n, 3) float32 - its place on the neutral head, cm
     hair : (n,) float32 - 0..1, how much of the place is scalp
     shade : (n,) float32 - how light a place is, 1 on an even surface, less in a hollow
     bare : (n,) bool - an ear or the neck, which are skin whatever lies over them in the photo
     mouth, eye : (n,) bool - inside the mouth, on an eyeball
     folded : (n,) bool - at the eyes or the lips, where the skin has small folds
+    nostril : (n,) bool - at the nostrils and the nose's wings
     """
 
     points: Floats
     normals: Floats
-    nearest: NDArray[np.intp]
+    near: Neighbours
     neutral: Floats
     hair: Floats
     shade: Floats
@@ -52,6 +53,19 @@ class Places:
     mouth: NDArray[np.bool_]
     eye: NDArray[np.bool_]
     folded: NDArray[np.bool_]
+    nostril: NDArray[np.bool_]
+
+    @property
+    def nearest(self) -> NDArray[np.intp]:
+        """(n,) - the head model's vertex closest to each point."""
+        return self.near.index[:, 0]
+
+    def smoothed(self, values: Floats) -> Floats:
+        """(n,) float32 - values (n,) averaged around each vertex of the head model, and interpolated."""
+        count = int(self.near.index.max()) + 1
+        sums = [np.bincount(self.nearest, weights, count) for weights in (values, np.ones_like(values))]
+        total, points = self.near.mean(np.stack(sums, 1)).T
+        return np.asarray(total / points, np.float32)
 
     @property
     def skin(self) -> Floats:
@@ -67,7 +81,7 @@ class Places:
         return cls(
             points,
             normals,
-            nearest,
+            near,
             neutral,
             _above_hairline(neutral) * (1 - on_ear),
             np.clip(1 - HOLLOW_SHADE * hollow, *SHADES),
@@ -75,6 +89,7 @@ class Places:
             _of_part(model, MOUTH_PART)[nearest],
             _of_part(model, EYE_PART)[nearest],
             at_eyes_or_lips(model)[nearest],
+            at_nostrils(model)[nearest],
         )
 
 

@@ -8,7 +8,7 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt, maximum_filter
+from scipy.ndimage import distance_transform_edt, maximum_filter, minimum_filter
 
 from selfie3d.types.frames import Grid
 from vrn.meshing.field import Field
@@ -90,6 +90,15 @@ class View:
     def on_surface(self, points: NDArray[np.floating], within_px: float) -> NDArray[np.bool_]:
         """Whether crop points lie that close to the foremost surface."""
         return np.asarray(np.abs(self.front_at(points) - points[:, 2]) <= within_px)
+
+    def beside_surface(self, points: NDArray[np.floating], within_px: float) -> NDArray[np.bool_]:
+        """Whether crop points lie no further behind the foremost surface of their column or of one next to it."""
+        return np.asarray(self._rearmost[self._nearest(points)] - points[:, 2] <= within_px)
+
+    @cached_property
+    def _rearmost(self) -> Floats32:
+        """(h, w) float32 - the least of the foremost depths of a column and its 8 neighbours, where there are any."""
+        return np.asarray(minimum_filter(np.where(np.isfinite(self.front), self.front, np.inf), 3), np.float32)
 
     def _nearest(self, points: NDArray[np.floating]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         (x0, y0, _), (dx, dy, _) = self.grid.origin, self.grid.step

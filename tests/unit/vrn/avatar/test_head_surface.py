@@ -237,6 +237,31 @@ def test_the_folds_of_the_lids_have_no_flecks_of_skin() -> None:
     assert darkness(mesh, (from_eyes() < 0.5)[nearest_vertices(known, mesh)]).min() > 0.9
 
 
+def test_the_shade_under_a_nose_and_beside_its_wings_is_the_photos() -> None:
+    model = load_model()
+    nose = model.landmarks(model.neutral)[31:36].astype(np.float64)
+    around = np.linalg.norm(model.neutral[:, None] - nose[None], axis=2).min(1)
+    known = scene(dark=around < 1.6)
+    mesh = known.mesh()
+    turned_to_the_camera = upright(vertex_normals(upright(known.in_photo), model.triangles))[:, 2] > -0.1
+    place = nearest_vertices(known, mesh)
+    assert (darkness(mesh, ((around < 1.2) & turned_to_the_camera)[place]) > 0.9).mean() > 0.97
+
+
+def test_what_a_single_point_sees_differently_from_those_around_it_is_smoothed() -> None:
+    known = scene()
+    surface = HeadSurface.of_head(known.whole, known.face, Options(detail=Detail.FULL))
+    places, some = surface.places, np.arange(0, len(surface.vertices), 500)
+    values = np.ones(len(surface.vertices), np.float32)
+    np.testing.assert_allclose(places.smoothed(values), 1, atol=1e-5)
+    values[some] = 0
+    smoothed = places.smoothed(values)
+    assert np.median(smoothed[some]) > 0.85
+    assert smoothed.max() <= 1 + 1e-5
+    far = places.neutral[:, 0] > 4
+    assert places.smoothed(far.astype(np.float32))[places.neutral[:, 0] < 2].max() < 1e-5
+
+
 def test_eyes_are_finer_than_cheeks() -> None:
     known = scene(yaw=15.0)
     mesh = known.mesh()
