@@ -72,10 +72,24 @@ class Folder:
         return files_below(self.folder / prefix)
 
 
-class Nanio:
-    """An S3 server whose bucket is a folder; it may be killed, stopped and started again at the same port."""
+class OwnS3:
+    """Addresses of an S3 server at a port of this machine."""
 
     credentials = CREDENTIALS
+    port: int
+
+    def setting(self, prefix: str, port: int = 0) -> str:
+        return f"s3://{BUCKET}/{prefix}?endpoint=http://127.0.0.1:{port or self.port}&region={REGION}"
+
+    def lifetime(self, url: str) -> float:
+        return number_in(url, "X-Amz-Expires")
+
+    def prolonged(self, url: str) -> str:
+        return url.replace("X-Amz-Expires=", "X-Amz-Expires=9")
+
+
+class Nanio(OwnS3):
+    """An S3 server whose bucket is a folder; it may be killed, stopped and started again at the same port."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.port = folder, free_port()
@@ -96,15 +110,6 @@ class Nanio:
     def __exit__(self, *_: object) -> None:
         self.process.end()
 
-    def setting(self, prefix: str, port: int = 0) -> str:
-        return f"s3://{BUCKET}/{prefix}?endpoint=http://127.0.0.1:{port or self.port}&region={REGION}"
-
-    def lifetime(self, url: str) -> float:
-        return number_in(url, "X-Amz-Expires")
-
-    def prolonged(self, url: str) -> str:
-        return url.replace("X-Amz-Expires=", "X-Amz-Expires=9")
-
     def objects(self, prefix: str) -> set[str]:
         """Files of the bucket's folder; what is not finished is not an object, and the server removes it."""
         return {name for name in files_below(self.folder / BUCKET / prefix) if not Path(name).name.startswith(".tmp.")}
@@ -114,10 +119,8 @@ class Nanio:
         return list((self.folder / ".nanio" / "multipart").glob("*"))
 
 
-class Moto:
+class Moto(OwnS3):
     """AWS's semantics, without signatures."""
-
-    credentials = CREDENTIALS
 
     def __init__(self, folder: Path) -> None:
         self.port = free_port()
@@ -131,15 +134,6 @@ class Moto:
 
     def __exit__(self, *_: object) -> None:
         self.process.end()
-
-    def setting(self, prefix: str, port: int = 0) -> str:
-        return f"s3://{BUCKET}/{prefix}?endpoint=http://127.0.0.1:{port or self.port}&region={REGION}"
-
-    def lifetime(self, url: str) -> float:
-        return number_in(url, "X-Amz-Expires")
-
-    def prolonged(self, url: str) -> str:
-        return url.replace("X-Amz-Expires=", "X-Amz-Expires=9")
 
     def objects(self, prefix: str) -> set[str]:
         keys = re.findall("<Key>(.*?)</Key>", self._ask("GET", f"/{BUCKET}?list-type=2&prefix={prefix}/"))

@@ -30,11 +30,10 @@ TURNS = ((-35.0, 0.0), (60.0, 0.0), (-50.0, 0.0), (0.0, 25.0), (0.0, -25.0), (40
 
 
 def main(folder: Path) -> None:
-    """Write heads.jpg, heads-clay.jpg, astronaut.png, mesh-sheet.png and mesh-turntable.webp."""
+    """Write heads.jpg, heads-clay.jpg, astronaut.png and mesh-turntable.webp."""
     reconstructor = Reconstructor.open(device="cpu")
     mesh = reconstructor.reconstruct(astronaut()).mesh
-    for name in ("astronaut.png", "mesh-sheet.png"):
-        (folder / name).write_bytes(preview_sheet(mesh))
+    (folder / "astronaut.png").write_bytes(preview_sheet(mesh))
     (folder / "mesh-turntable.webp").write_bytes(turntable(mesh))
     rows = [row(reconstructor, photo) for photo in photos(reconstructor)]
     for name, index in (("heads.jpg", 0), ("heads-clay.jpg", 1)):

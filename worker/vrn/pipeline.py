@@ -23,7 +23,7 @@ from vrn.engine import choose
 from vrn.errors import FieldError, NoFaceError, WeightsError
 from vrn.files.export import encode, encode_scene
 from vrn.finder import load_finder
-from vrn.finder.face import AlignedFace, Detection, Finder
+from vrn.finder.face import AlignedFace, Detection, Finder, found_or_again
 from vrn.meshing.face_surface import FaceSurface
 from vrn.meshing.field import Field
 from vrn.meshing.scene import placed
@@ -135,7 +135,7 @@ class Reconstructor:
             return self._one_person(photos, options, clock)
         view = clock.run(Stage.DECODE, lambda: ScaledPhoto(photos[0], self._limits, options))
         boxes = clock.run(Stage.DETECT, lambda: self._boxes(view, options))
-        found = clock.run(Stage.ALIGN, lambda: self._searched_again(view, self._faces(view, boxes, options), options))
+        found = clock.run(Stage.ALIGN, lambda: self._faces_or_again(view, boxes, options))
         if not found:
             raise NoFaceError
         clock.split(len(found), set(SHARES) - set(ONCE))
@@ -206,20 +206,22 @@ class Reconstructor:
         every = self._finder.detect(view.rgb)
         return found if every == list(boxes) else self._wanted(view, every, options)
 
-    def _searched_again(self, view: ScaledPhoto, found: list[AlignedFace], options: Options) -> list[AlignedFace]:
+    def _faces_or_again(self, view: ScaledPhoto, boxes: Sequence[Detection], options: Options) -> list[AlignedFace]:
         """The wanted faces, searched for more thoroughly where none is beyond doubt."""
-        if not all(face.doubtful for face in found):
-            return found
-        again = self._finder.search_again(view.rgb)
-        if again and not view.suffices(again):
-            again = [view.face_in_photo(face) for face in again]
+        return found_or_again(self._faces(view, boxes, options), lambda: self._again(view, options))
+
+    def _again(self, view: ScaledPhoto, options: Options) -> list[AlignedFace]:
+        """The wanted faces by a second search."""
+        found = self._finder.search_again(view.rgb)
+        if found and not view.suffices(found):
+            found = [view.face_in_photo(face) for face in found]
             view.enlarge()
-        return (again if options.all_faces else [_main_face(again, view.rgb)]) if again else found
+        return [_main_face(found, view.rgb)] if found and not options.all_faces else found
 
     def _faces_of(self, image: NDArray[np.uint8], boxes: Sequence[Detection]) -> list[AlignedFace]:
         """All faces of a whole photo."""
         found = self._finder.align(image, boxes[:MOST_DETECTIONS])
-        return (self._finder.search_again(image) or found) if all(face.doubtful for face in found) else found
+        return found_or_again(found, lambda: self._finder.search_again(image))
 
     def _wanted(self, view: ScaledPhoto, boxes: Sequence[Detection], options: Options) -> list[AlignedFace]:
         boxes = boxes[:MOST_DETECTIONS]

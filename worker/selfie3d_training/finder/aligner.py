@@ -15,6 +15,7 @@ from selfie3d_training.finder.faces import FacePicture, FaceSource, box_of, mirr
 from selfie3d_training.finder.nonfaces import NonFaces, cut
 from selfie3d_training.photos import Image
 from vrn.finder.config import LOOSENESS, AlignerConfig
+from vrn.finder.face import AlignedFace
 from vrn.finder.networks import AlignerNetwork
 
 BACKGROUND = 0.28  # share of samples that show no face
@@ -122,7 +123,7 @@ def cut_out(picture: FacePicture, jitter: Jitter, rng: Rng, side: int) -> tuple[
     """The face as a network sees it: (side, side, 3) uint8 and its landmarks from -1 to 1."""
     wide = jitter.wide_roll > 0 and rng.random() < 0.5
     roll = rng.uniform(-1, 1) * jitter.wide_roll if wide else jitter.roll * _bounded(rng)
-    upright = 0.0 if jitter.wide_roll else roll_of(picture.landmarks)
+    upright = 0.0 if jitter.wide_roll else AlignedFace(picture.landmarks, 1.0).roll
     turn = _rotation(np.deg2rad(roll) - upright)
     turned = picture.landmarks[:, :2] @ turn.T
     centre, size = box_of(turned)
@@ -172,13 +173,6 @@ def bordered(picture: FacePicture, rng: Rng) -> FacePicture:
     soft = cv2.GaussianBlur(turned[at - 1 - beyond], (0, 0), max(0.5, 0.04 * size))
     image = np.concatenate([turned[:at], soft])
     return FacePicture(np.ascontiguousarray(np.rot90(image, -quarter)), picture.landmarks)
-
-
-def roll_of(landmarks: NDArray[np.float64]) -> float:
-    """Radians by which a face is turned clockwise, (68, 3) px; as `vrn.finder.looks.upright_view` measures it."""
-    across = landmarks[42:48].mean(0) - landmarks[36:42].mean(0)
-    down = landmarks[8] - landmarks[27]
-    return float(np.arctan2(across[1] - down[0], across[0] + down[1]))
 
 
 def _warped(image: Image, matrix: NDArray[np.float64], side: int, rng: Rng) -> Image:

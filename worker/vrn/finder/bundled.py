@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from vrn.finder.aligner import Aligner
 from vrn.finder.detector import Detector
-from vrn.finder.face import AlignedFace, Detection, distinct, face_score
+from vrn.finder.face import AlignedFace, Detection, distinct, face_score, found_or_again
 from vrn.finder.second_search import SecondSearch
 
 MIN_SCORE = 0.4  # of a face: 99 % of the faces of held-out photos score more
@@ -51,8 +51,7 @@ class BundledFinder:
 
     def find(self, image: NDArray[np.uint8]) -> list[AlignedFace]:
         """See `vrn.finder.face.Finder`."""
-        found = self.align(image, self.detect(image))
-        return (self.search_again(image) or found) if all(face.doubtful for face in found) else found
+        return found_or_again(self.align(image, self.detect(image)), lambda: self.search_again(image))
 
 
 def _by_size(faces: Sequence[AlignedFace]) -> list[AlignedFace]:

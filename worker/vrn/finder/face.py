@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -101,6 +101,11 @@ def distinct(faces: Sequence[AlignedFace]) -> list[AlignedFace]:
         if not any(same_face(face, other) for other in kept):
             kept.append(face)
     return kept
+
+
+def found_or_again(found: list[AlignedFace], again: Callable[[], list[AlignedFace]]) -> list[AlignedFace]:
+    """Where no face is beyond doubt, what a second search finds, if it finds any."""
+    return (again() or found) if all(face.doubtful for face in found) else found
 
 
 class Finder(Protocol):

@@ -19,7 +19,7 @@ import torch
 from selfie3d_training.commands import main
 from selfie3d_training.engine import CHECKPOINT, Trainer, learning_rate, read_checkpoint
 from selfie3d_training.errors import CheckpointError
-from selfie3d_training.finder.aligner import FIRST, SECOND, AlignerSamples, Jitter, bordered, cut_out, roll_of
+from selfie3d_training.finder.aligner import FIRST, SECOND, AlignerSamples, Jitter, bordered, cut_out
 from selfie3d_training.finder.augment import degraded
 from selfie3d_training.finder.detector import SCENE, DetectorSamples, DetectorTarget, placed, target_maps
 from selfie3d_training.finder.evaluate import Tally, pictures_without_faces, scenes, table
@@ -119,7 +119,7 @@ def test_mirroring_twice_changes_nothing_and_once_moves_the_dots_along() -> None
     once = mirrored(picture)
     assert brightness(once.image, once.landmarks).min() > 200
     assert once.landmarks[36, 0] < once.landmarks[45, 0]
-    assert roll_of(once.landmarks) == pytest.approx(-roll_of(picture.landmarks))
+    assert AlignedFace(once.landmarks, 1.0).roll == pytest.approx(-AlignedFace(picture.landmarks, 1.0).roll)
 
 
 @pytest.mark.parametrize("side", [96, 240])
@@ -144,7 +144,7 @@ def test_a_cut_shows_the_landmarks_where_it_says_they_are(jitter: Jitter) -> Non
 def test_without_jitter_a_second_look_is_upright_centred_and_of_the_usual_size() -> None:
     _, landmarks = cut_out(dotted(roll=0.7), Jitter(0, 0, 0), np.random.default_rng(0), 96)
     centre, size = box_of(landmarks)
-    assert roll_of(landmarks) == pytest.approx(0, abs=1e-6)
+    assert AlignedFace(landmarks, 1.0).roll == pytest.approx(0, abs=1e-6)
     assert np.abs(centre).max() < 1e-6
     assert size == pytest.approx(2 / LOOSENESS)
 
