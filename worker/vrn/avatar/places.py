@@ -23,7 +23,6 @@ EAR_CENTRE_CM, EAR_RADII_CM = (0.9, -0.5), (3.2, 2.5)  # of an ellipse around th
 EAR_RIM = (0.95, 1.2)  # in radii
 JAW = np.array([0.0, 1.0, -0.45, 12.0], np.float32)  # on the neutral head, cm: negative under the jaw
 HOLLOW_SHADE, SHADES = 2.0, (0.55, 1.06)  # less light per cm of hollow; the least and the most
-CROWN_CENTRE = np.array([0.0, 4.0, 0.5], np.float32)  # inside the neutral head, under the crown, cm
 
 
 @dataclass(frozen=True)
@@ -115,9 +114,3 @@ def _of_part(model: HeadModel, part: int) -> NDArray[np.bool_]:
     others = np.zeros(len(model.neutral), bool)
     others[model.triangles[model.parts != part]] = True
     return ~others
-
-
-def scalp_angles(neutral: Floats) -> Floats:
-    """(n, 2) radians - of places (n, 3) of the neutral head around the crown, 0 in front, and away from it."""
-    x, y, z = (neutral - CROWN_CENTRE).T
-    return np.stack([np.arctan2(x, z), np.arctan2(np.hypot(x, z), y)], 1).astype(np.float32)
