@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vrn.avatar.guide import PX_PER_CM
+from vrn.avatar.neighbours import Neighbours
 from vrn.avatar.places import Places, scalp
 from vrn.avatar.strands import CROWN_CENTRE
 
@@ -28,7 +29,8 @@ def ball_places(count: int) -> Places:
     neutral = ball(count)
     none = np.zeros(count, bool)
     normals = (neutral - CROWN_CENTRE) / np.float32(RADIUS_CM)
-    index, ones = np.zeros(count, np.intp), np.ones(count, np.float32)
+    ones = np.ones(count, np.float32)
+    near = Neighbours(np.zeros((count, 1), np.intp), np.ones((count, 1), np.float32))
     return Places(
-        neutral * np.float32(PX_PER_CM), normals, index, neutral, scalp(neutral), ones, none, none, none, none
+        neutral * np.float32(PX_PER_CM), normals, near, neutral, scalp(neutral), ones, none, none, none, none, none
     )
