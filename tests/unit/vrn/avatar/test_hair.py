@@ -43,7 +43,9 @@ def completed(places: Places, colours: Singles, sure: Singles) -> tuple[Singles,
     """The contrast of the hair behind, and its places."""
     at = np.flatnonzero((sure == 0) & (places.hair == 1))
     fields = {name: value[at] for name, value in vars(places).items() if name != "near"}
-    return grown(places, colours, sure, medians(places, colours, sure), at), replace(places, near=places.near.of_points(at), **fields)
+    return grown(places, colours, sure, medians(places, colours, sure), at), replace(
+        places, near=places.near.of_points(at), **fields
+    )
 
 
 @pytest.mark.parametrize("detail", POINTS)
