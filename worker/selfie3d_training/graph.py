@@ -30,6 +30,7 @@ from vrn.errors import WeightsError
 from vrn.finder.config import ALIGNER, DENSE, DETECTOR, LANDMARKS
 from vrn.network.config import FAMILY as HOURGLASS
 from vrn.network.guided_config import FAMILY as GUIDED
+from vrn.network.guided_load import constants_of
 from vrn.weights import read
 from vrn.weights.store import GRAPH_SUFFIX, record
 
@@ -130,6 +131,8 @@ def _face() -> Tensor:
 
 def _head() -> dict[str, Tensor]:
     model = load_model()
+    blocks = [f"{size}_{number}" for number in range(len(model.shapes.blocks)) for size in ("small", "large")]
+    names = "neutral", "small_steps", "large_steps", *blocks
     return {
         "picture": _picture(),
         "maps": torch.rand(1, MAPS, COLUMNS, COLUMNS),
@@ -137,8 +140,7 @@ def _head() -> dict[str, Tensor]:
         "rotation": torch.eye(3)[None],
         "translation": torch.zeros(1, 3),
         "coefficients": torch.zeros(1, len(model.shapes)),
-        "neutral": torch.from_numpy(model.neutral),
-        "shapes": torch.from_numpy(model.shapes),
+        **{name: torch.from_numpy(array) for name, array in zip(names, constants_of(model), strict=True)},
     }
 
 

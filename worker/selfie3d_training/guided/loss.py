@@ -50,7 +50,7 @@ class HeadLoss(nn.Module):
             ("edges", torch.from_numpy(edges)),
             ("lengths", torch.from_numpy(np.maximum(lengths, 0.7).astype(np.float32))),
             ("neutral", torch.from_numpy(model.neutral)),
-            ("shapes", torch.from_numpy(model.shapes)),
+            ("shapes", torch.from_numpy(model.shapes.at()).flatten(1)),
             ("front", torch.from_numpy(face)),
             ("corners", torch.from_numpy(model.landmark_vertices)),
             ("shares", torch.from_numpy(model.landmark_weights)),

@@ -42,7 +42,7 @@ def export_model(source: Path, target: Path) -> None:
 
 
 def in_steps(shapes: NDArray[np.floating]) -> dict[str, NDArray[Any]]:
-    """Shapes, (k, v, 3) cm, as whole numbers of steps of their own, as `vrn.avatar.model.shapes_of` reads them: those
+    """Shapes, (k, v, 3) cm, as whole numbers of steps of their own, as `vrn.avatar.shapes.HeadShapes` reads them: those
     that move every vertex little in a byte, so that no number is off by more than 0.003 mm, the others in two."""
     largest = np.abs(shapes).max((1, 2))
     small = largest <= SMALL_CM

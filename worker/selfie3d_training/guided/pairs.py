@@ -217,7 +217,7 @@ class Swap:
     @classmethod
     def of(cls, model: HeadModel) -> Swap:
         """Identities are symmetric or the negative of their mirror image; expressions have another as theirs."""
-        shapes = model.shapes.reshape(len(model.shapes), -1, 3)
+        shapes = model.shapes.at()
         mirrored = shapes[:, model.mirror] * np.array([-1, 1, 1], np.float32)
         flat, other = shapes.reshape(len(shapes), -1), mirrored.reshape(len(shapes), -1)
         alike = other @ flat.T / np.outer(np.linalg.norm(other, axis=1), np.linalg.norm(flat, axis=1))

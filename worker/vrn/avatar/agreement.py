@@ -75,7 +75,7 @@ def _bundled_metric() -> Floats:
 def metric(model: HeadModel) -> Floats:
     """(i, i) cm^2 - mean squared move of the face's vertices by differences of identity, size and place apart."""
     at = face_vertices(model)
-    shapes = model.shapes[: model.identities].reshape(model.identities, -1, 3)[:, at].astype(np.float64)
+    shapes = model.shapes.at(at)[: model.identities].astype(np.float64)
     place = model.neutral[at].astype(np.float64)
     place -= place.mean(0)
     moves = [np.broadcast_to(axis, place.shape) for axis in np.eye(3)]

@@ -7,16 +7,14 @@ this file). Nostrils are closed by a membrane.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vrn.avatar.shapes import HeadShapes
 from vrn.errors import WeightsError
 from vrn.meshing.normals import vertex_normals
 
@@ -32,14 +30,14 @@ Singles = NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class HeadModel:
-    """Shapes of a head; a head is ``neutral + coefficients @ shapes``.
+    """Shapes of a head; a head is ``neutral`` and the sum of the shapes, each times its coefficient.
 
     Attributes
     ----------
     neutral : (v, 3) float32 - cm, head frame
     triangles : (t, 3) int64 - counter-clockwise seen from outside
     parts : (t,) int8 - FACE_PART, HEAD_PART, EYE_PART, MOUTH_PART or CAP_PART
-    shapes : (k, v * 3) float32 - cm per unit: identities (standard deviations), then expressions (0..1)
+    shapes : k of them, cm per unit: identities (standard deviations), then expressions (0..1)
     identities : how many of the shapes are identities
     landmark_vertices : (68, 3) int64 and landmark_weights : (68, 3) float32 - landmarks as barycentric points
     dense_vertices, dense_weights : the same of the 478 points of the face mesh topology
@@ -49,7 +47,7 @@ class HeadModel:
     neutral: Singles
     triangles: NDArray[np.int64]
     parts: NDArray[np.int8]
-    shapes: Singles
+    shapes: HeadShapes
     identities: int
     landmark_vertices: NDArray[np.int64]
     landmark_weights: Singles
@@ -66,7 +64,7 @@ class HeadModel:
                     arrays["neutral"].astype(np.float32),
                     arrays["triangles"].astype(np.int64),
                     arrays["parts"].astype(np.int8),
-                    shapes_of(arrays),
+                    HeadShapes.of(arrays),
                     int(arrays["identities"]),
                     arrays["landmark_vertices"].astype(np.int64),
                     arrays["landmark_weights"].astype(np.float32),
@@ -79,18 +77,19 @@ class HeadModel:
 
     def vertices(self, coefficients: NDArray[np.floating]) -> Singles:
         """(..., k) -> (..., v, 3) float32, cm, head frame."""
-        moved = coefficients.astype(np.float32) @ self.shapes
-        return np.asarray(self.neutral + moved.reshape(*coefficients.shape[:-1], -1, 3))
+        return np.asarray(self.neutral + self.shapes.summed(coefficients))
+
+    def expressed(self, expression: NDArray[np.floating]) -> Singles:
+        """(e,) of the expressions -> (v, 3) float32 - how they move the vertices, cm, head frame."""
+        return self.shapes.summed(np.concatenate([np.zeros(self.identities), expression]))
 
     def landmarks(self, vertices: NDArray[np.floating]) -> NDArray[np.floating]:
         """(..., v, 3) -> (..., 68, 3), in the frame of the vertices."""
-        corners = vertices[..., self.landmark_vertices, :]
-        return np.asarray((corners * self.landmark_weights[..., None]).sum(-2))
+        return _between(vertices[..., self.landmark_vertices, :], self.landmark_weights)
 
     def dense(self, vertices: NDArray[np.floating]) -> NDArray[np.floating]:
         """(..., v, 3) -> (..., 478, 3), in the frame of the vertices."""
-        corners = vertices[..., self.dense_vertices, :]
-        return np.asarray((corners * self.dense_weights[..., None]).sum(-2))
+        return _between(vertices[..., self.dense_vertices, :], self.dense_weights)
 
     @cached_property
     def landmark_indices(self) -> NDArray[np.int32]:
@@ -119,8 +118,8 @@ class HeadModel:
     @cached_property
     def landmark_shapes(self) -> tuple[Floats, Floats]:
         """The landmarks of the neutral head, (68, 3), and of every shape, (k, 68, 3), both float64."""
-        shapes = self.shapes.reshape(len(self.shapes), -1, 3)
-        return self.landmarks(self.neutral).astype(np.float64), self.landmarks(shapes).astype(np.float64)
+        shapes = _between(self.shapes.at(self.landmark_vertices), self.landmark_weights)
+        return self.landmarks(self.neutral).astype(np.float64), shapes.astype(np.float64)
 
     @cached_property
     def _dense_shapes(self) -> dict[tuple[int, ...], tuple[Floats, Floats]]:
@@ -129,8 +128,9 @@ class HeadModel:
     def dense_shapes(self, indices: tuple[int, ...]) -> tuple[Floats, Floats]:
         """As `landmark_shapes` for some of the 478 points: (m, 3) and (k, m, 3) float64."""
         if indices not in self._dense_shapes:
-            shapes = self.dense(self.shapes.reshape(len(self.shapes), -1, 3))[:, indices].astype(np.float64)
-            self._dense_shapes[indices] = self.dense(self.neutral)[list(indices)].astype(np.float64), shapes
+            some = list(indices)
+            shapes = _between(self.shapes.at(self.dense_vertices[some]), self.dense_weights[some])
+            self._dense_shapes[indices] = self.dense(self.neutral)[some].astype(np.float64), shapes.astype(np.float64)
         return self._dense_shapes[indices]
 
     def neck_plane(self, coefficients: NDArray[np.floating]) -> Floats:
@@ -143,17 +143,9 @@ class HeadModel:
         return np.array([0.0, 1.0, NECK_TILT, -(chin[1] - UNDER_CHIN_CM) - NECK_TILT * chin[2]])
 
 
-def shapes_of(arrays: Mapping[str, NDArray[Any]]) -> Singles:
-    """(k, v * 3) float32 - shapes that are stored as whole numbers of steps.
-
-    arrays : steps (k,) cm, small (k,) bool, small_shapes (., v, 3) int8 and large_shapes (., v, 3) int16
-    """
-    small, steps = arrays["small"], arrays["steps"][:, None]
-    shapes = np.empty((len(small), math.prod(arrays["large_shapes"].shape[1:])), np.float32)
-    for which, name in ((small, "small_shapes"), (~small, "large_shapes")):
-        whole = arrays[name]
-        shapes[which] = whole.reshape(len(whole), shapes.shape[1]) * steps[which]
-    return shapes
+def _between(corners: NDArray[np.floating], weights: Singles) -> NDArray[np.floating]:
+    """Barycentric points: (..., n, 3, 3), the corners of each, and (n, 3) -> (..., n, 3)."""
+    return np.asarray((corners * weights[..., None]).sum(-2))
 
 
 def _heaviest(vertices: NDArray[np.int64], weights: Singles) -> NDArray[np.int32]:

@@ -134,8 +134,7 @@ class PhotoHead:
 
 def expression_of(model: HeadModel, pose: HeadPose) -> Floats:
     """(v, 3) - how the expression of one head moves the model's vertices, cm."""
-    moved = pose.coefficients[0, model.identities :] @ model.shapes[model.identities :].astype(np.float64)
-    return np.asarray(moved.reshape(-1, 3))
+    return model.expressed(pose.coefficients[0, model.identities :]).astype(np.float64)
 
 
 def face_vertices(model: HeadModel) -> NDArray[np.intp]:

@@ -67,8 +67,7 @@ class Registration:
     @property
     def neutral_head(self) -> Floats:
         """(v, 3) float64 - the registered head without its expression, cm, head frame."""
-        shapes = self.model.shapes[self.model.identities :]
-        return self.head - (self.expression.astype(np.float32) @ shapes).reshape(-1, 3)
+        return self.head - self.model.expressed(self.expression)
 
     def to_crop(self) -> Floats:
         """(4, 4) float64 - head frame (cm) to crop frame (px)."""
@@ -176,8 +175,7 @@ def _samples(model: HeadModel) -> tuple[NDArray[np.intp], Singles]:
     """Vertices evenly over those that a surface can show, (s,), and their shapes, (3, k, s) float32."""
     shown = np.flatnonzero(_shown(model))
     chosen = shown[np.linspace(0, len(shown) - 1, SAMPLES).astype(np.intp)]
-    shapes = model.shapes.reshape(len(model.shapes), -1, 3)[:, chosen]
-    return chosen, np.ascontiguousarray(shapes.transpose(2, 0, 1))
+    return chosen, np.ascontiguousarray(model.shapes.at(chosen).transpose(2, 0, 1))
 
 
 @lru_cache(maxsize=1)

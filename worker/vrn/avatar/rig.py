@@ -37,7 +37,7 @@ def shapes_of(model: HeadModel, neutral: Floats) -> Singles:
     neutral : (v, 3) float64 - the person's neutral head, cm. A closed eye closes on it exactly, and the neck's rim
     stays; the expressions of both sides of ARKit are the sums of the two.
     """
-    shapes = model.shapes[model.identities :].reshape(len(EXPRESSIONS), -1, 3).copy()
+    shapes = model.shapes.at()[model.identities :]
     for name, opening in zip(BLINKS, openings(model), strict=True):
         blink = shapes[EXPRESSIONS.index(name)]
         blink[:] = opening.closed(neutral + blink) - neutral

@@ -13,6 +13,7 @@ Frame: the head crop, `vrn.avatar.guide`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -66,7 +67,11 @@ class Guide:
 
     def vertices(self, neutral: Tensor, shapes: Tensor) -> Tensor:
         """neutral (v, 3), shapes (k, v * 3) -> (n, v, 3) in the head crop frame."""
-        shaped = neutral + (self.coefficients @ shapes).reshape(-1, *neutral.shape)
+        return self.placed(neutral, self.coefficients @ shapes)
+
+    def placed(self, neutral: Tensor, moved: Tensor) -> Tensor:
+        """neutral (v, 3), the sums of the shapes (n, v * 3) -> (n, v, 3) in the head crop frame."""
+        shaped = neutral + moved.reshape(-1, *neutral.shape)
         camera = (shaped * self.scale[:, None, None]) @ self.rotation.transpose(1, 2) + self.translation[:, None]
         return camera * camera.new_tensor([1.0, -1.0, 1.0])
 
@@ -150,15 +155,29 @@ class HeadPass(nn.Module):
         translation: Tensor,
         coefficients: Tensor,
         neutral: Tensor,
-        shapes: Tensor,
+        small_steps: Tensor,
+        large_steps: Tensor,
+        *blocks: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """picture and maps as of :class:`GuidedHourglass`, the guide's four as of :class:`Guide`, and the head model's
-        neutral (v, 3) and shapes (k, v * 3) -> vertices (n, v, 3), head crop frame, and the corrected guide's four."""
+        """picture and maps as of :class:`GuidedHourglass`, the guide's four as of :class:`Guide`, the head model's
+        neutral (v, 3) and shapes as of :func:`summed` -> vertices (n, v, 3), head crop frame, and the corrected guide's
+        four."""
         guide = Guide(scale, rotation, translation, coefficients)
         answer = self.network(picture, maps, guide.code())
         new = guide.corrected(answer.corrections)
-        moved = displaced(new.vertices(neutral, shapes), answer.displacement)
+        shaped = new.placed(neutral, summed(new.coefficients, small_steps, large_steps, blocks))
+        moved = displaced(shaped, answer.displacement)
         return moved, new.scale, new.rotation, new.translation, new.coefficients
+
+
+def summed(coefficients: Tensor, small_steps: Tensor, large_steps: Tensor, blocks: Sequence[Tensor]) -> Tensor:
+    """The shapes of a head, each times its coefficient: (n, k) -> (n, v * 3), cm.
+
+    small_steps, large_steps and blocks : :meth:`vrn.avatar.shapes.HeadShapes.constants`
+    """
+    of_small, of_large = coefficients @ small_steps, coefficients @ large_steps
+    pairs = zip(blocks[::2], blocks[1::2], strict=True)
+    return torch.cat([of_small @ small.float() + of_large @ large.float() for small, large in pairs], 1)
 
 
 def _through(level: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,9 +95,9 @@ def guide_pictures(model: HeadModel, vertices: Floats) -> Singles:
     return guide_maps(shown, shares, depth, model.triangles, model.neutral)
 
 
-def constants_of(model: HeadModel) -> tuple[Singles, Singles]:
-    """What the graph wants of a head model: its neutral head (v, 3) and its shapes (k, v * 3)."""
-    return model.neutral, model.shapes
+def constants_of(model: HeadModel) -> tuple[NDArray[Any], ...]:
+    """What the graph wants of a head model: its neutral head (v, 3) and its shapes. Nothing large is copied."""
+    return model.neutral, *model.shapes.constants()
 
 
 def untrained(model: HeadModel) -> GuidedNetwork:
