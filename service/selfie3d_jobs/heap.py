@@ -6,7 +6,7 @@ import ctypes
 import gc
 import sys
 
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # glibc's names for what mallopt sets
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # glibc's names for what mallopt sets
 ROOM_BYTES = 16 << 20  # that stay with the process when they are free
 LARGE_BYTES = 4 << 20  # pieces of this size go back to the system at once
 
@@ -27,7 +27,20 @@ def keep_room() -> None:
     It would give it back each time, and the system would have to clear it again, page by page, for each of the copies
     that a mesh makes on its way.
     """
+    _set(M_MMAP_THRESHOLD, LARGE_BYTES)
+    _set(M_TRIM_THRESHOLD, ROOM_BYTES)
+
+
+def take_one_heap() -> None:
+    """Let all threads that are still to start take their memory from one heap, where the C library is glibc.
+
+    It would give each of them a heap of its own, and what one leaves free there is of no use to the others. Threads that
+    compute at the same time would wait for one another; those of a child mostly sleep.
+    """
+    _set(M_ARENA_MAX, 1)
+
+
+def _set(what: int, value: int) -> None:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt:
-        mallopt(M_MMAP_THRESHOLD, LARGE_BYTES)
-        mallopt(M_TRIM_THRESHOLD, ROOM_BYTES)
+        mallopt(what, value)

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from selfie3d.types.atomic_file import write_atomically
 from selfie3d.types.frames import CROP_SIZE
 from selfie3d_training.fold import fold
+from selfie3d_training.norms import share
 from vrn.avatar.guide import COLUMNS, MAPS
 from vrn.avatar.model import load_model
 from vrn.engine.onnx_graph import CONFIG_KEY, WEIGHTS_KEY
@@ -70,6 +71,7 @@ def graph_of(loaded: read.Weights) -> bytes:
     if missing:
         raise WeightsError(f"the graph does without the weights {', '.join(missing)}")
     fold(model)
+    share(model)
     for key, value in ((CONFIG_KEY, loaded.config), (WEIGHTS_KEY, sorted(wanted))):
         model.metadata_props.add(key=key, value=json.dumps(value))
     return model.SerializeToString(deterministic=True)

@@ -12,7 +12,7 @@ from dataclasses import replace
 from selfie3d import __version__
 from selfie3d_jobs import JobsError, Store, logs, maintenance, trace
 from selfie3d_jobs.blobs import WorkerBlobs
-from selfie3d_jobs.heap import settle
+from selfie3d_jobs.heap import settle, take_one_heap
 from selfie3d_jobs.maintenance import WorkerReport
 from selfie3d_worker.config import WorkerConfig
 from selfie3d_worker.heartbeat import Heartbeat
@@ -33,6 +33,7 @@ class PoolChild:
 
     def __init__(self, config: WorkerConfig) -> None:
         """Load and verify the model, then report. Raises ModelNotLoaded."""
+        take_one_heap()  # before the first thread
         logs.configure(config.log_level, config.log_format)
         self._host = socket.gethostname()
         self.name = f"{self._host}:{os.getppid()}:{os.getpid()}"
