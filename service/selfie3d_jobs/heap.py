@@ -34,8 +34,8 @@ def keep_room() -> None:
 def take_one_heap() -> None:
     """Let all threads that are still to start take their memory from one heap, where the C library is glibc.
 
-    It would give each of them a heap of its own, and what one leaves free there is of no use to the others. Threads that
-    compute at the same time would wait for one another; those of a child mostly sleep.
+    It would give each of them a heap of its own, and what one leaves free there is of no use to the others. Threads
+    that compute at the same time would wait for one another; those of a child mostly sleep.
     """
     _set(M_ARENA_MAX, 1)
 

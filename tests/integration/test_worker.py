@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -361,3 +363,26 @@ def test_an_engine_that_is_not_there_ends_the_worker_with_one_sentence(worker_en
     assert done.returncode == 1
     assert "The model cannot be loaded: torch sees no GPU for the device cuda:99: " in done.stderr
     assert "Traceback" not in done.stderr
+
+
+HEAP_BYTES = 64 << 20  # glibc reserves so much for each heap but the first, at a multiple of it
+
+
+def heaps_of(pid: int) -> int:
+    """The heaps of a process's threads, beside the one that all share."""
+    rows = [line.split() for line in Path(f"/proc/{pid}/maps").read_text().splitlines()]
+    spans = [([int(place, 16) for place in row[0].split("-")], row[1]) for row in rows if len(row) == 5]  # of no file
+    return sum(
+        start % HEAP_BYTES == 0 and rest == ([end, start + HEAP_BYTES], "---p")
+        for ((start, end), _), rest in itertools.pairwise(spans)
+    )
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have other heaps")
+def test_the_threads_of_a_child_share_one_heap(
+    start_worker: Callable[..., Worker], send: Callable[..., str], store: Store
+) -> None:
+    start_worker()
+    job = await_end(store, send(make_photo()))
+    assert job.state is JobState.SUCCEEDED
+    assert heaps_of(child_of(job)) == 0

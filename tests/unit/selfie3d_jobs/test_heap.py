@@ -1,4 +1,4 @@
-"""A process that has settled is not gone through again."""
+"""What the memory of a process that has started is told."""
 
 from __future__ import annotations
 
@@ -49,3 +49,35 @@ def test_memory_of_meshes_that_are_gone_serves_the_next_ones() -> None:
     said = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, text=True, check=True).stdout
     lost, kept = map(int, said.split())
     assert kept < 0.05 * lost
+
+
+HEAPS = """
+import ctypes, sys, threading
+from selfie3d_jobs.heap import take_one_heap
+
+if sys.argv[1:]:
+    take_one_heap()
+all_hold = threading.Barrier(9)
+kept = []
+
+def hold():
+    kept.append(bytes(100_000))
+    all_hold.wait()
+
+for _ in range(8):
+    threading.Thread(target=hold).start()
+all_hold.wait()
+libc = ctypes.CDLL(None)
+libc.malloc_info(0, ctypes.c_void_p.in_dll(libc, "stdout"))
+libc.fflush(None)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have other heaps")
+def test_threads_share_one_heap_once_they_are_told() -> None:
+    def heaps(*arguments: str) -> int:
+        command = [sys.executable, "-c", HEAPS, *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.count("<heap nr=")
+
+    assert heaps() > 1
+    assert heaps("one") == 1

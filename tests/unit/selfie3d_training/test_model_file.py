@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from selfie3d_training.guided.model_file import in_steps
-from vrn.avatar.model import shapes_of
+from vrn.avatar.shapes import HeadShapes
 
 
 def test_shapes_come_back_in_their_order_and_within_half_a_step() -> None:
@@ -13,10 +13,10 @@ def test_shapes_come_back_in_their_order_and_within_half_a_step() -> None:
     stored = in_steps(shapes)
     assert [stored[name].dtype for name in ("small_shapes", "large_shapes")] == [np.int8, np.int16]
     assert len(stored["small_shapes"]) == 6
-    off = np.abs(shapes_of(stored) - shapes.reshape(9, -1)).max(1)
+    off = np.abs(HeadShapes.of(stored).at() - shapes).max((1, 2))
     assert (off <= stored["steps"] * 0.501).all()
     assert off.max() < 0.0003  # cm
 
 
 def test_a_shape_that_moves_nothing_stays_one() -> None:
-    assert not shapes_of(in_steps(np.zeros((1, 4, 3)))).any()
+    assert not HeadShapes.of(in_steps(np.zeros((1, 4, 3)))).at().any()

@@ -5,7 +5,7 @@ Whoever computes with them makes them float32 block by block, so that these numb
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -48,14 +48,13 @@ class HeadShapes:
         scaled = coefficients.astype(np.float32) * self.steps
         of_small, of_large = scaled[..., self.small], scaled[..., ~self.small]
         sums = [of_small @ _single(small) + of_large @ _single(large) for small, large in self.blocks]
-        return np.concatenate(sums, -1).reshape(*coefficients.shape[:-1], -1, 3)
+        return np.asarray(np.concatenate(sums, -1).reshape(*coefficients.shape[:-1], -1, 3), np.float32)
 
     def at(self, vertices: NDArray[np.integer] | slice = slice(None)) -> Singles:
         """(k, ..., 3) float32, cm: how each shape moves these vertices, (...), or all."""
-        small, large = (np.concatenate(each, 1) for each in zip(*self.blocks, strict=True))
-        found = small.reshape(len(small), -1, 3)[:, vertices], large.reshape(len(large), -1, 3)[:, vertices]
-        shapes = np.empty((len(self), *found[0].shape[1:]), np.float32)
-        for which, whole in zip((self.small, ~self.small), found, strict=True):
+        small, large = (_of_vertices(blocks)[:, vertices] for blocks in zip(*self.blocks, strict=True))
+        shapes = np.empty((len(self), *small.shape[1:]), np.float32)
+        for which, whole in ((self.small, small), (~self.small, large)):
             shapes[which] = (whole.T * self.steps[which]).T
         return shapes
 
@@ -63,14 +62,20 @@ class HeadShapes:
         """What `vrn.network.guided.summed` wants: the steps of the small and of the large shapes, (k, a) and
         (k, b) float32, each in the row of its shape, and the whole numbers of all blocks. These are not copied."""
         steps = np.diag(self.steps)
-        return steps[:, self.small], steps[:, ~self.small], *(whole for block in self.blocks for whole in block)
+        whole = (each for block in self.blocks for each in block)
+        return steps[:, self.small].copy(), steps[:, ~self.small].copy(), *whole
 
 
 def _in_blocks(shapes: NDArray[Any], kind: type[np.integer]) -> list[NDArray[Any]]:
     """(k, v, 3) -> (k, n * 3) for every BLOCK vertices, each in one piece of memory."""
     starts = range(0, shapes.shape[1], BLOCK)
     blocks = (shapes[:, start : start + BLOCK] for start in starts)
-    return [np.ascontiguousarray(block, kind).reshape(len(shapes), -1) for block in blocks]
+    return [np.ascontiguousarray(block, kind).reshape(len(block), block.shape[1] * 3) for block in blocks]
+
+
+def _of_vertices(blocks: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """(k, v, 3) of blocks."""
+    return np.concatenate([block.reshape(len(block), block.shape[1] // 3, 3) for block in blocks], 1)
 
 
 def _single(whole: NDArray[np.integer]) -> Singles:

@@ -276,7 +276,7 @@ def test_eyes_are_finer_than_cheeks() -> None:
 
 def test_an_open_mouth_is_a_cavity() -> None:
     model = load_model()
-    opened = int(np.argmax([-model.landmarks(s.reshape(-1, 3))[57, 1] for s in model.shapes[model.identities :]]))
+    opened = int(np.argmin(model.landmark_shapes[1][model.identities :, 57, 1]))
     coefficients = np.zeros(len(model.shapes))
     coefficients[model.identities + opened] = 0.8
     shape = model.vertices(coefficients)

@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from numpy.typing import NDArray
+from onnx import numpy_helper
 
 from selfie3d_training.graph import graph_of, write_graph
 from tests.photos import astronaut
@@ -58,7 +60,7 @@ INPUTS: dict[str, Callable[[], list[Singles]]] = {
 }
 
 
-def constants(name: str) -> tuple[Singles, ...]:
+def constants(name: str) -> tuple[NDArray[Any], ...]:
     return constants_of(load_model()) if name == "head" else ()
 
 
@@ -95,6 +97,18 @@ def test_a_graph_holds_no_weights(name: str) -> None:
     assert held.isdisjoint(loaded.arrays)
     assert {tensor.name for tensor in model.graph.initializer} - held == set(loaded.arrays)
     assert not any(tensor.raw_data for tensor in model.graph.initializer if tensor.name not in held)
+
+
+@pytest.mark.parametrize("name", BUNDLED)
+def test_onnx_runtime_holds_every_weight_once(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "held.onnx")
+    monkeypatch.setattr(onnxruntime, "SessionOptions", lambda: options)
+    open_graph(name, tuple(FAMILIES), choose("onnx", "cpu"), constants(name))
+    held = onnx.load(tmp_path / "held.onnx").graph.initializer
+    size = sum(numpy_helper.to_array(tensor).nbytes for tensor in held)
+    weighs = sum(array.nbytes for array in weights.load(FOLDER / f"{name}{SUFFIX}").arrays.values())
+    assert size < 1.02 * weighs
 
 
 def test_meshes_of_both_engines_lie_on_one_another() -> None:
