@@ -19,14 +19,14 @@ def give_back() -> None:
 
 
 class SpareMemory:
-    """What jobs leave in the heap: given back once the child is idle.
+    """What opening the networks and jobs leave in the heap: given back once the child is idle.
 
     Not after each job: the next one would fault all of it in again, page by page, which takes a tenth of a job.
     """
 
     def __init__(self, give_back: Callable[[], None] = give_back, clock: Callable[[], float] = time.monotonic) -> None:
         self._give_back, self._clock = give_back, clock
-        self._since: float | None = None  # when the last job ended; None: nothing to give back
+        self._since: float | None = clock()  # the start, or when the last job ended; None: nothing to give back
 
     def job_ended(self) -> None:
         """A job has left memory behind."""

@@ -49,8 +49,9 @@ class Child:
         return self.given
 
 
-def test_a_child_that_had_no_job_gives_nothing_back() -> None:
-    assert Child().look_after(1000.0) == 0
+def test_what_its_start_left_is_given_back_once_by_a_child_that_gets_no_job() -> None:
+    child = Child()
+    assert [child.look_after(seconds) for seconds in (IDLE_SECONDS - 1, 1, 1000.0)] == [0, 1, 1]
 
 
 def test_memory_is_kept_for_the_next_job_and_given_back_once_when_none_comes() -> None:
