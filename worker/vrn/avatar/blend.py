@@ -58,7 +58,8 @@ class SeveralPhotos:
             evened = replace(snapshot.sampler, patch=snapshot.sampler.patch * gain)
             canvas.add(replace(snapshot, sampler=evened))
         paint = finished(places, canvas.colours, canvas.seen, *canvas.lent())
-        return Paint(paint.colours, paint.confidence, of_reference)  # a texture takes these from the photo itself
+        of_reference = np.minimum(of_reference, paint.seen)  # a texture takes these from the photo itself
+        return Paint(paint.colours, paint.confidence, of_reference)
 
 
 class _Canvas:

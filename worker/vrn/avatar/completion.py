@@ -17,7 +17,8 @@ from vrn.meshing.diffusion import Membrane, diffuse
 
 Floats = NDArray[np.float32]
 
-PRIOR = 0.004  # weight of a region's median colour against a seen vertex
+HAIR_PRIOR, SKIN_PRIOR, BARE_PRIOR = 0.004, 0.001, 0.016  # weight of a region's median colour against a seen vertex
+HAIR = (0.15, 0.35)  # as palette.NEARER: a shaded cheek and a beard are skin, what is surely hair is not
 MOUTH_SHADE = np.array([0.36, 0.20, 0.19], np.float32)  # of the skin's colour, deep in the mouth
 
 
@@ -28,10 +29,10 @@ def completed(places: Places, colours: Floats, sure: Floats, at: NDArray[np.intp
     """
     skin = places.skin
     skin_median, hair_median = tones = medians(places, colours, sure)
-    skin_like = nearer(colours, skin_median, hair_median)
+    skin_like = nearer(colours, skin_median, hair_median, HAIR)
     membrane = Membrane.over(places.points, FILL_CELL_PX, at)
-    hair_fill = _filled(membrane, colours, sure * (places.hair > 0.5), places.hair, hair_median)
-    skin_fill = _filled(membrane, colours, sure * (skin > 0.5) * skin_like, skin, skin_median)
+    hair_fill = _filled(membrane, colours, sure * (places.hair > 0.5), places.hair, hair_median, np.float32(HAIR_PRIOR))
+    skin_fill = _filled(membrane, colours, sure * (skin > 0.5) * skin_like, skin, skin_median, _skin_prior(places))
     hair_fill += grown(places, colours, sure, tones, at)
     share = places.hair[at, None]
     skin_fill *= places.shade[at, None]
@@ -39,6 +40,11 @@ def completed(places: Places, colours: Floats, sure: Floats, at: NDArray[np.intp
     inside = np.flatnonzero(places.mouth[at])
     fill[inside] = _mouth(places, colours, sure, skin_median, at[inside])
     return np.asarray(fill, np.float32)
+
+
+def _skin_prior(places: Places) -> Floats:
+    """(n,) - a cheek goes on as it begins; ears and neck, to which hair is next, have the whole face's colour."""
+    return np.where(places.bare, np.float32(BARE_PRIOR), np.float32(SKIN_PRIOR))
 
 
 def _mouth(places: Places, colours: Floats, sure: Floats, skin: Floats, at: NDArray[np.intp]) -> Floats:
@@ -50,9 +56,14 @@ def _mouth(places: Places, colours: Floats, sure: Floats, skin: Floats, at: NDAr
     return diffuse(places.points[inside], colours[inside], sure[inside], FILL_CELL_PX, of)
 
 
-def _filled(membrane: Membrane, colours: Floats, weights: Floats, region: Floats, median: Floats) -> Floats:
-    """(m, 3) - the known colours of a region diffused, and pulled to their median where they are far away."""
-    prior = np.where((weights > 0) | (region < 0.5), np.float32(0), np.float32(PRIOR))
+def _filled(
+    membrane: Membrane, colours: Floats, weights: Floats, region: Floats, median: Floats, pull: Floats | np.float32
+) -> Floats:
+    """(m, 3) - the known colours of a region diffused, and pulled to their median where they are far away.
+
+    pull : (n,) or one - the median's weight
+    """
+    prior = np.where((weights > 0) | (region < 0.5), np.float32(0), pull)
     total = weights + prior
     known = np.flatnonzero(total)
     mixed = colours.take(known, 0) * weights.take(known)[:, None] + median * prior.take(known)[:, None]

@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from vrn.avatar.border import border, given_way
 from vrn.avatar.completion import completed
 from vrn.avatar.palette import background, hair_beside, medians, skin_around
 from vrn.avatar.places import Places
@@ -33,6 +34,7 @@ MIRROR_TOLERANCE_PX = 4.0  # head crop px between a mirrored point and the front
 MOUTH_TOLERANCE_PX = 6.0  # head crop px behind the front of the surface at which the inside of a mouth is seen
 SKIN_RIM_PX = (3.0, 8.0)  # head crop px inside the silhouette, where the photo may already show the background
 HAIR_RIM_PX = (4.0, 10.0)  # the same of the scalp: hair and skull do not end at the same place
+INNER = 3  # power of the distance from a border: what is completed goes on from the skin further in
 
 
 class Painter(Protocol):
@@ -101,12 +103,15 @@ def finished(places: Places, colours: Floats, seen: Floats, by_mirror: Floats, o
     """The colours all round: those that are seen, those of the other side, and the rest completed."""
     known = seen + by_mirror
     colours = (colours * seen[:, None] + other * by_mirror[:, None]) / np.maximum(known, 1e-6)[:, None]
-    sure = known * known
-    at = np.flatnonzero(sure < 1)
-    fill = completed(places, colours, sure, at)
-    colours[at] = fill + (colours[at] - fill) * sure[at, None]
+    near, sure = border(places, known), known * known
+    at = np.flatnonzero((sure < 1) | (near > 0))
+    fill = completed(places, colours, sure * (1 - near) ** INNER, at)
+    kept = np.ones_like(known)
+    kept[at] -= given_way(near[at], colours[at], fill)
+    colours[at] = fill + (colours[at] - fill) * (sure * kept)[at, None]
+    seen = seen * kept
     confidence = np.full(len(colours), Confidence.FILLED, np.uint8)
-    confidence[known >= 0.5] = Confidence.MIRRORED
+    confidence[known * kept >= 0.5] = Confidence.MIRRORED
     confidence[seen >= 0.5] = Confidence.SEEN
     return Paint(np.clip(colours, 0, 255, out=colours), confidence, seen)
 

@@ -23,6 +23,7 @@ EAR_CENTRE_CM, EAR_RADII_CM = (0.9, -0.5), (3.2, 2.5)  # of an ellipse around th
 EAR_RIM = (0.95, 1.2)  # in radii
 JAW = np.array([0.0, 1.0, -0.45, 12.0], np.float32)  # on the neutral head, cm: negative under the jaw
 HOLLOW_SHADE, SHADES = 2.0, (0.55, 1.06)  # less light per cm of hollow; the least and the most
+SIDE_SHADE, SIDE_CM = 0.1, (-6.0, 0.0)  # less light on the sides of a head and on its neck; -z on the neutral head
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Places:
     near : the head model's vertices next to each
     neutral : (n, 3) float32 - its place on the neutral head, cm
     hair : (n,) float32 - 0..1, how much of the place is scalp
-    shade : (n,) float32 - how light a place is, 1 on an even surface, less in a hollow
+    shade : (n,) float32 - how light a place is, 1 in front on an even surface, less in a hollow and at the sides
     bare : (n,) bool - an ear or the neck, which are skin whatever lies over them in the photo
     mouth, eye : (n,) bool - inside the mouth, on an eyeball
     folded : (n,) bool - at the eyes or the lips, where the skin has small folds
@@ -83,7 +84,7 @@ class Places:
             near,
             neutral,
             _above_hairline(neutral) * (1 - on_ear),
-            np.clip(1 - HOLLOW_SHADE * hollow, *SHADES),
+            np.clip(1 - HOLLOW_SHADE * hollow, *SHADES) * (1 - SIDE_SHADE * smoothstep(-neutral[:, 2], SIDE_CM)),
             (on_ear > 0.5) | (neutral @ JAW[:3] + JAW[3] < 0),
             _of_part(model, MOUTH_PART)[nearest],
             _of_part(model, EYE_PART)[nearest],
