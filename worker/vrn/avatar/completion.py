@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vrn.avatar.hair import grown
+from vrn.avatar.neighbours import row_sums
 from vrn.avatar.palette import medians, nearer
 from vrn.avatar.places import Places
 from vrn.meshing.colour import FILL_CELL_PX
@@ -19,7 +20,8 @@ from vrn.meshing.visibility import smoothstep
 Floats = NDArray[np.float32]
 
 HAIR_PRIOR, SKIN_PRIOR, BARE_PRIOR = 0.004, 0.001, 0.016  # weight of a region's median colour against a seen vertex
-HAIR = (0.15, 0.35)  # as palette.NEARER: a shaded cheek and a beard are skin, what is surely hair is not
+HAIR = (0.25, 0.5)  # as palette.NEARER: a shaded cheek is skin, what is surely hair is not
+LIGHT = (0.85, 1.0)  # of the skin's brightness, from where nothing is taken for hair: white hair is near to light skin
 BEARD_CM = (2.5, 4.5)  # -y on the neutral head, from where what looks like hair is a beard, which goes on
 MOUTH_SHADE = np.array([0.36, 0.20, 0.19], np.float32)  # of the skin's colour, deep in the mouth
 
@@ -33,6 +35,7 @@ def completed(places: Places, colours: Floats, sure: Floats, at: NDArray[np.intp
     skin_median, hair_median = tones = medians(places, colours, sure)
     skin_like = nearer(colours, skin_median, hair_median, HAIR)
     skin_like = np.maximum(skin_like, smoothstep(-places.neutral[:, 1], BEARD_CM))
+    skin_like = np.maximum(skin_like, smoothstep(row_sums(colours) / skin_median.sum(), LIGHT))
     membrane = Membrane.over(places.points, FILL_CELL_PX, at)
     hair_fill = _filled(membrane, colours, sure * (places.hair > 0.5), places.hair, hair_median, np.float32(HAIR_PRIOR))
     skin_fill = _filled(membrane, colours, sure * (skin > 0.5) * skin_like, skin, skin_median, _skin_prior(places))
