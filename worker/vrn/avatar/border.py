@@ -24,16 +24,18 @@ LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def border(places: Places, known: Floats) -> Floats:
-    """(n,) float32 0..1 - how near skin at the sides of a face is to the end of what is known; 1 is there.
+    """(n,) float32 0..1 - how near known skin at the sides of a face is to the end of what is known; 1 is there.
 
     known : (n,) float32 - 0..1
     """
-    answer = np.zeros_like(known)
-    side = smoothstep(np.abs(places.neutral[:, 0]), SIDE_CM) * places.skin * ~places.bare * ~places.folded
-    at = np.flatnonzero(side)
-    if len(at):
-        around = diffuse(places.points[at], known[at, None], np.ones(len(at), np.float32), REACH_PX)[:, 0]
-        answer[at] = side[at] * np.clip((1 - around) / (1 - HALF), 0, 1)
+    answer, x = np.zeros_like(known), np.abs(places.neutral[:, 0])
+    apart = places.bare | places.folded | places.mouth | places.eye
+    of = np.flatnonzero((x > SIDE_CM[0]) & (places.hair < 1) & ~apart)
+    some = np.flatnonzero(known[of])
+    if len(some):
+        ones, at = np.ones(len(of), np.float32), of[some]
+        around = diffuse(places.points.take(of, 0), known[of, None], ones, REACH_PX, some)[:, 0]
+        answer[at] = smoothstep(x[at], SIDE_CM) * (1 - places.hair[at]) * np.clip((1 - around) / (1 - HALF), 0, 1)
     return answer
 
 
@@ -42,5 +44,7 @@ def given_way(near: Floats, colours: Floats, fill: Floats) -> Floats:
 
     near : (m,) float32 - what `border` returns
     """
-    dark = 1 - smoothstep(colours @ LUMA / np.maximum(fill @ LUMA, 1), DARK)
-    return np.asarray(np.maximum(smoothstep(near, OUTER), smoothstep(near, (0, 1)) * dark), np.float32)
+    answer, at = np.zeros_like(near), np.flatnonzero(near)
+    dark = 1 - smoothstep(colours.take(at, 0) @ LUMA / np.maximum(fill.take(at, 0) @ LUMA, 1), DARK)
+    answer[at] = np.maximum(smoothstep(near[at], OUTER), smoothstep(near[at], (0, 1)) * dark)
+    return answer

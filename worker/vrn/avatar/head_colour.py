@@ -106,9 +106,9 @@ def finished(places: Places, colours: Floats, seen: Floats, by_mirror: Floats, o
     near, sure = border(places, known), known * known
     at = np.flatnonzero((sure < 1) | (near > 0))
     fill = completed(places, colours, sure * (1 - near) ** INNER, at)
-    kept = np.ones_like(known)
-    kept[at] -= given_way(near[at], colours[at], fill)
-    colours[at] = fill + (colours[at] - fill) * (sure * kept)[at, None]
+    own, kept = colours.take(at, 0), np.ones_like(known)
+    kept[at] -= given_way(near[at], own, fill)
+    colours[at] = fill + (own - fill) * (sure * kept)[at, None]
     seen = seen * kept
     confidence = np.full(len(colours), Confidence.FILLED, np.uint8)
     confidence[known * kept >= 0.5] = Confidence.MIRRORED

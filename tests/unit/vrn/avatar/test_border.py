@@ -60,7 +60,7 @@ def steepest(known: Scene) -> float:
 @pytest.mark.slow
 @pytest.mark.parametrize("light", [SHADE, SHADOW], ids=["shade", "shadow of hair"])
 def test_a_cheek_that_grows_dark_where_the_photo_ends_has_no_edge_there(light: Singles) -> None:
-    assert steepest(dimmed(light)) < steepest(scene()) + 12  # of 167
+    assert steepest(dimmed(light)) < steepest(scene()) + 18  # of 167
 
 
 @pytest.mark.slow
@@ -112,8 +112,8 @@ def test_a_border_is_near_the_end_of_what_is_known_on_the_skin_of_the_sides_and_
     others = (np.abs(x) <= SIDE_CM[0]) | (places.skin == 0) | places.bare | places.folded
     assert not near[others].any()
     cheek = (np.abs(x) > SIDE_CM[1]) & (places.skin == 1) & ~places.bare & ~places.folded & (np.abs(y) < 3)
-    assert near[cheek & (z < 3)].min() > 0.7
-    assert near[cheek & (np.abs(z - 3) < 0.2)].mean() > 0.8
+    assert not near[front == 0].any()
+    assert near[cheek & (z > 3) & (z < 3.2)].mean() > 0.8
     reach = 2.5 * REACH_PX * (z.max() - z.min()) / np.ptp(places.points[:, 2])  # cm
     assert not near[cheek & (z > 3 + reach)].any()
     assert not border(places, np.ones_like(front)).any()
