@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from selfie3d.types.frames import CROP_SIZE
 from vrn.avatar.guide import PX_PER_CM
+from vrn.avatar.strands import pattern
 from vrn.avatar.whole_head import WholeHead
 from vrn.engine import Engine
 from vrn.finder.dense import DenseAligner, load_dense
@@ -34,7 +35,8 @@ class HeadNetwork:
         return self.guided.head(image, face.landmarks_px, self.points.points(image, face.landmarks_px))
 
     def warm_up(self) -> None:
-        """Run once, on the average face in a grey picture: the first run is slow."""
+        """Run once, on the average face in a grey picture, and grow the pattern of hair: the first time is slow."""
+        pattern()
         landmarks = self.guided.model.landmark_shapes[0] * PX_PER_CM * [1, -1, 1] + CROP_SIZE / 2
         self.head(np.full((CROP_SIZE, CROP_SIZE, 3), GREY, np.uint8), AlignedFace(landmarks, 1.0))
 
