@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from vrn.avatar.agreement import exposure_gains
 from vrn.avatar.fusion import similarity
-from vrn.avatar.head_colour import finished, look_into_mouth, mirrored, shown
+from vrn.avatar.head_colour import finished, mirrored, shown
+from vrn.avatar.mouth import with_mouth
 from vrn.avatar.neighbours import Neighbours, model_normals
 from vrn.avatar.photo_head import PhotoHead
 from vrn.avatar.places import Places
@@ -43,7 +44,7 @@ class SeveralPhotos:
     def paint(
         self,
         photo: NDArray[np.uint8],
-        whole: WholeHead,  # noqa: ARG002 - a registered one has other places
+        whole: WholeHead,
         places: Places,
         view: View,  # noqa: ARG002 - each photo has its own
         symmetry: Plane,  # noqa: ARG002
@@ -59,7 +60,7 @@ class SeveralPhotos:
             canvas.add(replace(snapshot, sampler=evened))
         paint = finished(places, canvas.colours, canvas.seen, *canvas.lent())
         of_reference = np.minimum(of_reference, paint.seen)  # a texture takes these from the photo itself
-        return Paint(paint.colours, paint.confidence, of_reference)
+        return with_mouth(replace(paint, seen=of_reference), sampler, reference.view, whole, places)
 
 
 class _Canvas:
@@ -80,7 +81,6 @@ class _Canvas:
     def begin(self, snapshot: PhotoHead) -> Singles:
         """The reference, which alone shows the inside of the mouth as it is; how well it shows each point, (n,)."""
         colours, seen = shown(snapshot.sampler, snapshot.view, self._places, self._places.points, self._places.normals)
-        look_into_mouth(snapshot.sampler, snapshot.view, self._places, colours, seen)
         self._blend(snapshot, self._places, colours, seen)
         return seen
 

@@ -88,7 +88,7 @@ def chart_picture(
     colours = smooth.reshape(-1, 3)[covered.at].astype(np.float32)
     seen = covered.mean(paint.seen[:, None])[:, 0]
     shown = np.flatnonzero(seen > 0)
-    places = Texels(covered.at[shown], covered.corners[shown], covered.weights[shown]).mean(surface.vertices)
+    places = Texels(covered.at[shown], covered.corners[shown], covered.weights[shown]).mean(paint.at)
     sampler = PhotoSampler.around(photo, surface.crop, LEAST_TEXEL_PX)
     share = seen[shown, None]
     colours[shown] += (sampler.sample(places) - colours[shown]) * share

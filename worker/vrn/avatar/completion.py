@@ -14,7 +14,7 @@ from vrn.avatar.neighbours import row_sums
 from vrn.avatar.palette import medians, nearer
 from vrn.avatar.places import Places
 from vrn.meshing.colour import FILL_CELL_PX
-from vrn.meshing.diffusion import Membrane, diffuse
+from vrn.meshing.diffusion import Membrane
 from vrn.meshing.visibility import smoothstep
 
 Floats = NDArray[np.float32]
@@ -23,7 +23,6 @@ HAIR_PRIOR, SKIN_PRIOR, BARE_PRIOR = 0.004, 0.001, 0.016  # weight of a region's
 HAIR = (0.25, 0.5)  # as palette.NEARER: a shaded cheek is skin, what is surely hair is not
 LIGHT = (0.85, 1.0)  # of the skin's brightness, from where nothing is taken for hair: white hair is near to light skin
 BEARD_CM = (2.5, 4.5)  # -y on the neutral head, from where what looks like hair is a beard, which goes on
-MOUTH_SHADE = np.array([0.36, 0.20, 0.19], np.float32)  # of the skin's colour, deep in the mouth
 
 
 def completed(places: Places, colours: Floats, sure: Floats, at: NDArray[np.intp]) -> Floats:
@@ -43,23 +42,12 @@ def completed(places: Places, colours: Floats, sure: Floats, at: NDArray[np.intp
     share = places.hair[at, None]
     skin_fill *= places.shade[at, None]
     fill = skin_fill + (hair_fill - skin_fill) * share
-    inside = np.flatnonzero(places.mouth[at])
-    fill[inside] = _mouth(places, colours, sure, skin_median, at[inside])
     return np.asarray(fill, np.float32)
 
 
 def _skin_prior(places: Places) -> Floats:
     """(n,) - a cheek goes on as it begins; ears and neck, to which hair is next, have the whole face's colour."""
     return np.where(places.bare, np.float32(BARE_PRIOR), np.float32(SKIN_PRIOR))
-
-
-def _mouth(places: Places, colours: Floats, sure: Floats, skin: Floats, at: NDArray[np.intp]) -> Floats:
-    """(len(at), 3) - inside the mouth: what is seen there goes on; where nothing is, it is dark."""
-    inside = np.flatnonzero(places.mouth)
-    if not (sure[inside] > 0.5).any():
-        return np.broadcast_to(skin * MOUTH_SHADE, (len(at), 3))
-    of = np.searchsorted(inside, at)
-    return diffuse(places.points[inside], colours[inside], sure[inside], FILL_CELL_PX, of)
 
 
 def _filled(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from vrn.avatar.border import border, given_way
 from vrn.avatar.completion import completed
+from vrn.avatar.mouth import with_mouth
 from vrn.avatar.palette import background, hair_beside, medians, skin_around
 from vrn.avatar.places import Places
 from vrn.avatar.whole_head import WholeHead
@@ -31,7 +32,6 @@ TURNED_AWAY = (-0.5, -0.1)  # cosine between normal and view: below the first a 
 SETTLED = (0.0, 0.6)  # how well the points around are seen: below the first a point is a mere speck
 LIGHT_PRIOR = np.float32(0.02)  # weight of no difference in light between the sides, against a point that both show
 MIRROR_TOLERANCE_PX = 4.0  # head crop px between a mirrored point and the front of the surface whose colour it takes
-MOUTH_TOLERANCE_PX = 6.0  # head crop px behind the front of the surface at which the inside of a mouth is seen
 SKIN_RIM_PX = (3.0, 8.0)  # head crop px inside the silhouette, where the photo may already show the background
 HAIR_RIM_PX = (4.0, 10.0)  # the same of the scalp: hair and skull do not end at the same place
 INNER = 3  # power of the distance from a border: what is completed goes on from the skin further in
@@ -88,15 +88,8 @@ def paint_head(
     """
     sampler = PhotoSampler.around(photo, whole.crop, spacing)
     colours, seen = shown(sampler, view, places, places.points, places.normals)
-    look_into_mouth(sampler, view, places, colours, seen)
-    return finished(places, colours, seen, *mirrored(sampler, whole, places, view, symmetry, seen, colours))
-
-
-def look_into_mouth(sampler: PhotoSampler, view: View, places: Places, colours: Floats, seen: Floats) -> None:
-    """What the photo shows between open lips, written into `colours` and `seen`."""
-    inside = np.flatnonzero(places.mouth)
-    visible = view.on_surface(places.points[inside], MOUTH_TOLERANCE_PX) & sampler.inside(places.points[inside])
-    seen[inside], colours[inside] = visible, sampler.sample(places.points[inside])
+    paint = finished(places, colours, seen, *mirrored(sampler, whole, places, view, symmetry, seen, colours))
+    return with_mouth(paint, sampler, view, whole, places)
 
 
 def finished(places: Places, colours: Floats, seen: Floats, by_mirror: Floats, other: Floats) -> Paint:
@@ -113,7 +106,7 @@ def finished(places: Places, colours: Floats, seen: Floats, by_mirror: Floats, o
     confidence = np.full(len(colours), Confidence.FILLED, np.uint8)
     confidence[known * kept >= 0.5] = Confidence.MIRRORED
     confidence[seen >= 0.5] = Confidence.SEEN
-    return Paint(np.clip(colours, 0, 255, out=colours), confidence, seen)
+    return Paint(np.clip(colours, 0, 255, out=colours), confidence, seen, places.points)
 
 
 def shown(sampler: PhotoSampler, view: View, places: Places, points: Floats, normals: Floats) -> tuple[Floats, Floats]:

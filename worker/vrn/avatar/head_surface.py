@@ -78,6 +78,11 @@ class HeadSurface(FaceSurface):
         places = self.places
         return places.skin * ~places.bare
 
+    @property
+    def pocket(self) -> NDArray[np.bool_]:
+        """See `FaceSurface`: the mouth."""
+        return self.places.inward > 0
+
     def painted(self, photo: NDArray[np.uint8]) -> Paint:
         """See `FaceSurface`."""
         return self.painter.paint(photo, self.whole, self.places, self.view, self.symmetry, self.spacing)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vrn.avatar.features import at_eyes_or_lips, at_nostrils
+from vrn.avatar.lip_rings import lip_rings
 from vrn.avatar.model import EYE_PART, MOUTH_PART, HeadModel
 from vrn.avatar.neighbours import Neighbours
 from vrn.meshing.visibility import smoothstep
@@ -39,6 +40,7 @@ class Places:
     shade : (n,) float32 - how light a place is, 1 in front on an even surface, less in a hollow and at the sides
     bare : (n,) bool - an ear or the neck, which are skin whatever lies over them in the photo
     mouth, eye : (n,) bool - inside the mouth, on an eyeball
+    inward : (n,) float32 - on the inner side of the lips and in the mouth: see `LipRings`
     folded : (n,) bool - at the eyes or the lips, where the skin has small folds
     nostril : (n,) bool - at the nostrils and the nose's wings
     """
@@ -52,6 +54,7 @@ class Places:
     bare: NDArray[np.bool_]
     mouth: NDArray[np.bool_]
     eye: NDArray[np.bool_]
+    inward: Floats
     folded: NDArray[np.bool_]
     nostril: NDArray[np.bool_]
 
@@ -75,8 +78,8 @@ class Places:
     @classmethod
     def of(cls, model: HeadModel, near: Neighbours, points: Floats, normals: Floats) -> Self:
         """near : the model's vertices next to the points."""
-        nearest, means = near.index[:, 0], near.mean(np.column_stack([model.neutral, model.hollow]))
-        neutral, hollow = np.ascontiguousarray(means[:, :3]), means[:, 3]
+        means = near.mean(np.column_stack([model.neutral, model.hollow, lip_rings(model).inward]))
+        nearest, neutral, hollow = near.index[:, 0], np.ascontiguousarray(means[:, :3]), means[:, 3]
         on_ear = ear(neutral)
         return cls(
             points,
@@ -88,6 +91,7 @@ class Places:
             (on_ear > 0.5) | (neutral @ JAW[:3] + JAW[3] < 0),
             _of_part(model, MOUTH_PART)[nearest],
             _of_part(model, EYE_PART)[nearest],
+            means[:, 4].astype(np.float32),
             at_eyes_or_lips(model)[nearest],
             at_nostrils(model)[nearest],
         )

@@ -40,11 +40,13 @@ class Paint:
     colours : (n, 3) float32 - sRGB 0..255
     confidence : (n,) uint8 - Confidence
     seen : (n,) float32 - how well the photo shows it, 0..1
+    at : (n, 3) float32 - where the photo shows it, crop frame
     """
 
     colours: Floats32
     confidence: NDArray[np.uint8]
     seen: Floats32
+    at: Floats32
 
 
 @dataclass(frozen=True)
@@ -145,7 +147,7 @@ def paint(
     confidence = np.full(len(vertices), Confidence.FILLED, np.uint8)
     confidence[known >= 0.5] = Confidence.MIRRORED
     confidence[seen >= 0.5] = Confidence.SEEN
-    return Paint(np.clip(colours, 0, 255, out=colours), confidence, seen)
+    return Paint(np.clip(colours, 0, 255, out=colours), confidence, seen, vertices)
 
 
 def _mirrored(

@@ -102,7 +102,12 @@ class FaceSurface:
 
     def textured(self, photo: NDArray[np.uint8], painted: Paint) -> Texture:
         """A texture with what the photo, (H, W, 3) uint8, shows of the painted surface."""
-        return texture(photo, self.crop, self.vertices, self.triangles, painted)
+        return texture(photo, self.crop, self.vertices, self.triangles, painted, self.pocket)
+
+    @property
+    def pocket(self) -> NDArray[np.bool_]:
+        """(n,) - which vertices lie in a pocket of the surface: the face has none."""
+        return np.zeros(len(self.vertices), bool)
 
     @property
     def skin(self) -> NDArray[np.float32]:

@@ -32,5 +32,16 @@ def ball_places(count: int) -> Places:
     ones = np.ones(count, np.float32)
     near = Neighbours(np.zeros((count, 1), np.intp), np.ones((count, 1), np.float32))
     return Places(
-        neutral * np.float32(PX_PER_CM), normals, near, neutral, scalp(neutral), ones, none, none, none, none, none
+        neutral * np.float32(PX_PER_CM),
+        normals,
+        near,
+        neutral,
+        scalp(neutral),
+        ones,
+        none,
+        none,
+        none,
+        ones - 1,
+        none,
+        none,
     )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from selfie3d.types import Mesh, Options
 from tests.unit.vrn.avatar.test_head_surface import SIDE, Scene, darkness, nearest_vertices, scene
 from vrn.avatar.border import DARK, LUMA, OUTER, REACH_PX, SIDE_CM, border, given_way
-from vrn.avatar.head_colour import look_into_mouth, shown
+from vrn.avatar.head_colour import shown
 from vrn.avatar.head_surface import HeadSurface
 from vrn.avatar.model import load_model
 from vrn.avatar.places import ear
@@ -76,15 +76,15 @@ def test_away_from_the_border_the_colours_are_those_of_the_photo() -> None:
     surface = surface_of(known)
     places, view = surface.places, surface.view
     sampler = PhotoSampler.around(known.photo, surface.crop, surface.spacing)
-    colours, seen = shown(sampler, view, places, places.points, places.normals)
-    look_into_mouth(sampler, view, places, colours, seen)
+    _, seen = shown(sampler, view, places, places.points, places.normals)
     paint = surface.painted(known.photo)
-    middle = np.abs(places.neutral[:, 0]) <= SIDE_CM[0]
+    skin = ~(places.mouth | places.folded)
+    middle = skin & (np.abs(places.neutral[:, 0]) <= SIDE_CM[0])
     np.testing.assert_array_equal(paint.seen[middle], seen[middle])
-    whole = paint.seen == 1
-    assert (whole & ~middle & (places.skin == 1)).sum() > 500
+    whole = skin & (paint.seen == 1)
+    assert (whole & ~middle & (places.skin == 1)).sum() > 100
     np.testing.assert_allclose(paint.colours[whole], sampler.sample(places.points[whole]), atol=1e-3)
-    assert (paint.seen <= seen).all()
+    assert (paint.seen <= seen)[skin].all()
 
 
 @pytest.mark.slow
