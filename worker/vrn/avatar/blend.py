@@ -79,7 +79,7 @@ class _Canvas:
         self._shown: list[tuple[PhotoHead, Places]] = []
 
     def begin(self, snapshot: PhotoHead) -> Singles:
-        """The reference, which alone shows the inside of the mouth as it is; how well it shows each point, (n,)."""
+        """The reference; how well it shows each point, (n,)."""
         colours, seen = shown(snapshot.sampler, snapshot.view, self._places, self._places.points, self._places.normals)
         self._blend(snapshot, self._places, colours, seen)
         return seen

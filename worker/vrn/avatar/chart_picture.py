@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,20 +20,6 @@ from vrn.meshing.diffusion import pull_push
 Singles = NDArray[np.float32]
 
 LEAST_TEXEL_PX = 0.25  # head crop px; finer ones show no more of any photo
-
-
-class Painted(Protocol):
-    """A surface with the head model's vertices that can tell colours between them."""
-
-    @property
-    def crop(self) -> Crop:
-        """The head crop frame."""
-        ...
-
-    @property
-    def vertices(self) -> Singles:
-        """(v, 3) float32 - as the photo shows them, crop frame."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -75,11 +60,11 @@ def texels(size: int) -> Texels:
 
 
 def chart_picture(
-    photo: NDArray[np.uint8], surface: Painted, completed: Singles, paint: Paint, size: int, coarser: int
+    photo: NDArray[np.uint8], crop: Crop, completed: Singles, paint: Paint, size: int, coarser: int
 ) -> NDArray[np.uint8]:
     """(size, size, 3) uint8 sRGB.
 
-    photo : (H, W, 3) uint8; paint : of the surface's vertices
+    photo : (H, W, 3) uint8; crop : of the head; paint : of the model's vertices
     completed : (p, 3) float32 - colours all round, of the texels of a picture so many times smaller
     """
     covered = texels(size)
@@ -89,7 +74,7 @@ def chart_picture(
     seen = covered.mean(paint.seen[:, None])[:, 0]
     shown = np.flatnonzero(seen > 0)
     places = Texels(covered.at[shown], covered.corners[shown], covered.weights[shown]).mean(paint.at)
-    sampler = PhotoSampler.around(photo, surface.crop, LEAST_TEXEL_PX)
+    sampler = PhotoSampler.around(photo, crop, LEAST_TEXEL_PX)
     share = seen[shown, None]
     colours[shown] += (sampler.sample(places) - colours[shown]) * share
     return padded(covered.at, colours, size)

@@ -16,7 +16,6 @@ from PIL import Image, ImageDraw
 from scipy.ndimage import distance_transform_edt
 
 from vrn.avatar.lip_rings import RINGS, lip_rings
-from vrn.avatar.palette import medians
 from vrn.avatar.places import Places
 from vrn.avatar.whole_head import WholeHead
 from vrn.meshing.colour import Confidence, Paint, PhotoSampler
@@ -75,7 +74,7 @@ class Region:
 
 
 @dataclass(frozen=True)
-class Opening:
+class MouthOpening:
     """Between the lips: what surely belongs to the mouth's inside in the photo, and what to the lips.
 
     inner, outer : of the head, a little inside and outside of where its lips part
@@ -111,10 +110,13 @@ class Opening:
         inside = edge + (edge - points) * np.minimum(1, self.gap * DEEPEST / np.maximum(away, 1e-6))[:, None]
         return self.inner.into(inside)[0], away
 
+    def along(self, points: Floats) -> Floats:
+        """(n,) 0..1 - how far points (n, 3) in and around the opening move along with it."""
+        return 1 - smoothstep(self.inner.into(points)[1], ALONG_PX)
+
     def in_photo(self, points: Floats) -> Floats:
         """Where the photo shows points (n, 3) of the head, in and around the opening."""
-        _, away = self.inner.into(points)
-        return points + np.stack([0 * away, self.lower * (1 - smoothstep(away, ALONG_PX)), 0 * away], 1)
+        return points + self.along(points)[:, None] * np.array([0, self.lower, 0], np.float32)
 
 
 def _lower(low: Floats, mask: NDArray[np.bool_], lips: NDArray[np.bool_], sampler: PhotoSampler) -> float:
@@ -139,28 +141,30 @@ def with_mouth(paint: Paint, sampler: PhotoSampler, view: View, whole: WholeHead
 
     view, whole : head crop frame, the photo's; places : the surface's points
     """
-    skin, _ = medians(places, paint.colours, paint.seen)
+    skin = np.median(paint.colours[places.folded & (places.inward == 0)], 0).astype(np.float32)
     paint = replace(paint, at=paint.at.copy())
-    opening = Opening.of(whole.vertices[lip_rings(whole.model).edge, :2], sampler)
+    opening = MouthOpening.of(whole.vertices[lip_rings(whole.model).edge, :2], sampler)
     _paint_lips(paint, sampler, view, opening, places)
     _paint_inside(paint, sampler, opening, places, skin * MOUTH_SHADE)
     return paint
 
 
-def _paint_lips(paint: Paint, sampler: PhotoSampler, view: View, opening: Opening, places: Places) -> None:
+def _paint_lips(paint: Paint, sampler: PhotoSampler, view: View, opening: MouthOpening, places: Places) -> None:
     """The lips' colours up to where they part, and on their inner side, darker where the mouth begins."""
     lip = np.flatnonzero(places.folded & ~places.eye)
     beside, away = opening.outer.into(places.points[lip])
     looked, inward = opening.in_photo(beside), places.inward[lip]
-    share = np.where(inward > 0, 1, np.where(away > 0, opening.share, paint.seen[lip]))
+    moved = paint.seen[lip] * opening.along(beside) * (opening.lower != 0)
+    share = np.where(inward > 0, 1, np.where(away > 0, opening.share, moved))
     share *= sampler.inside(looked) & view.on_surface(beside, VISIBLE_PX)
     shade = 1 - (1 - LIP_SHADE) * opening.share * np.minimum(inward / RINGS, 1)
     paint.colours[lip] += (sampler.sample(looked) * shade[:, None] - paint.colours[lip]) * share[:, None]
     paint.seen[lip] = np.where(shade < 1, 0, np.maximum(paint.seen[lip], share))
-    paint.at[lip] = looked
+    paint.confidence[lip[share > 0.5]] = Confidence.SEEN
+    paint.at[lip[share > 0]] = looked[share > 0]
 
 
-def _paint_inside(paint: Paint, sampler: PhotoSampler, opening: Opening, places: Places, dark: Floats) -> None:
+def _paint_inside(paint: Paint, sampler: PhotoSampler, opening: MouthOpening, places: Places, dark: Floats) -> None:
     """What the photo shows between the lips, and the same darker behind them."""
     inside = np.flatnonzero(places.inward > RINGS - 1)
     beside, away = opening.mirrored(places.points[inside])

@@ -152,7 +152,7 @@ class TopologySurface(HeadSurface):
         places = Places.of(self.registered.model, between.neighbours, between.mean(self.vertices), normals)
         spacing = self.spacing * coarser / OnePhoto.coarser
         completed = self.painter.paint(photo, self.whole, places, self.view, self.symmetry, spacing).colours
-        picture = chart_picture(photo, self, completed, painted, self.size, coarser)
+        picture = chart_picture(photo, self.crop, completed, painted, self.size, coarser)
         return Texture(picture, chart.uv, chart.source.astype(np.int32), chart.triangles.astype(np.int32))
 
 

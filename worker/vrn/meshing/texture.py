@@ -2,8 +2,8 @@
 
 The first chart is the photo around the face in its own pixels. The second holds all that the photo does not show: the
 surface is unrolled onto a disc (azimuthal equidistant) whose middle is the direction opposite to the seen part, so
-that it has no seam, and the colours of its vertices are diffused over it. The inside of a mouth would lie there on what
-is behind it, so it is unrolled around its own middle, in a corner beside the disc.
+that it has no seam, and the colours of its vertices are diffused over it. The inside of a mouth would lie there on
+what is behind it, so it is unrolled around its own middle, in a corner beside the disc.
 """
 
 from __future__ import annotations

@@ -31,17 +31,5 @@ def ball_places(count: int) -> Places:
     normals = (neutral - CROWN_CENTRE) / np.float32(RADIUS_CM)
     ones = np.ones(count, np.float32)
     near = Neighbours(np.zeros((count, 1), np.intp), np.ones((count, 1), np.float32))
-    return Places(
-        neutral * np.float32(PX_PER_CM),
-        normals,
-        near,
-        neutral,
-        scalp(neutral),
-        ones,
-        none,
-        none,
-        none,
-        ones - 1,
-        none,
-        none,
-    )
+    at, flat = neutral * np.float32(PX_PER_CM), np.zeros(count, np.float32)
+    return Places(at, normals, near, neutral, scalp(neutral), ones, none, none, none, flat, none, none)

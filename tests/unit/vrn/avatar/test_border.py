@@ -78,13 +78,14 @@ def test_away_from_the_border_the_colours_are_those_of_the_photo() -> None:
     sampler = PhotoSampler.around(known.photo, surface.crop, surface.spacing)
     _, seen = shown(sampler, view, places, places.points, places.normals)
     paint = surface.painted(known.photo)
-    skin = ~(places.mouth | places.folded)
-    middle = skin & (np.abs(places.neutral[:, 0]) <= SIDE_CM[0])
+    mouth = places.mouth | (places.inward > 0)
+    middle = (np.abs(places.neutral[:, 0]) <= SIDE_CM[0]) & ~mouth
     np.testing.assert_array_equal(paint.seen[middle], seen[middle])
-    whole = skin & (paint.seen == 1)
-    assert (whole & ~middle & (places.skin == 1)).sum() > 100
-    np.testing.assert_allclose(paint.colours[whole], sampler.sample(places.points[whole]), atol=1e-3)
-    assert (paint.seen <= seen)[skin].all()
+    whole = paint.seen == 1
+    assert (whole & ~middle & (places.skin == 1)).sum() > 500
+    np.testing.assert_allclose(paint.colours[whole], sampler.sample(paint.at[whole]), atol=1e-3)
+    np.testing.assert_array_equal(paint.at[~mouth], places.points[~mouth])
+    assert (paint.seen <= seen)[~mouth].all()
 
 
 @pytest.mark.slow
