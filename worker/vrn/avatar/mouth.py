@@ -60,11 +60,16 @@ class Region:
 
     def into(self, points: Floats) -> tuple[Floats, Floats]:
         """Points (n, 3), those outside of it moved to its nearest place, and how far in px, (n,)."""
-        at = self._sample(points)
-        away, moved = self.away[at], points.copy()
-        place = self.low + STEP_PX * np.stack([self.nearest[1][at], self.nearest[0][at]], 1)
-        moved[:, :2] = np.where(away[:, None] > 0, place, points[:, :2])
+        rows, columns = self._sample(points)
+        away, moved = self.away[rows, columns], points.copy()
+        out = np.flatnonzero(away)
+        for axis, nearest in zip((1, 0), self.nearest, strict=True):
+            moved[out, axis] = self.low[axis] + STEP_PX * nearest[rows[out], columns[out]]
         return moved, away
+
+    def distance(self, points: Floats) -> Floats:
+        """(n,) float32 - px from points (n, 3) to it."""
+        return self.away[self._sample(points)]
 
     def _sample(self, points: Floats) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """The row and the column that are nearest to points."""
@@ -99,9 +104,11 @@ class MouthOpening:
         mask = np.asarray(picture)
         gap = float(mask.sum() * STEP_PX**2 / np.ptp(edge[:, 0]))
         share = float(smoothstep(np.array(gap), OPEN_PX))
+        if not share:
+            return cls(Region.of(low, mask), Region.of(low, ~mask), gap, share, 0.0)
         inside, outside = (distance_transform_edt(part, sampling=STEP_PX) for part in (mask, ~mask))
         inner, outer = inside > INSET * gap * share, outside > OUTSET_PX * share
-        lower = share * _lower(low, mask, ~mask & (outside <= LIP_PX), sampler) if share else 0.0
+        lower = share * _lower(low, mask, ~mask & (outside <= LIP_PX), sampler)
         return cls(Region.of(low, inner), Region.of(low, outer), gap, share, lower)
 
     def mirrored(self, points: Floats) -> tuple[Floats, Floats]:
@@ -110,13 +117,22 @@ class MouthOpening:
         inside = edge + (edge - points) * np.minimum(1, self.gap * DEEPEST / np.maximum(away, 1e-6))[:, None]
         return self.inner.into(inside)[0], away
 
+    def near(self, points: Floats) -> NDArray[np.bool_]:
+        """(n,) - which points (n, 3) may move: none where the lips are shut, else those around them."""
+        low, size = self.inner.low, np.array(self.inner.away.shape[::-1], np.float32) * STEP_PX
+        around = [(points[:, k] > low[k]) & (points[:, k] < low[k] + size[k]) for k in (0, 1)]
+        return np.asarray(around[0] & around[1] & (self.share > 0))
+
     def along(self, points: Floats) -> Floats:
         """(n,) 0..1 - how far points (n, 3) in and around the opening move along with it."""
-        return 1 - smoothstep(self.inner.into(points)[1], ALONG_PX)
+        return 1 - smoothstep(self.inner.distance(points), ALONG_PX)
 
     def in_photo(self, points: Floats) -> Floats:
         """Where the photo shows points (n, 3) of the head, in and around the opening."""
-        return points + self.along(points)[:, None] * np.array([0, self.lower, 0], np.float32)
+        moved = points.copy()
+        if self.lower:
+            moved[:, 1] += np.float32(self.lower) * self.along(points)
+        return moved
 
 
 def _lower(low: Floats, mask: NDArray[np.bool_], lips: NDArray[np.bool_], sampler: PhotoSampler) -> float:
@@ -141,7 +157,7 @@ def with_mouth(paint: Paint, sampler: PhotoSampler, view: View, whole: WholeHead
 
     view, whole : head crop frame, the photo's; places : the surface's points
     """
-    skin = np.median(paint.colours[places.folded & (places.inward == 0)], 0).astype(np.float32)
+    skin = paint.colours[places.folded & (places.inward == 0)].mean(0)
     paint = replace(paint, at=paint.at.copy())
     opening = MouthOpening.of(whole.vertices[lip_rings(whole.model).edge, :2], sampler)
     _paint_lips(paint, sampler, view, opening, places)
@@ -151,10 +167,10 @@ def with_mouth(paint: Paint, sampler: PhotoSampler, view: View, whole: WholeHead
 
 def _paint_lips(paint: Paint, sampler: PhotoSampler, view: View, opening: MouthOpening, places: Places) -> None:
     """The lips' colours up to where they part, and on their inner side, darker where the mouth begins."""
-    lip = np.flatnonzero(places.folded & ~places.eye)
+    lip = np.flatnonzero(places.folded & ~places.eye & ((places.inward > 0) | opening.near(places.points)))
     beside, away = opening.outer.into(places.points[lip])
     looked, inward = opening.in_photo(beside), places.inward[lip]
-    moved = paint.seen[lip] * opening.along(beside) * (opening.lower != 0)
+    moved = paint.seen[lip] * opening.along(beside) if opening.lower else np.zeros(len(lip), np.float32)
     share = np.where(inward > 0, 1, np.where(away > 0, opening.share, moved))
     share *= sampler.inside(looked) & view.on_surface(beside, VISIBLE_PX)
     shade = 1 - (1 - LIP_SHADE) * opening.share * np.minimum(inward / RINGS, 1)
