@@ -106,9 +106,10 @@ class ReconstructionServicer(rpc.ReconstructionServiceServicer):
         file = _file(record, request.face_index)
         if not self._config.mesh_urls:
             raise CallError(Reason.MESH_URL_UNAVAILABLE)
+        asked = int(time.time())  # signatures carry whole seconds; this one is never later than the bucket's
         signed = await self._blobs.mesh_url(record, request.face_index, file)
         response = pb.GetMeshUrlResponse(url=signed.url, file=file)
-        response.expire_time.FromMilliseconds(round((time.time() + signed.seconds) * 1000))
+        response.expire_time.FromSeconds(asked + signed.seconds)
         return response
 
     async def Reconstruct(

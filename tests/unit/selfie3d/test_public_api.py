@@ -2,9 +2,9 @@
 
 import inspect
 import os
+import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -61,12 +61,6 @@ def test_importing_it_brings_nothing_heavy() -> None:
     assert set(loaded) & HEAVY == set()
 
 
-@pytest.mark.slow
-def test_importing_it_takes_under_half_a_second() -> None:
-    code = "import time; t = time.process_time(); import selfie3d; print(time.process_time() - t)"
-    assert min(float(fresh(code)) for _ in range(3)) < 0.5
-
-
 @pytest.mark.parametrize(("blocking", "asynchronous"), [(Client, AsyncClient), (Job, AsyncJob)])
 def test_both_faces_have_the_same_methods_and_arguments(blocking: type, asynchronous: type) -> None:
     def methods(face: type) -> dict[str, object]:
@@ -82,6 +76,8 @@ def test_it_is_typed() -> None:
 
 
 def test_making_a_client_asks_nothing_of_the_network() -> None:
-    started = time.monotonic()
-    Client("unreachable.invalid:1").close()
-    assert time.monotonic() - started < 5
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        Client(f"127.0.0.1:{server.getsockname()[1]}").close()
+        with pytest.raises(BlockingIOError):
+            server.accept()
