@@ -22,7 +22,7 @@ from selfie3d.types import Format, Mesh, Options, Topology
 from selfie3d.types.frames import transform
 from tests.photos import astronaut
 from vrn.avatar.head_surface import HeadSurface
-from vrn.avatar.model import load_model
+from vrn.avatar.model import MOUTH_PART, load_model
 from vrn.avatar.raster import crossings, foremost
 from vrn.avatar.registration import register
 from vrn.finder import load_finder
@@ -43,6 +43,7 @@ EVERY = 6  # one in so many of the face's vertices is measured
 SIZE, SMALL = 320, 150  # px of a view
 FRAMES, FRAME_MS = 10, 60  # there, and back again
 COLUMNS = 8
+SUBDIVISIONS = 3
 MOVES = (("eyeBlinkLeft", "eyeBlinkRight"), ("mouthSmileLeft", "mouthSmileRight"), ("jawOpen",))
 
 
@@ -146,8 +147,16 @@ def drawn(mesh: Mesh, weights: Floats) -> Mesh:
     rig, texture = mesh.rig, mesh.texture
     if rig is None or texture is None:
         raise ValueError("the mesh is not rigged")
-    vertices, normals = [rig.moved(mesh.vertices, weights)[texture.source]], [mesh.normals[texture.source]]
-    triangles, uv = [texture.triangles], [texture.uv]
+    attributes = np.concatenate(
+        [rig.moved(mesh.vertices, weights)[texture.source], mesh.normals[texture.source], texture.uv], 1
+    )
+    inside = np.flatnonzero(load_model().parts == MOUTH_PART)
+    finer, faces = attributes, texture.triangles
+    for _ in range(SUBDIVISIONS):  # where the vertices are too far apart to carry the texture's colours
+        finer, faces, children = trimesh.remesh.subdivide(finer, faces, inside, return_index=True)
+        inside = np.concatenate([children[each] for each in inside])
+    vertices, normals, uv = [finer[:, :3]], [finer[:, 3:6]], [finer[:, 6:]]
+    triangles = [faces]
     for eye in rig.eyes:
         triangles.append(eye.triangles + sum(map(len, vertices)))
         turned = (eye.vertices @ eye.rotation.T).astype(np.float32)

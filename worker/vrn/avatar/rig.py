@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vrn.avatar.lids import openings
+from vrn.avatar.lip_rings import RINGS, lip_rings
 from vrn.avatar.model import HeadModel
 from vrn.avatar.neck import free_of_neck
 
@@ -34,8 +35,9 @@ SOCKET_CM = 1.2  # how far behind the lids the head lies in the eyes, where eyeb
 def shapes_of(model: HeadModel, neutral: Floats) -> Singles:
     """(45 + 2, v, 3) float32 - cm, head frame: how each of NAMES moves the vertices of this person.
 
-    neutral : (v, 3) float64 - the person's neutral head, cm. A closed eye closes on it exactly, and the neck's rim
-    stays; the expressions of both sides of ARKit are the sums of the two.
+    neutral : (v, 3) float64 - the person's neutral head, cm. A closed eye closes on it exactly; the neck's rim stays,
+    and so does what shows behind the lips, as upper teeth do. The expressions of both sides of ARKit are the sums
+    of the two.
     """
     shapes = model.shapes.at()[model.identities :]
     for name, opening in zip(BLINKS, openings(model), strict=True):
@@ -43,6 +45,7 @@ def shapes_of(model: HeadModel, neutral: Floats) -> Singles:
         blink[:] = opening.closed(neutral + blink) - neutral
     for opening in openings(model):
         shapes[:, opening.inside] = 0
+    shapes[:, lip_rings(model).inward > RINGS] = 0
     shapes *= free_of_neck(model).astype(np.float32)[:, None]
     both = [sum(shapes[EXPRESSIONS.index(name + side)] for side in ("Left", "Right")) for name in BOTH]
     return np.concatenate([shapes, np.asarray(both)])

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from selfie3d.types import Detail, Mesh, Options, Texture
 from selfie3d.types.frames import transform, upright, upright_rotation
 from selfie3d.types.rig import Eye, Rig
+from vrn.avatar.cavity import with_cavity
 from vrn.avatar.chart import EYEBALL, load_chart
 from vrn.avatar.chart_picture import LEAST_TEXEL_PX, chart_picture, texels, with_eyeball
 from vrn.avatar.eyeballs import NAMES as EYE_NAMES
@@ -19,6 +20,7 @@ from vrn.avatar.eyeballs import Eyeballs, ball, eyeballs
 from vrn.avatar.head_colour import OnePhoto
 from vrn.avatar.head_surface import HeadSurface
 from vrn.avatar.model import CAP_PART, HeadModel
+from vrn.avatar.mouth import MOUTH_SHADE
 from vrn.avatar.neck import evened_neck
 from vrn.avatar.neighbours import Neighbours
 from vrn.avatar.places import Places
@@ -114,7 +116,8 @@ class TopologySurface(HeadSurface):
             return mesh
         skin = np.median(mesh.colours[self.places.skin > 0.5], axis=0).astype(np.float64)
         eyes = eyeballs(self.registered, PhotoSampler.around(photo, self.crop, LEAST_TEXEL_PX), skin)
-        texture = replace(mesh.texture, image=with_eyeball(mesh.texture.image, eyes))
+        cavity = with_cavity(mesh.texture.image, self.registered.model, skin * MOUTH_SHADE)
+        texture = replace(mesh.texture, image=with_eyeball(cavity, eyes))
         return replace(mesh, texture=texture, rig=self._rig(mesh, eyes))
 
     def _rig(self, mesh: Mesh, eyes: Eyeballs) -> Rig:

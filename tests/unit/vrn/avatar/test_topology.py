@@ -9,12 +9,12 @@ import pytest
 import trimesh
 from numpy.typing import NDArray
 
-from selfie3d.types import Format, Mesh, Options, Topology
+from selfie3d.types import Format, Mesh, Options, Texture, Topology
 from selfie3d.types.frames import transform
 from tests.heads import KnownHead, known_head, place_colours
 from vrn.avatar.eyeballs import RADIUS_CM
 from vrn.avatar.lids import openings
-from vrn.avatar.model import CAP_PART, EYE_PART, MOUTH_PART, load_model
+from vrn.avatar.model import CAP_PART, EYE_PART, FACE_PART, MOUTH_PART, load_model
 from vrn.avatar.raster import crossings
 from vrn.avatar.rig import BLINKS, EXPRESSIONS, NAMES, shapes_of, weights_of
 
@@ -187,6 +187,39 @@ def test_no_shape_tears_the_skin_or_takes_it_far() -> None:
         if name == "mouthClose":  # shuts the lips of an open jaw
             moved = moved + jaw_open
         assert inside_out(mesh, moved) <= at_rest + 15, name
+
+
+def test_teeth_keep_their_place_and_an_open_jaw_shows_the_dark_below_them() -> None:
+    mesh, model = rigged(), load_model()
+    assert mesh.rig is not None
+    assert mesh.texture is not None
+    inside = np.unique(model.triangles[model.parts == MOUTH_PART])
+    lips = np.intersect1d(inside, model.triangles[model.parts == FACE_PART])
+    teeth = np.setdiff1d(inside, lips)
+    assert (mesh.rig.deltas[:, teeth] == 0).all()
+    opened = mesh.rig.deltas[mesh.rig.names.index("jawOpen"), :, 1]
+    stretched = [
+        [lip, tooth]
+        for triangle in model.triangles[model.parts == MOUTH_PART]
+        for lip in np.intersect1d(triangle, lips[opened[lips] < -20])
+        for tooth in np.intersect1d(triangle, teeth)
+    ]
+    assert len(stretched) > 30
+    uv = np.zeros((len(model.neutral), 2))
+    uv[mesh.texture.source] = mesh.texture.uv
+    beside = model.triangles[np.isin(model.triangles, lips).any(1)]
+    below, behind = uv[np.array(stretched)].mean(1), uv[np.setdiff1d(teeth, beside)]
+    plain = smiling().mesh(HEAD).texture
+    assert plain is not None
+    assert brightness(mesh.texture, below).max() < 0.5 * brightness(plain, below).min()
+    np.testing.assert_array_equal(brightness(mesh.texture, behind), brightness(plain, behind))
+
+
+def brightness(texture: Texture, uv: NDArray[np.floating]) -> NDArray[np.float64]:
+    """The mean sRGB at places (n, 2) of a texture."""
+    size = len(texture.image)
+    columns, rows = np.floor(uv * [size, -size] + [0, size]).astype(int).T
+    return np.asarray(texture.image[rows, columns].mean(1))
 
 
 def inside_out(mesh: Mesh, vertices: NDArray[np.floating]) -> int:
