@@ -1,7 +1,7 @@
-"""Where what is known of the skin at the sides of a face ends, and gives way to what is completed behind it.
+"""Where what is known of the hair and of the skin at the sides of a face ends, and gives way to what is completed.
 
-At the end a photo shows skin at a grazing angle: in shade, mixed with hair, collar or background. Up to there it would
-look like a beard with a hard edge.
+At the end a photo shows them at a grazing angle: in shade, mixed with each other, collar or background. Up to there
+skin would look like a beard with a hard edge, and hair like a patch of what is behind it.
 """
 
 from __future__ import annotations
@@ -17,25 +17,32 @@ Floats = NDArray[np.float32]
 
 REACH_PX = 24.0  # head crop px, about how far a border reaches into what is known
 SIDE_CM = (3.0, 4.5)  # |x| on the neutral head, over which the middle of a face becomes its sides
-HALF = 0.5  # of what lies around a place at an even border is known
+SKIN_LEFT, HAIR_LEFT = 0.5, 0.65  # of what lies around a place at the end is known: a half where that is even
 OUTER = (0.3, 1.0)  # of the border, where every colour gives way
 DARK = (0.8, 1.0)  # of the completed colour's brightness: what is as dark as the first gives way in the whole border
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def border(places: Places, known: Floats) -> Floats:
-    """(n,) float32 0..1 - how near known skin at the sides of a face is to the end of what is known; 1 is there.
+    """(n,) float32 0..1 - how near known hair, or known skin at the sides of a face, is to the end of what is known of
+    it; 1 is there.
 
     known : (n,) float32 - 0..1
     """
-    answer, x = np.zeros_like(known), np.abs(places.neutral[:, 0])
     apart = places.bare | places.folded | places.mouth | places.eye
-    of = np.flatnonzero((x > SIDE_CM[0]) & (places.hair < 1) & ~apart)
+    side = smoothstep(np.abs(places.neutral[:, 0]), SIDE_CM) * (1 - places.hair) * ~apart
+    return _ends(places.points, known, side, SKIN_LEFT) + _ends(places.points, known, places.hair * ~apart, HAIR_LEFT)
+
+
+def _ends(points: Floats, known: Floats, region: Floats, left: float) -> Floats:
+    """(n,) 0..1 - `border` of a region, (n,) 0..1, at whose end so much of what lies around is known."""
+    answer = np.zeros_like(known)
+    of = np.flatnonzero(region)
     some = np.flatnonzero(known[of])
     if len(some):
         ones, at = np.ones(len(of), np.float32), of[some]
-        around = diffuse(places.points.take(of, 0), known[of, None], ones, REACH_PX, some)[:, 0]
-        answer[at] = smoothstep(x[at], SIDE_CM) * (1 - places.hair[at]) * np.clip((1 - around) / (1 - HALF), 0, 1)
+        around = diffuse(points.take(of, 0), known[of, None], ones, REACH_PX, some)[:, 0]
+        answer[at] = region[at] * np.clip((1 - around) / (1 - left), 0, 1)
     return answer
 
 

@@ -25,10 +25,11 @@ LIGHT = (0.85, 1.0)  # of the skin's brightness, from where nothing is taken for
 BEARD_CM = (2.5, 4.5)  # -y on the neutral head, from where what looks like hair is a beard, which goes on
 
 
-def completed(places: Places, colours: Floats, sure: Floats, at: NDArray[np.intp]) -> Floats:
+def completed(places: Places, colours: Floats, sure: Floats, inner: Floats, at: NDArray[np.intp]) -> Floats:
     """(len(at), 3) float32 - colours for the points `at`.
 
     colours : (n, 3) float32 - sRGB 0..255; sure : (n,) float32 - 0..1, how far they are known
+    inner : (n,) float32 - the same, and less towards the end of what is known, so that it goes on from further in
     """
     skin = places.skin
     skin_median, hair_median = tones = medians(places, colours, sure)
@@ -36,8 +37,9 @@ def completed(places: Places, colours: Floats, sure: Floats, at: NDArray[np.intp
     skin_like = np.maximum(skin_like, smoothstep(-places.neutral[:, 1], BEARD_CM))
     skin_like = np.maximum(skin_like, smoothstep(row_sums(colours) / skin_median.sum(), LIGHT))
     membrane = Membrane.over(places.points, FILL_CELL_PX, at)
-    hair_fill = _filled(membrane, colours, sure * (places.hair > 0.5), places.hair, hair_median, np.float32(HAIR_PRIOR))
-    skin_fill = _filled(membrane, colours, sure * (skin > 0.5) * skin_like, skin, skin_median, _skin_prior(places))
+    of_hair, prior = inner * (places.hair > 0.5), np.float32(HAIR_PRIOR)
+    hair_fill = _filled(membrane, colours, of_hair, places.hair, hair_median, prior)
+    skin_fill = _filled(membrane, colours, inner * (skin > 0.5) * skin_like, skin, skin_median, _skin_prior(places))
     hair_fill += grown(places, colours, sure, tones, at)
     share = places.hair[at, None]
     skin_fill *= places.shade[at, None]

@@ -34,7 +34,7 @@ LIGHT_PRIOR = np.float32(0.02)  # weight of no difference in light between the s
 MIRROR_TOLERANCE_PX = 4.0  # head crop px between a mirrored point and the front of the surface whose colour it takes
 SKIN_RIM_PX = (3.0, 8.0)  # head crop px inside the silhouette, where the photo may already show the background
 HAIR_RIM_PX = (4.0, 10.0)  # the same of the scalp: hair and skull do not end at the same place
-INNER = 3  # power of the distance from a border: what is completed goes on from the skin further in
+INNER = 3  # power of the distance from a border: what is completed goes on from what is further in
 
 
 class Painter(Protocol):
@@ -98,7 +98,7 @@ def finished(places: Places, colours: Floats, seen: Floats, by_mirror: Floats, o
     colours = (colours * seen[:, None] + other * by_mirror[:, None]) / np.maximum(known, 1e-6)[:, None]
     near, sure = border(places, known), known * known
     at = np.flatnonzero((sure < 1) | (near > 0))
-    fill = completed(places, colours, sure * (1 - near) ** INNER, at)
+    fill = completed(places, colours, sure, sure * (1 - near) ** INNER, at)
     own, kept = colours.take(at, 0), np.ones_like(known)
     kept[at] -= given_way(near[at], own, fill)
     colours[at] = fill + (own - fill) * (sure * kept)[at, None]

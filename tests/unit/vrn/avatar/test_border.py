@@ -1,4 +1,4 @@
-"""Where the skin that a photo shows at the sides of a face ends: no band, no edge, and all else as it was."""
+"""Where the hair and the sides of a face that a photo shows end: no band, no edge, and all else as it was."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_away_from_the_border_the_colours_are_those_of_the_photo() -> None:
     _, seen = shown(sampler, view, places, places.points, places.normals)
     paint = surface.painted(known.photo)
     mouth = places.mouth | (places.inward > 0)
-    middle = (np.abs(places.neutral[:, 0]) <= SIDE_CM[0]) & ~mouth
+    middle = (np.abs(places.neutral[:, 0]) <= SIDE_CM[0]) & (places.hair == 0) & ~mouth
     np.testing.assert_array_equal(paint.seen[middle], seen[middle])
     whole = paint.seen == 1
     assert (whole & ~middle & (places.skin == 1)).sum() > 500
@@ -105,20 +105,40 @@ def test_a_beard_stays_and_goes_on_where_the_photo_ends() -> None:
 
 
 @pytest.mark.slow
-def test_a_border_is_near_the_end_of_what_is_known_on_the_skin_of_the_sides_and_nowhere_else() -> None:
+def test_a_border_is_near_the_end_of_what_is_known_on_the_sides_of_a_face_and_on_hair_and_nowhere_else() -> None:
     places = surface_of(scene()).places
     x, y, z = places.neutral.T
     front = (z > 3).astype(np.float32)  # all that is known ends across the cheeks
     near = border(places, front)
-    others = (np.abs(x) <= SIDE_CM[0]) | (places.skin == 0) | places.bare | places.folded
+    plain = ~places.bare & ~places.folded
+    others = (np.abs(x) <= SIDE_CM[0]) & (places.hair == 0) | ~plain
     assert not near[others].any()
-    cheek = (np.abs(x) > SIDE_CM[1]) & (places.skin == 1) & ~places.bare & ~places.folded & (np.abs(y) < 3)
+    cheek = (np.abs(x) > SIDE_CM[1]) & (places.skin == 1) & plain & (np.abs(y) < 3)
     assert not near[front == 0].any()
-    assert near[cheek & (z > 3) & (z < 3.2)].mean() > 0.8
+    scalp = (places.hair == 1) & (y > 5)
+    for part in (cheek, scalp):
+        assert near[part & (z > 3) & (z < 3.2)].mean() > 0.8
     reach = 2.5 * REACH_PX * (z.max() - z.min()) / np.ptp(places.points[:, 2])  # cm
-    assert not near[cheek & (z > 3 + reach)].any()
+    assert not near[(cheek | scalp) & (z > 3 + reach)].any()
     assert not border(places, np.ones_like(front)).any()
     assert (border(places, 0.5 * front) >= near).all()
+
+
+@pytest.mark.slow
+def test_a_patch_at_the_end_of_the_hair_is_left_out() -> None:
+    even = scene()
+    surface = surface_of(even)
+    places, paint = surface.places, surface.painted(even.photo)
+    sampler = PhotoSampler.around(even.photo, surface.crop, surface.spacing)
+    seen = shown(sampler, surface.view, places, places.points, places.normals)[1]
+    end = (places.hair == 1) & (seen > 0.5) & (border(places, seen) > 0.9)
+    assert end.sum() > 100
+    patch = np.zeros(len(X), np.float32)
+    patch[places.nearest[end]] = 1
+    known = dimmed(1 - 0.9 * patch)
+    darker = paint.colours - surface_of(known).painted(known.photo).colours
+    assert darker[end].mean() < 0.25 * 0.9 * paint.colours[end].mean()
+    assert darker[(places.hair == 1) & (seen == 0)].max() < 0.5 * 0.9 * paint.colours[end].mean()
 
 
 def test_what_is_as_bright_as_what_replaces_it_gives_way_at_the_very_border_alone() -> None:
