@@ -31,6 +31,7 @@ NOSTRIL_PX = 5.0  # the same at nostrils and the nose's wings, measured from the
 TURNED_AWAY = (-0.5, -0.1)  # cosine between normal and view: below the first a nostril is hidden, above the second seen
 SETTLED = (0.0, 0.6)  # how well the points around are seen: below the first a point is a mere speck
 LIGHT_PRIOR = np.float32(0.02)  # weight of no difference in light between the sides, against a point that both show
+SEAM_CELL_PX = 6.0  # head crop px, over which a difference at the seam between the sides fades away
 MIRROR_TOLERANCE_PX = 4.0  # head crop px between a mirrored point and the front of the surface whose colour it takes
 SKIN_RIM_PX = (3.0, 8.0)  # head crop px inside the silhouette, where the photo may already show the background
 HAIR_RIM_PX = (4.0, 10.0)  # the same of the scalp: hair and skull do not end at the same place
@@ -141,7 +142,7 @@ def mirrored(
     sampler: PhotoSampler, whole: WholeHead, places: Places, view: View, symmetry: Plane, seen: Floats, colours: Floats
 ) -> tuple[Floats, Floats]:
     """Weight (n,) and colours (n, 3) that the head's other side lends to what is not well seen; as
-    `vrn.meshing.colour`, with the difference in light between the two sides taken out."""
+    `vrn.meshing.colour`, without the difference in light between the two sides, nor what is left of it at the seam."""
     vertices = whole.vertices.astype(np.float32)
     images = vertices.take(whole.model.mirror[places.nearest], 0)
     images += symmetry.reflect_directions(places.points - vertices.take(places.nearest, 0))
@@ -151,6 +152,8 @@ def mirrored(
     if len(at):
         both = weight[at] * seen[at]
         sure = both + LIGHT_PRIOR
-        difference = (colours[at] - other[at]) * (both / sure)[:, None]
-        other[at] += diffuse(places.points[at], difference, sure, LIGHT_CELL_PX)
+        taken = (both / sure)[:, None]
+        other[at] += diffuse(places.points[at], (colours[at] - other[at]) * taken, sure, LIGHT_CELL_PX)
+        lent = np.flatnonzero(seen[at] < 1)
+        other[at[lent]] += diffuse(places.points[at], (colours[at] - other[at]) * taken, sure, SEAM_CELL_PX, lent)
     return weight * (1 - seen), other

@@ -231,6 +231,20 @@ def from_eyes() -> NDArray[np.float64]:
     return np.asarray(np.linalg.norm(model.neutral[:, None] - eyes[None], axis=2).min(1))
 
 
+@pytest.mark.parametrize("yaw", [-30.0, -20.0, 20.0, 30.0])
+def test_beside_a_nose_in_light_from_one_side_the_mirrored_flank_has_no_seam(yaw: float) -> None:
+    lit = scene(yaw, light=np.array([-1.0, 0.0, 0.4]))
+    surface = HeadSurface.of_head(lit.whole, lit.face, Options())
+    places, paint = surface.places, surface.painted(lit.photo)
+    x, y, z = places.neutral.T
+    nose = (np.abs(x) < 3) & (y > -2.5) & (y < 3) & (z > 7) & ~places.folded & ~places.eye
+    edges = surface.triangles[:, [0, 1]][nose[surface.triangles[:, :2]].all(1)]
+    seam = edges[(paint.seen[edges] >= 0.5).sum(1) == 1]
+    assert len(seam) > 60
+    steps = np.abs(np.diff(paint.colours.mean(1)[seam], axis=1))
+    assert steps.mean() < 14  # 17 to 22 with the light of the two sides evened over wide areas alone
+
+
 def test_the_folds_of_the_lids_have_no_flecks_of_skin() -> None:
     known = scene(dark=from_eyes() < 1.0)
     mesh = known.mesh(Detail.FULL)
