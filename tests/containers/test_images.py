@@ -57,9 +57,9 @@ def test_byte_code_is_there_once_and_only_beside_its_source(source: Path, name: 
 
 
 def test_weights_are_there_once_and_only_where_they_are_used(source: Path) -> None:
-    search = "find / -xdev \\( -name '*.safetensors' -o -name 'head.npz' \\)"
+    search = "find / -xdev \\( -name '*.safetensors' -o -name 'head.np[yz]' \\)"
     names = sorted(Path(path).name for path in in_image("worker", search))
-    there = [*(source / "worker").rglob("*.safetensors"), *(source / "worker").rglob("head.npz")]
+    there = [*(source / "worker").rglob("*.safetensors"), *(source / "worker").rglob("head.np[yz]")]
     assert names == sorted(path.name for path in there)
     assert in_image("service", search) == in_image("web", search) == []
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +12,15 @@ from scipy.spatial import cKDTree
 from selfie3d.types.atomic_file import replacing
 from selfie3d_training.errors import DataError
 from selfie3d_training.head import Head
+from vrn.avatar.model import SHAPES_SUFFIX
+from vrn.avatar.shapes import recorded
 
 SMALL_CM = 0.065  # a shape that moves no vertex further along an axis is stored in bytes
 
 
 def export_model(source: Path, target: Path) -> None:
-    """head_model.npz of the training data -> head.npz of `vrn.avatar`; shapes in whole steps, nostrils closed."""
+    """head_model.npz of the training data -> head.npz of `vrn.avatar`, nostrils closed, and head.npy beside it, its
+    shapes in whole steps."""
     head = Head.load(source)
     with np.load(source) as arrays:
         if not {"triangle_part", "points478_vertices", "points478_weights"} <= set(arrays.files):
@@ -25,13 +28,18 @@ def export_model(source: Path, target: Path) -> None:
         parts = arrays["triangle_part"].astype(np.int8)
         dense = arrays["points478_vertices"].astype(np.int16), arrays["points478_weights"].astype(np.float32)
     shapes = np.concatenate([head.identity, head.expression]).reshape(-1, *head.neutral.shape)
+    steps, small, record = in_steps(shapes)
+    with replacing(target.with_suffix(SHAPES_SUFFIX)) as part, part.open("wb") as file:
+        np.save(file, record)
     with replacing(target) as part, part.open("wb") as file:
         np.savez(  # not compressed: that would take a fifth of a second at every start
             file,
             neutral=head.neutral,
             triangles=head.triangles.astype(np.int16 if len(head.neutral) < 2**15 else np.int32),
             parts=parts,
-            **in_steps(shapes),  # type: ignore[arg-type]  # the stubs take them for `allow_pickle`
+            small=small,
+            steps=steps,
+            shapes_crc32=np.uint32(crc32(record.tobytes())),
             identities=np.int64(len(head.identity)),
             landmark_vertices=head.landmark_vertices.astype(np.int16),
             landmark_weights=head.landmark_weights,
@@ -41,19 +49,15 @@ def export_model(source: Path, target: Path) -> None:
         )
 
 
-def in_steps(shapes: NDArray[np.floating]) -> dict[str, NDArray[Any]]:
-    """Shapes, (k, v, 3) cm, as whole numbers of steps of their own, as `vrn.avatar.shapes.HeadShapes` reads them: those
-    that move every vertex little in a byte, so that no number is off by more than 0.003 mm, the others in two."""
+def in_steps(shapes: NDArray[np.floating]) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.void]]:
+    """Shapes, (k, v, 3) cm, as whole numbers of steps of their own: steps, small and record of
+    `vrn.avatar.shapes.HeadShapes`. Those that move every vertex little take a byte, so that no number is off by more
+    than 0.003 mm, the others two."""
     largest = np.abs(shapes).max((1, 2))
     small = largest <= SMALL_CM
     steps = (largest / np.where(small, np.iinfo(np.int8).max, np.iinfo(np.int16).max)).astype(np.float32)
-    whole = np.rint(shapes / np.maximum(steps, np.finfo(np.float32).tiny)[:, None, None])
-    return {
-        "small": small,
-        "steps": steps,
-        "small_shapes": whole[small].astype(np.int8),
-        "large_shapes": whole[~small].astype(np.int16),
-    }
+    whole = np.rint(shapes / np.maximum(steps, np.finfo(np.float32).tiny)[:, None, None]).astype(np.int16)
+    return steps, small, recorded(whole[small], whole[~small])
 
 
 def mirror_of(head: Head) -> NDArray[np.int64]:

@@ -7,9 +7,12 @@ this file). Nostrils are closed by a membrane.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +22,7 @@ from vrn.errors import WeightsError
 from vrn.meshing.normals import vertex_normals
 
 MODEL_FILE = Path(__file__).with_name("head.npz")
+SHAPES_SUFFIX = ".npy"  # of the file beside it with the shapes
 CHIN = 8  # landmark
 UNDER_CHIN_CM = 1.6  # the neck is cut this far under the chin
 NECK_TILT = 0.12  # the cut rises this much per cm towards the back, where the neck of the model ends higher
@@ -57,14 +61,14 @@ class HeadModel:
 
     @classmethod
     def load(cls, path: Path | str = MODEL_FILE) -> HeadModel:
-        """Raises WeightsError when the file is missing or no head model."""
+        """Raises WeightsError when the file or that of its shapes is missing, damaged or no head model."""
         try:
             with np.load(path) as arrays:
                 return cls(
                     arrays["neutral"].astype(np.float32),
                     arrays["triangles"].astype(np.int64),
                     arrays["parts"].astype(np.int8),
-                    HeadShapes.of(arrays),
+                    _shapes(Path(path).with_suffix(SHAPES_SUFFIX), arrays),
                     int(arrays["identities"]),
                     arrays["landmark_vertices"].astype(np.int64),
                     arrays["landmark_weights"].astype(np.float32),
@@ -72,7 +76,7 @@ class HeadModel:
                     arrays["dense_weights"].astype(np.float32),
                     arrays["mirror"].astype(np.int64),
                 )
-        except (OSError, KeyError, ValueError) as error:
+        except (OSError, KeyError, ValueError, BadZipFile) as error:
             raise WeightsError(f"{path} is no head model: {error}") from error
 
     def vertices(self, coefficients: NDArray[np.floating]) -> Singles:
@@ -141,6 +145,11 @@ class HeadModel:
         neutral, shapes = self.landmark_shapes
         chin = neutral[CHIN] + coefficients[: self.identities] @ shapes[: self.identities, CHIN]
         return np.array([0.0, 1.0, NECK_TILT, -(chin[1] - UNDER_CHIN_CM) - NECK_TILT * chin[2]])
+
+
+def _shapes(path: Path, about: Mapping[str, NDArray[Any]]) -> HeadShapes:
+    steps, small = about["steps"].astype(np.float32), about["small"].astype(bool)
+    return HeadShapes.load(path, steps, small, len(about["neutral"]), int(about["shapes_crc32"]))
 
 
 def _between(corners: NDArray[np.floating], weights: Singles) -> NDArray[np.floating]:

@@ -1,12 +1,15 @@
 """Shapes of a head as the whole numbers that their file has: 8 MB, where they would be 19 in float32.
 
-Whoever computes with them makes them float32 block by block, so that these numbers stay in the cache of a core.
+The file is mapped, not read, so that all processes of a machine share its memory. Whoever computes with the shapes
+makes them float32 block by block, so that these numbers stay in the cache of a core.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -34,11 +37,23 @@ class HeadShapes:
     blocks: tuple[Block, ...]
 
     @classmethod
-    def of(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """arrays : steps, small, small_shapes (a, v, 3) and large_shapes (b, v, 3)"""
-        small, large = _in_blocks(arrays["small_shapes"], np.int8), _in_blocks(arrays["large_shapes"], np.int16)
-        blocks = tuple(zip(small, large, strict=True))
-        return cls(arrays["steps"].astype(np.float32), arrays["small"].astype(bool), blocks)
+    def load(cls, path: Path, steps: Singles, small: NDArray[np.bool_], vertices: int, checksum: int) -> Self:
+        """The shapes of a file that `recorded` made and numpy.save wrote. checksum : its record's CRC-32
+
+        Raises OSError when it is missing, ValueError when it is damaged or has other shapes.
+        """
+        record = np.load(path, mmap_mode="c")  # nobody writes, but torch warns of numbers that cannot be written
+        if record.shape or record.dtype != _layout(int(small.sum()), int((~small).sum()), vertices):
+            raise ValueError(f"expected other shapes in {path.name}")
+        if zlib.crc32(record) != checksum:
+            raise ValueError(f"{path.name} is damaged")
+        return cls.of(steps, small, record)
+
+    @classmethod
+    def of(cls, steps: Singles, small: NDArray[np.bool_], record: NDArray[np.void]) -> Self:
+        """record : as `recorded` makes it. It is not copied."""
+        parts = [np.asarray(record[name]) for name in record.dtype.names or ()]
+        return cls(steps, small, tuple(zip(parts[1::2], parts[::2], strict=True)))
 
     def __len__(self) -> int:
         return len(self.steps)
@@ -66,11 +81,21 @@ class HeadShapes:
         return steps[:, self.small].copy(), steps[:, ~self.small].copy(), *whole
 
 
-def _in_blocks(shapes: NDArray[Any], kind: type[np.integer]) -> list[NDArray[Any]]:
-    """(k, v, 3) -> (k, n * 3) for every BLOCK vertices, each in one piece of memory."""
-    starts = range(0, shapes.shape[1], BLOCK)
-    blocks = (shapes[:, start : start + BLOCK] for start in starts)
-    return [np.ascontiguousarray(block, kind).reshape(len(block), block.shape[1] * 3) for block in blocks]
+def recorded(small: NDArray[np.integer], large: NDArray[np.integer]) -> NDArray[np.void]:
+    """Shapes as their file has them, one record: small ones, (a, v, 3), and large ones, (b, v, 3), block by block."""
+    record = np.zeros((), _layout(len(small), len(large), small.shape[1]))
+    for number, start in enumerate(range(0, small.shape[1], BLOCK)):
+        for name, shapes in (("large", large), ("small", small)):
+            block = shapes[:, start : start + BLOCK]
+            record[f"{name}_{number}"] = block.reshape(len(block), block.shape[1] * 3)
+    return record
+
+
+def _layout(small: int, large: int, vertices: int) -> np.dtype[np.void]:
+    """The record of so many shapes. A block of bytes has an even number of them, so that the next one is aligned."""
+    sizes = [min(BLOCK, vertices - start) * 3 for start in range(0, vertices, BLOCK)]
+    kinds = ("large", "<i2", large), ("small", "i1", small)
+    return np.dtype([(f"{name}_{at}", kind, (count, n)) for at, n in enumerate(sizes) for name, kind, count in kinds])
 
 
 def _of_vertices(blocks: Sequence[NDArray[Any]]) -> NDArray[Any]:
