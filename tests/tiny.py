@@ -14,7 +14,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from enum import Enum
 from pathlib import Path
@@ -29,6 +29,7 @@ from selfie3d_jobs.env import from_environment
 from selfie3d_photo import decode
 from selfie3d_worker import Output, WorkerConfig
 from selfie3d_worker.main import run
+from selfie3d_worker.model import OnFiles, OnStage
 from tests.held_worker import install_breakpoint
 
 SIDE = 64  # px of a test photo
@@ -66,7 +67,7 @@ class Tiny:
     def __init__(self, folder: Path | None, seconds: float = 0.0) -> None:
         self._folder, self._seconds = folder, seconds
 
-    def __call__(self, photo: bytes, options: pb.Options, on_stage: Callable[[str, float], None]) -> Output:
+    def __call__(self, photo: bytes, options: pb.Options, on_stage: OnStage, on_files: OnFiles) -> Output:
         """One face for any photo."""
 
         def begin(stage: Stage) -> None:
@@ -89,19 +90,24 @@ class Tiny:
         begin(Stage.ENCODE)
         vertices = np.tile(vertices, (copies_for(options, command), 1))
         file = encode(vertices, triangles)
+        on_files([file])
         box = pb.Box(width=rgb.shape[1], height=rgb.shape[0])
         return Output([describe(file, options, box, len(vertices), len(triangles))], [file])
 
-    def together(self, photos: Sequence[bytes], options: pb.Options, on_stage: Callable[[str, float], None]) -> Output:
+    def together(self, photos: Sequence[bytes], options: pb.Options, on_stage: OnStage, on_files: OnFiles) -> Output:
         """One face for several photos: that of the first one that shows somebody, the others left out."""
         outputs: list[Output | None] = []
+
+        def on_no_files(_: Sequence[bytes]) -> None:
+            """They are none of the output yet."""
+
         for number, photo in enumerate(photos):
 
             def on_stage_of(stage: str, progress: float, before: int = number) -> None:
                 on_stage(stage, (before + progress) / len(photos))
 
             try:
-                outputs.append(self(photo, options, on_stage_of))
+                outputs.append(self(photo, options, on_stage_of, on_no_files))
             except NobodyThere:
                 outputs.append(None)
         made = [output for output in outputs if output]
@@ -117,6 +123,7 @@ class Tiny:
             )
             for n, output in enumerate(outputs)
         ]
+        on_files(made[0].files)
         return replace(made[0], views=views)
 
     def _note(self, photo: bytes) -> None:
@@ -178,7 +185,7 @@ def describe(file: bytes, options: pb.Options, box: pb.Box, vertices: int, trian
 
 def expected_mesh(photo: bytes, options: pb.Options | None = None) -> bytes:
     """The file that a job with this photo gives."""
-    return Tiny(None)(photo, options or pb.Options(), lambda *_: None).files[0]
+    return Tiny(None)(photo, options or pb.Options(), lambda *_: None, lambda _: None).files[0]
 
 
 def make_photo(seed: int = 0, command: Command | None = None, *, side: int = SIDE) -> bytes:

@@ -6,6 +6,7 @@ JobsError
 ├── Refused            admission says no for now; `reason` says which bound
 ├── JobNotEnded        the job is still queued or running
 ├── JobLost            this attempt does not own the job any more: stop working on it
+├── NotAhead           a mesh file that was sent ahead is not there: send it again
 ├── StoreUnavailable   Redis cannot be used; `trouble` says why, to the operator
 ├── StoreFull          Redis has reached maxmemory
 ├── BlobsUnavailable   the bucket of photos and meshes cannot be used; `trouble` says why, to the operator
@@ -53,6 +54,10 @@ class JobNotEnded(JobsError):  # noqa: N818
 
 class JobLost(JobsError):  # noqa: N818
     """The job ended or went to another worker."""
+
+
+class NotAhead(JobsError):  # noqa: N818
+    """A file that was sent ahead is not there any more."""
 
 
 class StoreUnavailable(JobsError):  # noqa: N818

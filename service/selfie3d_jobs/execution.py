@@ -11,8 +11,8 @@ from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d.wire import stage_name
 from selfie3d_jobs import keys
 from selfie3d_jobs.blob_trouble import BlobTrouble
-from selfie3d_jobs.command import Command, milliseconds, plain, script
-from selfie3d_jobs.errors import BlobsUnavailable, JobLost
+from selfie3d_jobs.command import Command, ignore, milliseconds, plain, script
+from selfie3d_jobs.errors import BlobsUnavailable, JobLost, NotAhead
 from selfie3d_jobs.packing import pack
 from selfie3d_jobs.reasons import Reason
 from selfie3d_jobs.record import JobError, Record
@@ -100,6 +100,29 @@ class Objects:
 NO_OBJECTS = Objects()
 
 
+def send_ahead(job: Record, face: int, file: bytes, lease_seconds: float) -> Command[None]:
+    """Put a mesh file where nobody sees it before `succeed_ahead`; it goes with the attempt, or after a lease.
+
+    Raises StoreFull in a Redis whose memory is full; ending the job works even then.
+    """
+    return plain("SET", ignore, keys.ahead(job.id, job.attempt, face), file, "PX", milliseconds(lease_seconds))
+
+
+def succeed_ahead(job: Record, result: ExecutionResult) -> Command[None]:
+    """As `succeed` with mesh files that were sent ahead. Raises NotAhead, too: one is missing, and nothing is done."""
+    return _complete(
+        job,
+        JobState.SUCCEEDED,
+        None,
+        result.seconds,
+        _outcome(result),
+        len(result.files),
+        result.previews,
+        batches=result.batches,
+        ahead=[len(file) for file in result.files],
+    )
+
+
 def succeed(job: Record, result: ExecutionResult) -> Command[None]:
     """Store the meshes and their pictures and end the job, in one step. Raises JobLost."""
     blobs = (*result.files, *result.previews)
@@ -149,6 +172,7 @@ def _complete(
     blobs: Sequence[bytes] = (),
     objects: Objects = NO_OBJECTS,
     batches: BatchedRuns = BatchedRuns(),
+    ahead: Sequence[int] = (),
 ) -> Command[None]:
     why = error or JobError(0, "", "")
     return script(
@@ -169,6 +193,7 @@ def _complete(
         names=list(objects.names),
         extension=objects.extension,
         size=objects.size,
+        ahead=list(ahead),
     )
 
 
@@ -179,5 +204,7 @@ def _stage_times(seconds: Mapping[str, float]) -> list[pb.StageTime]:
 def _owned(reply: bytes) -> None:
     if reply == b"LATE":
         raise BlobsUnavailable(BlobTrouble.SLOW)
+    if reply == b"NOT_AHEAD":
+        raise NotAhead
     if reply != b"OK":
         raise JobLost(f"The job is not this attempt's any more: {reply.decode()}.")

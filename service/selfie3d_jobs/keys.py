@@ -4,6 +4,7 @@ job:ID          hash      the record
 photo:ID        string    the photo's bytes, until the job ends
 mesh:ID:FACE    string    a mesh file
 preview:ID:FACE string    a picture of a head
+ahead:ID:ATTEMPT:FACE  string  a mesh file of an attempt that has not ended, for one lease
 ended:ID        string    outcome and events of a job that has ended and whose blobs lie outside Redis
 events:ID       stream    progress; entry N-0 is event number N
 request:OWNER:REQUEST_ID  string  id of the job it made
@@ -48,6 +49,11 @@ def mesh(job_id: str, face: int) -> str:
 def preview(job_id: str, face: int) -> str:
     """The bytes of a head's picture."""
     return f"preview:{job_id}:{face}"
+
+
+def ahead(job_id: str, attempt: int, face: int) -> str:
+    """The bytes of a mesh file whose attempt has not ended yet."""
+    return f"ahead:{job_id}:{attempt}:{face}"
 
 
 DOORBELL = "doorbell"  # pub/sub channel: each new event, see record.parse_ring

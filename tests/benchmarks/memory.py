@@ -35,7 +35,7 @@ SECONDS = {stage.value: 0.0123456 for stage in list(Stage)[:-1]}
 
 def real_result() -> execution.ExecutionResult:
     """What a worker hands in for the astronaut."""
-    output = load(WorkerConfig(device="cpu"))(astronaut(), pb.Options(), lambda *_: None)
+    output = load(WorkerConfig(device="cpu"))(astronaut(), pb.Options(), lambda *_: None, lambda _: None)
     return execution.ExecutionResult(output.faces, output.files, SECONDS, output.previews)
 
 

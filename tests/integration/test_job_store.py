@@ -17,6 +17,7 @@ from selfie3d_jobs import (
     JobNotEnded,
     JobNotFound,
     JobsConfig,
+    NotAhead,
     Reason,
     Refused,
     RequestReused,
@@ -28,6 +29,7 @@ from selfie3d_jobs import (
     queries,
 )
 from selfie3d_jobs.administration import cancel_jobs
+from selfie3d_jobs.blobs import WorkerBlobs
 from selfie3d_jobs.broker import create_app, publish
 from selfie3d_jobs.command import Command
 from selfie3d_jobs.maintenance import Message, WorkerReport
@@ -477,7 +479,7 @@ def test_bounds_count_only_what_is_there(store: Store, keys: Keys) -> None:
 def test_a_full_redis_refuses_new_photos_and_still_ends_accepted_jobs(
     store: Store, jobs_config: JobsConfig, keys: Keys
 ) -> None:
-    running, queued = start(store, submit(store).id), submit(store).id
+    running, queued, third = start(store, submit(store).id), submit(store).id, submit(store).id
     try:
         keys.client.config_set("maxmemory", keys.client.info("memory")["used_memory"] - 1)
         with pytest.raises(Refused) as refused:
@@ -491,11 +493,16 @@ def test_a_full_redis_refuses_new_photos_and_still_ends_accepted_jobs(
         store.run(maintenance.report(WorkerReport("host:1:2", True)))
         store.run(execution.succeed(running, result(b"mesh" * 1000)))
         finish(store, queued, b"another mesh")
+        ahead, blobs = start(store, third), WorkerBlobs(jobs_config, store)
+        blobs.send_ahead(ahead, [b"third mesh" * 1000])
+        assert not keys.client.keys(f"{keys.prefix}ahead:*")  # Redis has no room for it
+        blobs.succeed(ahead, result(b"third mesh" * 1000))
         reap(store, jobs_config)
     finally:
         keys.client.config_set("maxmemory", 0)
     assert store.run(queries.mesh(running.id, 0, 0, 4)) == b"mesh"
     assert get(store, queued).state is JobState.SUCCEEDED
+    assert store.run(queries.mesh(third, 0, 0, 10)) == b"third mesh"
 
 
 def test_what_is_over_is_removed_without_a_trace(store: Store, jobs_config: JobsConfig, keys: Keys) -> None:
@@ -532,6 +539,76 @@ def test_meshes_and_pictures_count_as_stored_until_they_are_removed(store: Store
     store.run(queries.delete(job.id, "anna"))
     assert stored() == 0
     assert keys.of(job.id) == set()
+
+
+def test_files_sent_ahead_are_seen_by_nobody_until_they_are_the_job_s(store: Store, keys: Keys) -> None:
+    job, files = start(store, submit(store).id), (b"first mesh", b"second")
+    for face, file in enumerate(files):
+        store.run(execution.send_ahead(job, face, file, LEASE))
+        assert 0 < keys.client.pttl(f"{keys.prefix}ahead:{job.id}:1:{face}") <= LEASE * 1000
+    assert store.run(queries.mesh(job.id, 0, 0, 100)) == b""
+    assert get(store, job.id).state is JobState.RUNNING
+    for _ in range(2):  # as when the first answer gets lost
+        store.run(execution.succeed_ahead(job, result(*files)))
+    assert get(store, job.id).files == 2
+    assert [store.run(queries.mesh(job.id, face, 0, 100)) for face in (0, 1)] == [*files]
+    assert [store.run(queries.preview(job.id, face)) for face in (0, 1)] == [*map(picture_of, files)]
+    assert int(keys.client.get(f"{keys.prefix}bytes") or 0) == sum(map(len, (*files, *map(picture_of, files))))
+    assert keys.client.pttl(f"{keys.prefix}mesh:{job.id}:1") > LEASE * 1000
+    assert not keys.client.keys(f"{keys.prefix}ahead:*")
+
+
+@pytest.mark.parametrize("there", [(), (b"first mesh",), (b"first mesh", b"another one")])
+def test_a_job_does_not_end_without_all_files_that_were_sent_ahead(
+    store: Store, keys: Keys, there: tuple[bytes, ...]
+) -> None:
+    job, files = start(store, submit(store).id), (b"first mesh", b"second")
+    for face, file in enumerate(there):
+        store.run(execution.send_ahead(job, face, file, LEASE))
+    before = keys.all()
+    with pytest.raises(NotAhead):
+        store.run(execution.succeed_ahead(job, result(*files)))
+    assert keys.all() == before
+    assert get(store, job.id).state is JobState.RUNNING
+    store.run(execution.succeed(job, result(*files)))
+    assert store.run(queries.mesh(job.id, 1, 0, 100)) == b"second"
+    assert not keys.client.keys(f"{keys.prefix}ahead:*")
+
+
+@pytest.mark.parametrize("end", ["fail", "cancel", "expire"])
+def test_files_sent_ahead_go_with_a_job_that_ends_without_them(
+    store: Store, jobs_config: JobsConfig, keys: Keys, end: str
+) -> None:
+    job = start(store, submit(store).id)
+    for face in range(3):
+        store.run(execution.send_ahead(job, face, b"mesh", LEASE))
+    if end == "fail":
+        store.run(execution.fail(job, Reason.INTERNAL, "", {}))
+    elif end == "cancel":
+        store.run(queries.cancel(job.id, "anna"))
+    else:
+        keys.pass_deadline(job.id)
+        assert reap(store, jobs_config).ended == 1
+    assert not keys.client.keys(f"{keys.prefix}ahead:*")
+    with pytest.raises(JobLost):
+        store.run(execution.succeed_ahead(job, result(b"mesh")))
+
+
+def test_what_a_lost_attempt_sent_ahead_is_not_taken_for_the_next_one_s(
+    store: Store, jobs_config: JobsConfig, keys: Keys
+) -> None:
+    slow = start(store, submit(store).id, "slow")
+    store.run(execution.send_ahead(slow, 0, b"late", LEASE))
+    keys.lose_lease(slow.id)
+    assert reap(store, jobs_config).requeued == 1
+    quick = start(store, slow.id, "quick")
+    with pytest.raises(NotAhead):
+        store.run(execution.succeed_ahead(quick, result(b"mesh")))
+    with pytest.raises(JobLost):
+        store.run(execution.succeed_ahead(slow, result(b"late")))
+    store.run(execution.send_ahead(quick, 0, b"mesh", LEASE))
+    store.run(execution.succeed_ahead(quick, result(b"mesh")))
+    assert store.run(queries.mesh(quick.id, 0, 0, 100)) == b"mesh"
 
 
 def test_only_ended_jobs_are_deleted(store: Store, keys: Keys) -> None:

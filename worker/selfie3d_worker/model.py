@@ -10,6 +10,9 @@ from typing import Protocol
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d_worker.config import WorkerConfig
 
+OnStage = Callable[[str, float], None]
+OnFiles = Callable[[Sequence[bytes]], None]
+
 
 @dataclass(frozen=True)
 class Output:
@@ -35,11 +38,15 @@ class Reconstruct(Protocol):
     device: str
     engine: str  # what runs the network: onnx or torch
 
-    def __call__(self, photo: bytes, options: pb.Options, on_stage: Callable[[str, float], None]) -> Output:
-        """Reconstruct a photo; `on_stage` is called before each stage with the progress, 0 to 1, and may raise."""
+    def __call__(self, photo: bytes, options: pb.Options, on_stage: OnStage, on_files: OnFiles) -> Output:
+        """Reconstruct a photo.
+
+        on_stage : called before each stage with the progress, 0 to 1; may raise
+        on_files : called with the output's files once they are made, before the pictures are drawn; may raise
+        """
         ...
 
-    def together(self, photos: Sequence[bytes], options: pb.Options, on_stage: Callable[[str, float], None]) -> Output:
+    def together(self, photos: Sequence[bytes], options: pb.Options, on_stage: OnStage, on_files: OnFiles) -> Output:
         """Reconstruct one head of several photos of one person; as for one photo."""
         ...
 

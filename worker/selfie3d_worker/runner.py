@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 
@@ -26,7 +26,7 @@ from selfie3d_jobs import (
 )
 from selfie3d_jobs.blobs import WorkerBlobs
 from selfie3d_worker.heartbeat import Heartbeat
-from selfie3d_worker.model import Output, Reconstruct
+from selfie3d_worker.model import OnStage, Output, Reconstruct
 
 log = logging.getLogger(__name__)
 
@@ -113,11 +113,15 @@ class Runner:
             output.faces, output.files, clock.seconds, output.previews, output.views, batches
         )
 
-    def _output(self, job: Record, on_stage: Callable[[str, float], None]) -> Output:
+    def _output(self, job: Record, on_stage: OnStage) -> Output:
+        def on_files(files: Sequence[bytes]) -> None:
+            self._await_answer()
+            self._send(lambda: self._blobs.send_ahead(job, files))
+
         if job.settings.one_person:
             photos = self._blobs.photos(job)
-            return self._reconstruct.together(photos, job.settings.options, on_stage)
-        return self._reconstruct(self._blobs.photo(job), job.settings.options, on_stage)
+            return self._reconstruct.together(photos, job.settings.options, on_stage, on_files)
+        return self._reconstruct(self._blobs.photo(job), job.settings.options, on_stage, on_files)
 
     def _begin(self, job: Record, stage: Stage, progress: float) -> None:
         """Tell the watchers, learn whether the job is still wanted, renew the lease. Raises JobLost.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d.wire import face_messages, options_of, view_messages
 from selfie3d_photo import MEBIBYTE, Limits
 from selfie3d_worker.config import WorkerConfig
-from selfie3d_worker.model import Output
+from selfie3d_worker.model import OnFiles, OnStage, Output
 from selfie3d_worker.model_process import engine_of
 from selfie3d_worker.threads import threads_of
 from vrn import Reconstructor
@@ -67,18 +67,19 @@ class VrnModel:
         self._reconstructor = reconstructor
         self._link = link_to(engine.address) if engine.address else None
 
-    def __call__(self, photo: bytes, options: pb.Options, on_stage: Callable[[str, float], None]) -> Output:
-        """Reconstruct. Raises PhotoError, VrnError, and what `on_stage` raises."""
-        return self._output(self._reconstructor.reconstruct(photo, options_of(options), on_stage))
+    def __call__(self, photo: bytes, options: pb.Options, on_stage: OnStage, on_files: OnFiles) -> Output:
+        """Reconstruct. Raises PhotoError, VrnError, and what `on_stage` and `on_files` raise."""
+        return self._output(self._reconstructor.reconstruct(photo, options_of(options), on_stage), on_files)
 
-    def together(self, photos: Sequence[bytes], options: pb.Options, on_stage: Callable[[str, float], None]) -> Output:
-        """One head of several photos. Raises PhotoError, VrnError, OptionError, and what `on_stage` raises."""
+    def together(self, photos: Sequence[bytes], options: pb.Options, on_stage: OnStage, on_files: OnFiles) -> Output:
+        """One head of several photos. Raises PhotoError, VrnError, OptionError, and as for one photo."""
         result = self._reconstructor.reconstruct(list(photos), options_of(options), on_stage, one_person=True)
-        return self._output(result)
+        return self._output(result, on_files)
 
-    def _output(self, result: Result) -> Output:
-        previews = [face.preview.data for face in result.faces]  # drawn here, in the time of the last stage
+    def _output(self, result: Result, on_files: OnFiles) -> Output:
         files = [file.data for file in result.files]
+        on_files(files)
+        previews = [face.preview.data for face in result.faces]  # drawn here, in the time of the last stage
         counts = self._link.take_counts() if self._link else BatchCounts()
         views = view_messages(result.views)
         return Output(face_messages(result.faces), files, previews, views, counts.runs, counts.waited)

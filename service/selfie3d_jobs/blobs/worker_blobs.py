@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 from selfie3d_jobs import execution
 from selfie3d_jobs.blob_trouble import BlobTrouble
 from selfie3d_jobs.blobs import garbage, names
 from selfie3d_jobs.blobs.bucket import PATIENCE_SECONDS, Bucket
 from selfie3d_jobs.config import JobsConfig
-from selfie3d_jobs.errors import BlobsUnavailable, JobLost
+from selfie3d_jobs.errors import BlobsUnavailable, JobLost, NotAhead, StoreFull
 from selfie3d_jobs.execution import ExecutionResult, Objects
 from selfie3d_jobs.record import Record
 from selfie3d_jobs.store import Store
@@ -51,10 +52,21 @@ class WorkerBlobs:
         """The bytes of each photo of one person; as `photo`."""
         return execution.apart(job, self.photo(job)) if job.outside else self._store.run(execution.photos(job))
 
+    def send_ahead(self, job: Record, files: Sequence[bytes]) -> None:
+        """Mesh files that `succeed` will not have to send: they are on their way while their pictures are drawn."""
+        if job.outside:
+            return
+        with suppress(StoreFull):  # then it sends them after all
+            for face, file in enumerate(files):
+                self._store.run(execution.send_ahead(job, face, file, self._lease_seconds))
+
     def succeed(self, job: Record, result: ExecutionResult) -> None:
         """Store the meshes and their pictures, and end the job. Raises JobLost, BlobsUnavailable."""
         if not job.outside:
-            self._store.run(execution.succeed(job, result))
+            try:
+                self._store.run(execution.succeed_ahead(job, result))
+            except NotAhead:
+                self._store.run(execution.succeed(job, result))
             return
         extension = result.faces[0].file.extension if result.faces else ""
         meshes = [names.mesh(job.id, job.attempt, face, extension) for face in range(len(result.files))]

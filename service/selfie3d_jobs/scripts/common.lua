@@ -209,6 +209,15 @@ local function shrink(id, outcome)
   redis.call('HDEL', job_key(id), 'token', 'queue_time', 'losses', 'traceparent')
 end
 
+-- The key of a mesh file whose attempt has not ended yet.
+local function ahead(id, attempt, face) return P .. 'ahead:' .. id .. ':' .. attempt .. ':' .. face end
+
+-- What an attempt has sent ahead of an end that did not come.
+local function drop_ahead(id)
+  local face = 0
+  while redis.call('UNLINK', ahead(id, number(id, 'attempt'), face)) == 1 do face = face + 1 end
+end
+
 -- The only way into a final state. The caller has seen that the job is QUEUED or RUNNING.
 -- outcome : of a job that lies outside Redis; others have it in their record already
 local function finish(id, state, code, reason, message, outcome)
@@ -225,6 +234,7 @@ local function finish(id, state, code, reason, message, outcome)
   redis.call('ZREM', P .. 'deadlines', id)
   if redis.call('HINCRBY', P .. 'active', owner, -1) <= 0 then redis.call('HDEL', P .. 'active', owner) end
   redis.call('UNLINK', P .. 'photo:' .. id)
+  drop_ahead(id)
   discard_photo(id)
   forget_bytes(id, 'photo_bytes')
   count('ended:' .. state .. ':' .. reason)

@@ -1,5 +1,4 @@
 import json
-from collections.abc import Callable
 from contextlib import nullcontext
 from io import BytesIO
 from types import SimpleNamespace
@@ -17,7 +16,7 @@ from selfie3d_jobs.env import from_environment
 from selfie3d_photo import PhotoError, PhotoReason, decode
 from selfie3d_worker import WorkerConfig
 from selfie3d_worker.main import celery_settings
-from selfie3d_worker.model import Output
+from selfie3d_worker.model import OnFiles, OnStage, Output
 from selfie3d_worker.runner import Clock, Runner, reason_of
 
 
@@ -34,6 +33,9 @@ class ScriptedStore:
             return SimpleNamespace(id="a job", attempt=1, settings=pb.JobSettings(), outside=False)
         if command.name == "GET":
             return b"a photo"
+        if command.name == "SET":
+            self.told.append("sent ahead")
+            return command.parse(b"OK")
         named = json.loads(command.arguments[0])
         self.told.append(named.get("stage") or named["state"])
         self._is_lost |= self.told[-1] == self._lost_at
@@ -44,11 +46,12 @@ def run_a_job(store: ScriptedStore) -> list[Stage]:
     """The stages that began."""
     begun = []
 
-    def reconstruct(photo: bytes, _: pb.Options, on_stage: Callable[[str, float], None]) -> Output:
+    def reconstruct(photo: bytes, _: pb.Options, on_stage: OnStage, on_files: OnFiles) -> Output:
         assert photo == b"a photo"
         for stage in list(Stage)[:-1]:
             on_stage(stage, 0.1)
             begun.append(Stage(stage))
+        on_files([b"a mesh"])
         return Output([], [b"a mesh"])
 
     heartbeat: Any = SimpleNamespace(holding=lambda _: nullcontext())
@@ -71,7 +74,7 @@ def test_seconds_add_up_by_stage_and_a_stopped_clock_stands() -> None:
 def test_stages_are_told_in_order_and_then_the_end() -> None:
     store = ScriptedStore()
     assert run_a_job(store) == list(Stage)[:-1]
-    assert store.told == [*Stage, "SUCCEEDED"]
+    assert store.told == [*list(Stage)[:-1], "sent ahead", Stage.STORE, "SUCCEEDED"]
 
 
 @pytest.mark.parametrize("lost_at", [Stage.DECODE, Stage.ALIGN, Stage.SURFACE])
