@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from vrn.avatar.hair import grown
+from vrn.avatar.hair import Hair
 from vrn.avatar.neighbours import row_sums
 from vrn.avatar.palette import medians, nearer
 from vrn.avatar.places import Places
@@ -32,15 +32,16 @@ def completed(places: Places, colours: Floats, sure: Floats, inner: Floats, at: 
     inner : (n,) float32 - the same, and less towards the end of what is known, so that it goes on from further in
     """
     skin = places.skin
-    skin_median, hair_median = tones = medians(places, colours, sure)
-    skin_like = nearer(colours, skin_median, hair_median, HAIR)
+    tones = medians(places, colours, sure)
+    hair = Hair.of(places, colours, sure, tones)
+    skin_like = nearer(colours, *tones, HAIR)
     skin_like = np.maximum(skin_like, smoothstep(-places.neutral[:, 1], BEARD_CM))
-    skin_like = np.maximum(skin_like, smoothstep(row_sums(colours) / skin_median.sum(), LIGHT))
+    skin_like = np.maximum(skin_like, smoothstep(row_sums(colours) / tones.skin.sum(), LIGHT))
     membrane = Membrane.over(places.points, FILL_CELL_PX, at)
     of_hair, prior = inner * (places.hair > 0.5), np.float32(HAIR_PRIOR)
-    hair_fill = _filled(membrane, colours, of_hair, places.hair, hair_median, prior)
-    skin_fill = _filled(membrane, colours, inner * (skin > 0.5) * skin_like, skin, skin_median, _skin_prior(places))
-    hair_fill += grown(places, colours, sure, tones, at)
+    hair_fill = _filled(membrane, colours, of_hair, places.hair, hair.tone, prior)
+    skin_fill = _filled(membrane, colours, inner * (skin > 0.5) * skin_like, skin, tones.skin, _skin_prior(places))
+    hair_fill += hair.strands(places, at)
     share = places.hair[at, None]
     skin_fill *= places.shade[at, None]
     fill = skin_fill + (hair_fill - skin_fill) * share

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from selfie3d.types import Detail, Options
 from tests.unit.vrn.avatar.portraits import portrait
 from tests.unit.vrn.avatar.scalps import ball_places
-from vrn.avatar.hair import grown, hairiness
+from vrn.avatar.hair import Hair, capped
 from vrn.avatar.head_surface import HeadSurface
 from vrn.avatar.model import load_model
-from vrn.avatar.palette import Tones, medians
-from vrn.avatar.places import Places, scalp
+from vrn.avatar.palette import medians
+from vrn.avatar.places import Places, scalp, under_fringe
 from vrn.meshing.delight import LUMINANCE
 
 Singles = NDArray[np.float32]
@@ -43,9 +43,8 @@ def completed(places: Places, colours: Singles, sure: Singles) -> tuple[Singles,
     """The contrast of the hair behind, and its places."""
     at = np.flatnonzero((sure == 0) & (places.hair == 1))
     fields = {name: value[at] for name, value in vars(places).items() if name != "near"}
-    return grown(places, colours, sure, medians(places, colours, sure), at), replace(
-        places, near=places.near.of_points(at), **fields
-    )
+    hair = Hair.of(places, colours, sure, medians(places, colours, sure))
+    return hair.strands(places, at), replace(places, near=places.near.of_points(at), **fields)
 
 
 @pytest.mark.parametrize("detail", POINTS)
@@ -114,37 +113,84 @@ def test_seen_locks_make_wider_strands_than_seen_single_hairs() -> None:
     assert roughness(locks + noise(places, 2)) < 0.9 * roughness(noise(places, 8))
 
 
-def bald(lighter: float, size: float) -> Singles:
+def in_side_light(places: Places) -> Singles:
+    """(n, 1) - the light on a ball, from the left."""
+    return np.asarray(1 + places.neutral[:, :1] / 24, np.float32)
+
+
+def lit(tone: Singles, size: float, skin: Singles = SKIN) -> Hair:
+    """The hair of a scalp of one colour in side light, with strands or noise of that size."""
     places = PLACES["standard"]
-    colours, sure = seen(places, noise(places, size), SKIN * np.float32(lighter))
-    return completed(places, colours, sure)[0]
+    colours, sure = seen(places, noise(places, size), tone)
+    colours = np.where(places.hair[:, None] > 0.5, colours, skin) * in_side_light(places)
+    return Hair.of(places, colours, sure, medians(places, colours, sure))
 
 
 @pytest.mark.parametrize("lighter", [0.9, 1.0, 1.2])
 def test_a_bald_head_stays_plain_in_shadow_and_in_light(lighter: float) -> None:
-    assert not bald(lighter, 6.0).any()
+    assert lit(SKIN * np.float32(lighter), 2.0).hairy == 0
 
 
-def test_a_cap_and_an_overexposed_head_stay_plain() -> None:
+def test_a_highlight_is_not_the_colour_of_a_bald_head() -> None:
     places = PLACES["standard"]
-    cap = np.array([240, 245, 250], np.float32)
-    assert not completed(places, *seen(places, noise(places, 2), cap))[0].any()
-    assert completed(places, *seen(places, noise(places, 10), cap))[0].any()
+    colours, sure = seen(places, noise(places, 1), SKIN)
+    shine = np.exp(-((places.neutral[:, :1] / 4) ** 2)) * (places.hair[:, None] > 0.5)
+    shiny = (colours + shine * (250 - colours)).astype(np.float32)
+    light = places.neutral[:, 2] > 3.0
+    off_before, off_after = (
+        np.abs(tone - SKIN).max()
+        for tone in (
+            np.median(shiny[light & (places.hair > 0.5)], 0),
+            Hair.of(places, shiny, sure, medians(places, shiny, sure)).tone,
+        )
+    )
+    assert off_after < 0.5 * off_before
 
 
-@pytest.mark.parametrize(
-    ("hair", "least"),
-    [((90, 60, 45), 1.0), ((20, 18, 15), 1.0), ((190, 160, 120), 0.9), ((190, 183, 172), 1.0), ((150, 90, 40), 1.0)],
-    ids=["brown", "black", "blond", "white", "red"],
-)
-def test_hair_of_all_colours_is_hair(hair: tuple[float, ...], least: float) -> None:
-    assert hairiness(Tones(SKIN, np.array(hair, np.float32))) >= least
+@pytest.mark.parametrize("tone", [(240, 245, 250), (60, 90, 160), (90, 130, 100)], ids=["white", "blue", "green"])
+def test_a_cap_has_no_strands_and_keeps_its_colour(tone: tuple[float, ...]) -> None:
+    places, cap = PLACES["standard"], np.array(tone, np.float32)
+    colours, sure = seen(places, noise(places, 8), cap)
+    hair = Hair.of(places, colours, sure, medians(places, colours, sure))
+    assert hair.hairy == 0
+    np.testing.assert_allclose(hair.tone, cap, atol=1)
+
+
+TONES = {
+    "brown": (90, 60, 45),
+    "black": (20, 18, 15),
+    "blond": (190, 160, 120),
+    "fair as the skin": (192, 154, 122),
+    "white": (205, 198, 186),
+    "red": (150, 90, 40),
+}
+
+
+@pytest.mark.parametrize("tone", TONES.values(), ids=TONES.keys())
+def test_hair_of_all_colours_is_hair(tone: tuple[float, ...]) -> None:
+    hair = np.array(tone, np.float32)
+    assert lit(hair, 0.05 * hair.mean()).hairy == 1
+    assert capped(hair) == 0
 
 
 def test_black_hair_on_dark_skin_is_hair_and_dark_skin_is_not() -> None:
     dark = np.array([75, 52, 42], np.float32)
-    assert hairiness(Tones(dark, np.array([25, 21, 19], np.float32))) == 1
-    assert hairiness(Tones(dark, dark * np.float32(1.15))) == 0
+    assert lit(np.array([25, 21, 19], np.float32), 2.0, dark).hairy == 1
+    assert lit(dark * np.float32(1.15), 0.7, dark).hairy == 0
+
+
+def test_skin_between_the_hair_is_not_in_its_colour_and_a_fringe_is() -> None:
+    places = PLACES["standard"]
+    colours, sure = seen(places, noise(places, 5))
+    parted = (np.abs(places.neutral[:, 0]) < 2)[:, None] * (places.hair[:, None] > 0.5)
+    colours = np.where(parted, SKIN, colours)
+    fringe = under_fringe(places.neutral) & (places.hair <= 0.5)
+    assert np.count_nonzero(fringe & (sure > 0)) > 50
+    light = HAIR * np.float32(1.3)
+    colours[fringe] = light
+    tone = Hair.of(places, colours, sure, medians(places, colours, sure)).tone
+    assert np.linalg.norm(tone - HAIR) < np.linalg.norm(light - HAIR) < np.linalg.norm(SKIN - tone)
+    assert tone.sum() > HAIR.sum()
 
 
 def test_where_no_hair_was_seen_there_is_no_contrast() -> None:
@@ -160,7 +206,7 @@ def test_skin_gets_no_strands() -> None:
     places = PLACES["standard"]
     colours, sure = seen(places, noise(places, 9))
     at = np.flatnonzero(places.hair == 0)
-    assert not grown(places, colours, sure, medians(places, colours, sure), at).any()
+    assert not Hair.of(places, colours, sure, medians(places, colours, sure)).strands(places, at).any()
 
 
 @pytest.mark.slow
@@ -168,13 +214,13 @@ def test_skin_gets_no_strands() -> None:
 def test_the_back_of_a_head_has_strands_where_its_front_has_hair_and_none_where_it_is_bald(detail: Detail) -> None:
     neutral = load_model().neutral
     rough = np.random.default_rng(0).normal(0, 15, (len(neutral), 1))
-    hair = HAIR + (SKIN - HAIR) * (1 - scalp(neutral)[:, None])
+    hair = HAIR + rough + (SKIN - HAIR - rough) * (1 - scalp(neutral)[:, None])
 
     def behind(colours: NDArray[np.floating]) -> Singles:
-        known = portrait(colours=np.asarray(colours + rough, np.float64))
+        known = portrait(colours=np.asarray(colours, np.float64))
         surface = HeadSurface.of_head(known.whole, known.face, Options(detail=detail))
         at = (surface.places.hair == 1) & (surface.places.neutral[:, 2] < -2)
         return np.asarray(surface.painted(known.photo).colours[at] @ LUMINANCE)
 
     assert 3 < behind(hair).std() < 15
-    assert behind(np.broadcast_to(SKIN, neutral.shape)).std() < 0.5
+    assert behind(SKIN * (1 + neutral[:, :1] / 24)).std() < 2.5
