@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from vrn.avatar.palette import LUMA
 from vrn.avatar.places import Places
 from vrn.meshing.diffusion import diffuse
 from vrn.meshing.visibility import smoothstep
@@ -20,7 +21,6 @@ SIDE_CM = (3.0, 4.5)  # |x| on the neutral head, over which the middle of a face
 SKIN_LEFT, HAIR_LEFT = 0.5, 0.65  # of what lies around a place at the end is known: a half where that is even
 OUTER = (0.3, 1.0)  # of the border, where every colour gives way
 DARK = (0.8, 1.0)  # of the completed colour's brightness: what is as dark as the first gives way in the whole border
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def border(places: Places, known: Floats) -> Floats:

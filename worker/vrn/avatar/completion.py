@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vrn.avatar.hair import Hair
-from vrn.avatar.neighbours import row_sums
-from vrn.avatar.palette import medians, nearer
+from vrn.avatar.palette import LUMA, medians, nearer
 from vrn.avatar.places import Places
 from vrn.meshing.colour import FILL_CELL_PX
 from vrn.meshing.diffusion import Membrane
@@ -36,7 +35,7 @@ def completed(places: Places, colours: Floats, sure: Floats, inner: Floats, at: 
     hair = Hair.of(places, colours, sure, tones)
     skin_like = nearer(colours, *tones, HAIR)
     skin_like = np.maximum(skin_like, smoothstep(-places.neutral[:, 1], BEARD_CM))
-    skin_like = np.maximum(skin_like, smoothstep(row_sums(colours) / tones.skin.sum(), LIGHT))
+    skin_like = np.maximum(skin_like, smoothstep(colours @ LUMA / (tones.skin @ LUMA), LIGHT))
     membrane = Membrane.over(places.points, FILL_CELL_PX, at)
     of_hair, prior = inner * (places.hair > 0.5), np.float32(HAIR_PRIOR)
     hair_fill = _filled(membrane, colours, of_hair, places.hair, hair.tone, prior)

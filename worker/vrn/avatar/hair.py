@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from vrn.avatar.guide import PX_PER_CM
-from vrn.avatar.palette import Tones
+from vrn.avatar.palette import LUMA, Tones
 from vrn.avatar.places import Places, under_fringe
 from vrn.avatar.strands import strands
-from vrn.meshing.delight import LUMINANCE
 from vrn.meshing.diffusion import diffuse
 from vrn.meshing.visibility import smoothstep
 
@@ -90,13 +89,11 @@ def hairiness(seen: Floats, fine: Floats, tones: Tones) -> np.float32:
     Light shades a skull smoothly, so that little of its contrast is as fine as strands, and makes it lighter than the
     face. And it is red with blood, which hair is not, however fair.
     """
-    light = np.maximum(seen @ LUMINANCE, 0) + DARK
+    light = np.maximum(seen @ LUMA, 0) + DARK
     level = np.log(light)
     middle = np.median(level)
-    texture = np.log(
-        (np.median(np.abs(fine @ LUMINANCE) / light) + GRAIN) / (np.median(np.abs(level - middle)) + SPREAD)
-    )
-    lighter = middle - np.log(tones.skin @ LUMINANCE + DARK)
+    texture = np.log((np.median(np.abs(fine @ LUMA) / light) + GRAIN) / (np.median(np.abs(level - middle)) + SPREAD))
+    lighter = middle - np.log(tones.skin @ LUMA + DARK)
     red, green, _ = np.median(_off_skin(seen, tones), 0)
     return np.float32(smoothstep(texture - lighter + green - red, HAIRY))
 
@@ -123,9 +120,9 @@ def _unlike_skin(seen: Floats, tones: Tones) -> Floats:
 
 def _without_highlights(seen: Floats, tones: Tones) -> Floats:
     """(3,) - the median of colours (m, 3); if that is lighter than skin, towards that of their darker half."""
-    light = seen @ LUMINANCE
+    light = seen @ LUMA
     dark = np.median(seen[light <= np.median(light)], 0)
-    low, high, wanted = (float(tone @ LUMINANCE) for tone in (dark, tones.hair, tones.skin))
+    low, high, wanted = (float(tone @ LUMA) for tone in (dark, tones.hair, tones.skin))
     share = np.clip((high - wanted) / max(high - low, 1), 0, 1)
     return np.asarray(tones.hair + (dark - tones.hair) * share, np.float32)
 
@@ -151,7 +148,7 @@ def _toned(seen: Floats, pattern: Floats) -> Floats:
     """(n, 3) float32 - the seen contrast (m, 3) from dark to light, shared out to a pattern (n,) of normal values."""
     most = MOST * np.median(np.abs(seen), axis=0)
     seen = np.clip(seen, -most, most)
-    ranked = np.array_split(seen[np.argsort(seen @ LUMINANCE)], LEVELS)
+    ranked = np.array_split(seen[np.argsort(seen @ LUMA)], LEVELS)
     tones = np.stack([level.mean(0) for level in ranked]) - seen.mean(0)
     values = ndtri((np.arange(LEVELS) + 0.5) / LEVELS)
     steps = np.linspace(values[0], values[-1], STEPS)

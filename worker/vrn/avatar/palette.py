@@ -11,6 +11,7 @@ from scipy.ndimage import gaussian_filter
 from vrn.avatar.neighbours import row_sums
 from vrn.avatar.places import Places
 from vrn.meshing.colour import PhotoSampler
+from vrn.meshing.delight import LUMINANCE
 from vrn.meshing.diffusion import diffuse
 from vrn.meshing.visibility import View, smoothstep
 
@@ -28,6 +29,7 @@ SIDE_PX, SIDE_CELL_PX = (12.0, 26.0), 8.0  # head crop px inside the silhouette 
 SIDE_CM, TEMPLE_CM = (3.5, 5.0), (3.0, 4.5)  # |x| and y on the neutral head, where a cheek begins and a temple ends
 STRAND_PX = 4.0  # head crop px over which it is decided
 NEARER_HAIR = (0.25, 0.5)  # as NEARER: only what is nearer to hair than to skin is hair
+LUMA = LUMINANCE  # of sRGB colours as they are: how light they look, near enough to compare
 GREY = np.full(3, 128, np.float32)
 DARK = np.array([0.40, 0.34, 0.30], np.float32)  # of the skin's colour: hair that the photo does not show
 
@@ -95,7 +97,10 @@ def hair_beside(places: Places, colours: Floats, seen: Floats, tones: Tones, ins
 
 
 def medians(places: Places, colours: Floats, seen: Floats) -> Tones:
-    """The colours of skin and of hair; where no hair is seen, of dark hair."""
+    """The colours of skin and of hair; where no hair is seen, of dark hair.
+
+    The photo's points, those of the other side and what both make together are other colours, each with its medians.
+    """
     skin = _median(colours, seen * places.skin * ~places.bare)
     hair = _median(colours, seen * places.hair)
     skin = GREY if skin is None else skin

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from selfie3d.types import Mesh, Options
 from tests.unit.vrn.avatar.test_head_surface import SIDE, Scene, darkness, nearest_vertices, scene
-from vrn.avatar.border import DARK, LUMA, OUTER, REACH_PX, SIDE_CM, border, given_way
+from vrn.avatar.border import DARK, OUTER, REACH_PX, SIDE_CM, border, given_way
 from vrn.avatar.head_colour import shown
 from vrn.avatar.head_surface import HeadSurface
 from vrn.avatar.model import load_model
+from vrn.avatar.palette import LUMA
 from vrn.avatar.places import ear
 from vrn.meshing.colour import PhotoSampler
 from vrn.meshing.visibility import smoothstep

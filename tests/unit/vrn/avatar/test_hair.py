@@ -14,9 +14,8 @@ from tests.unit.vrn.avatar.scalps import ball_places
 from vrn.avatar.hair import Hair, capped
 from vrn.avatar.head_surface import HeadSurface
 from vrn.avatar.model import load_model
-from vrn.avatar.palette import medians
+from vrn.avatar.palette import LUMA, medians
 from vrn.avatar.places import Places, scalp, under_fringe
-from vrn.meshing.delight import LUMINANCE
 
 Singles = NDArray[np.float32]
 
@@ -53,7 +52,7 @@ def test_completed_hair_has_the_contrast_of_the_seen_hair(size: float, detail: s
     places = PLACES[detail]
     hair, _ = completed(places, *seen(places, noise(places, size)))
     least = 0.65 if detail == "preview" else 0.8  # few points say what is a strand's and what a lock's
-    assert least * size < np.std(hair @ LUMINANCE) < 1.1 * size
+    assert least * size < np.std(hair @ LUMA) < 1.1 * size
     assert np.abs(hair.mean(0)).max() < 0.1 * size
 
 
@@ -70,7 +69,7 @@ def test_a_few_light_strands_in_dark_hair_stay_few_and_light() -> None:
     places = PLACES["standard"]
     skewed = np.exp(noise(places, 0.6)) * 6
     hair, _ = completed(places, *seen(places, skewed))
-    light = hair @ LUMINANCE
+    light = hair @ LUMA
     low, middle, high = np.quantile(light, [0.1, 0.5, 0.9])
     expected = np.quantile(skewed, [0.1, 0.5, 0.9])
     assert (high - middle) / (middle - low) == pytest.approx(
@@ -93,7 +92,7 @@ def test_the_same_place_has_the_same_strand_in_every_photo() -> None:
     one, _ = completed(places, *seen(places, noise(places, 5)))
     other, _ = completed(places, *seen(places, noise(places, 9, 1), HAIR * np.float32(0.7)))
     again, _ = completed(places, *seen(places, noise(places, 5)))
-    assert np.corrcoef(one @ LUMINANCE, other @ LUMINANCE)[0, 1] > 0.99
+    assert np.corrcoef(one @ LUMA, other @ LUMA)[0, 1] > 0.99
     assert again.tobytes() == one.tobytes()
 
 
@@ -104,7 +103,7 @@ def test_seen_locks_make_wider_strands_than_seen_single_hairs() -> None:
 
     def roughness(contrast: Singles) -> float:
         hair, behind = completed(places, *seen(places, contrast))
-        light = hair @ LUMINANCE
+        light = hair @ LUMA
         near = np.linalg.norm(behind.neutral[:, None] - behind.neutral[None, ::40], axis=2)
         near[near < 0.05] = 9
         first = near.argmin(0)
@@ -220,7 +219,7 @@ def test_the_back_of_a_head_has_strands_where_its_front_has_hair_and_none_where_
         known = portrait(colours=np.asarray(colours, np.float64))
         surface = HeadSurface.of_head(known.whole, known.face, Options(detail=detail))
         at = (surface.places.hair == 1) & (surface.places.neutral[:, 2] < -2)
-        return np.asarray(surface.painted(known.photo).colours[at] @ LUMINANCE)
+        return np.asarray(surface.painted(known.photo).colours[at] @ LUMA)
 
     assert 3 < behind(hair).std() < 15
     assert behind(SKIN * (1 + neutral[:, :1] / 24)).std() < 2.5
