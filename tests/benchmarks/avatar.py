@@ -147,16 +147,9 @@ def drawn(mesh: Mesh, weights: Floats) -> Mesh:
     rig, texture = mesh.rig, mesh.texture
     if rig is None or texture is None:
         raise ValueError("the mesh is not rigged")
-    attributes = np.concatenate(
-        [rig.moved(mesh.vertices, weights)[texture.source], mesh.normals[texture.source], texture.uv], 1
-    )
-    inside = np.flatnonzero(load_model().parts == MOUTH_PART)
-    finer, faces = attributes, texture.triangles
-    for _ in range(SUBDIVISIONS):  # where the vertices are too far apart to carry the texture's colours
-        finer, faces, children = trimesh.remesh.subdivide(finer, faces, inside, return_index=True)
-        inside = np.concatenate([children[each] for each in inside])
-    vertices, normals, uv = [finer[:, :3]], [finer[:, 3:6]], [finer[:, 6:]]
-    triangles = [faces]
+    moved = rig.moved(mesh.vertices, weights)[texture.source]
+    finer, faces = _finer_mouth(np.concatenate([moved, mesh.normals[texture.source], texture.uv], 1), texture.triangles)
+    vertices, normals, uv, triangles = [finer[:, :3]], [finer[:, 3:6]], [finer[:, 6:]], [faces]
     for eye in rig.eyes:
         triangles.append(eye.triangles + sum(map(len, vertices)))
         turned = (eye.vertices @ eye.rotation.T).astype(np.float32)
@@ -174,6 +167,17 @@ def drawn(mesh: Mesh, weights: Floats) -> Mesh:
         rig=None,
         texture=None,
     )
+
+
+def _finer_mouth(
+    vertices: NDArray[np.floating], triangles: NDArray[np.integer]
+) -> tuple[NDArray[np.floating], NDArray[np.integer]]:
+    """More vertices (v, c) and triangles in the mouth, where they lie too far apart to carry the texture's colours."""
+    inside = np.flatnonzero(load_model().parts == MOUTH_PART)
+    for _ in range(SUBDIVISIONS):
+        vertices, triangles, children = trimesh.remesh.subdivide(vertices, triangles, inside, return_index=True)
+        inside = np.concatenate([children[each] for each in inside])
+    return vertices, triangles
 
 
 def shapes_sheet(mesh: Mesh) -> Picture:

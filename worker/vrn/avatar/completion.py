@@ -35,7 +35,7 @@ def completed(places: Places, colours: Floats, sure: Floats, inner: Floats, at: 
     hair = Hair.of(places, colours, sure, tones)
     skin_like = nearer(colours, *tones, HAIR)
     skin_like = np.maximum(skin_like, smoothstep(-places.neutral[:, 1], BEARD_CM))
-    skin_like = np.maximum(skin_like, smoothstep(colours @ LUMA / (tones.skin @ LUMA), LIGHT))
+    skin_like = np.maximum(skin_like, smoothstep(colours @ LUMA / np.maximum(tones.skin @ LUMA, 1), LIGHT))
     membrane = Membrane.over(places.points, FILL_CELL_PX, at)
     of_hair, prior = inner * (places.hair > 0.5), np.float32(HAIR_PRIOR)
     hair_fill = _filled(membrane, colours, of_hair, places.hair, hair.tone, prior)

@@ -19,10 +19,8 @@ Floats = NDArray[np.float32]
 
 HAIRLINE = np.array([0.0, 1.0, -0.87, -1.9], np.float32)  # on the neutral head, cm: positive above and behind it
 HAIRLINE_CM = (-0.6, 0.9)  # over which skin becomes hair
-FRINGE_CM, BROWS_CM = (
-    -3.5,
-    3.2,
-)  # of that from which on a fringe may hang, and y on the neutral head above brows and temples
+FRINGE_CM = -3.5  # the same, from where on a fringe may hang
+BROWS_CM = 3.2  # y on the neutral head, above brows and temples
 EAR_SIDE_CM = (6.0, 6.6)  # |x| on the neutral head from which a place may belong to an ear
 EAR_CENTRE_CM, EAR_RADII_CM = (0.9, -0.5), (3.2, 2.5)  # of an ellipse around the ears: y and z on the neutral head
 EAR_RIM = (0.95, 1.2)  # in radii
