@@ -22,7 +22,10 @@ from vrn.finder import load_finder
 from vrn.finder.face import Detection
 from vrn.finder.face_alignment import DETECTORS, DetectedBox, FaceAlignmentFinder, required_files
 
-pytestmark = pytest.mark.slow  # the networks of the package take seconds a photo
+pytestmark = [
+    pytest.mark.slow,  # the networks of the package take seconds a photo
+    pytest.mark.timeout(900),  # importing the package compiles functions with Numba, for minutes on a busy machine
+]
 
 FAN_2D, FAN_3D = "2DFAN4-11f355bf06.pth.tar", "3DFAN4-7835d9f11d.pth.tar"
 DEPTH, S3FD = "depth-2a464da4ea.pth.tar", "s3fd-619a316812.pth"
