@@ -19,6 +19,8 @@ from vrn.meshing.visibility import smoothstep
 Floats = NDArray[np.float32]
 
 HAIR_PRIOR, SKIN_PRIOR, BARE_PRIOR = 0.004, 0.001, 0.016  # weight of a region's median colour against a seen vertex
+MIDDLE_PRIOR = 1e-5  # the same in the middle of a face, between the side that a profile shows and the one that it lends
+MIDDLE_CM = (3.0, 5.0)  # |x| and z on the neutral head
 HAIR = (0.25, 0.5)  # as palette.NEARER: a shaded cheek is skin, what is surely hair is not
 LIGHT = (0.85, 1.0)  # of the skin's brightness, from where nothing is taken for hair: white hair is near to light skin
 BEARD_CM = (2.5, 4.5)  # -y on the neutral head, from where what looks like hair is a beard, which goes on
@@ -48,8 +50,12 @@ def completed(places: Places, colours: Floats, sure: Floats, inner: Floats, at: 
 
 
 def _skin_prior(places: Places) -> Floats:
-    """(n,) - a cheek goes on as it begins; ears and neck, to which hair is next, have the whole face's colour."""
-    return np.where(places.bare, np.float32(BARE_PRIOR), np.float32(SKIN_PRIOR))
+    """(n,) - a cheek goes on as it begins, and the middle of a face between its two sides even more; ears and neck, to
+    which hair is next, have the whole face's colour."""
+    x, _, z = places.neutral.T
+    middle = (np.abs(x) < MIDDLE_CM[0]) & (z > MIDDLE_CM[1])
+    prior = np.where(middle, np.float32(MIDDLE_PRIOR), np.float32(SKIN_PRIOR))
+    return np.where(places.bare, np.float32(BARE_PRIOR), prior)
 
 
 def _filled(
