@@ -56,16 +56,6 @@ def photo(job_id: str) -> Command[bytes]:
     return plain("GET", parse, keys.photo(job_id))
 
 
-def photos(job: Record) -> Command[list[bytes]]:
-    """The bytes of each photo of one person. Raises JobLost when they are gone: the job ended meanwhile."""
-    stored = photo(job.id)
-
-    def parse(reply: bytes | None) -> list[bytes]:
-        return apart(job, stored.parse(reply))
-
-    return plain("GET", parse, keys.photo(job.id))
-
-
 def apart(job: Record, together: bytes) -> list[bytes]:
     """The photos of one person, which are stored one behind the other."""
     ends = accumulate(job.photo_sizes)

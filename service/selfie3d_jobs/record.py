@@ -6,7 +6,7 @@ Settings, faces and stage times are kept as messages of the public API: one sche
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from selfie3d.types import JobState, Stage
 from selfie3d.v1 import reconstruction_pb2 as pb
@@ -51,6 +51,7 @@ class Record:
     photo_sizes: tuple[int, ...] = ()  # bytes of each of them; they are stored one behind the other
     outside: bool = False  # its photo and meshes are objects in a bucket, not in Redis
     photo_bytes: int = 0  # of all photos, until the job ends
+    photo: bytes = field(default=b"", repr=False)  # of a claim: the photo, or all of one person, where that is small
 
     @classmethod
     def of(cls, reply: Sequence[bytes]) -> Record:
@@ -82,6 +83,7 @@ class Record:
             photo_sizes=tuple(map(int, fields.get("photo_sizes", b"").split())),
             outside=fields.get("outside") == b"1",
             photo_bytes=int(fields.get("photo_bytes", b"0")),
+            photo=fields.get("photo", b""),
         )
 
 

@@ -33,6 +33,7 @@ from selfie3d_jobs.blobs import WorkerBlobs
 from selfie3d_jobs.broker import create_app, publish
 from selfie3d_jobs.command import Command
 from selfie3d_jobs.maintenance import Message, WorkerReport
+from selfie3d_photo import MEBIBYTE
 from tests.integration.road import (
     LEASE,
     WIDE,
@@ -732,6 +733,19 @@ def test_what_a_caller_sends_arrives_as_it_was(store: Store, keys: Keys) -> None
     assert [found.id for found in store.run(queries.page(job.owner, last.serial, 10, []))[0]] == [record.id]
 
 
+@pytest.mark.parametrize("size", [MEBIBYTE, MEBIBYTE + 1])
+def test_a_small_photo_comes_with_the_claim_and_a_large_one_is_asked_for(
+    store: Store, jobs_config: JobsConfig, size: int
+) -> None:
+    photo = bytes(size)
+    record = submit(store, new_job(photo=photo), photo)
+    assert get(store, record.id).photo == b""
+    job = start(store, record.id)
+    assert job.photo == (photo if size == MEBIBYTE else b"")
+    assert start(store, record.id).photo == job.photo  # the same delivery again
+    assert WorkerBlobs(jobs_config, store).photo(job) == photo
+
+
 def test_redis_away_is_unavailable() -> None:
     store = Store(JobsConfig(redis_url="redis://127.0.0.1:1/0"), tries=1)
     with pytest.raises(StoreUnavailable):
@@ -745,7 +759,7 @@ def test_several_photos_of_one_person_are_kept_in_order_and_go_with_the_job(stor
     assert record.photo_sha256s == tuple(hashlib.sha256(photo).hexdigest() for photo in photos)
     assert record.photo_sha256 == record.photo_sha256s[0]
     job = start(store, record.id)
-    assert store.run(execution.photos(job)) == photos
+    assert execution.apart(job, store.run(execution.photo(job.id))) == execution.apart(job, job.photo) == photos
     assert int(keys.client.get(f"{keys.prefix}bytes") or 0) == sum(map(len, photos))
     views = [pb.PhotoView(index=0, weight=1.0)]
     store.run(execution.succeed(job, dataclasses.replace(result(b"mesh"), views=views)))
@@ -753,7 +767,7 @@ def test_several_photos_of_one_person_are_kept_in_order_and_go_with_the_job(stor
     assert list(done.outcome.views) == views
     assert not any(key.startswith("photo:") for key in keys.all())
     with pytest.raises(JobLost):
-        store.run(execution.photos(job))
+        store.run(execution.photo(job.id))
 
 
 @pytest.mark.parametrize(

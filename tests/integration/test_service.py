@@ -590,7 +590,7 @@ async def test_photos_of_one_person_are_one_job_by_every_method(api: Any, store:
     assert (await anext(aiter(call))).job.id == created.id
     call.cancel()
     job = await asyncio.to_thread(start, store, created.id)
-    assert await asyncio.to_thread(store.run, execution.photos(job)) == PERSON
+    assert execution.apart(job, job.photo) == PERSON
     views = [pb.PhotoView(index=n, weight=w, left_out=o) for n, w, o in ((0, 0.3, ""), (1, 0.7, ""), (2, 0, "BLURRED"))]
     done = dataclasses.replace(result(b"mesh"), views=views)
     await asyncio.to_thread(store.run, execution.succeed(job, done))

@@ -40,7 +40,7 @@ class WorkerBlobs:
     def photo(self, job: Record) -> bytes:
         """The photo's bytes. Raises JobLost when the job ended meanwhile, BlobsUnavailable, PhotoMissing."""
         if not job.outside:
-            return self._store.run(execution.photo(job.id))
+            return job.photo or self._store.run(execution.photo(job.id))
         found = self._bucket_of().get(names.photo(job.id))
         if found is not None:
             return found
@@ -50,7 +50,7 @@ class WorkerBlobs:
 
     def photos(self, job: Record) -> list[bytes]:
         """The bytes of each photo of one person; as `photo`."""
-        return execution.apart(job, self.photo(job)) if job.outside else self._store.run(execution.photos(job))
+        return execution.apart(job, self.photo(job))
 
     def send_ahead(self, job: Record, files: Sequence[bytes]) -> None:
         """Mesh files that `succeed` will not have to send: they are on their way while their pictures are drawn."""

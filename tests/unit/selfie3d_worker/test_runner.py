@@ -30,7 +30,7 @@ class ScriptedStore:
 
     def run(self, command: Any) -> Any:
         if command.name == "claim":
-            return SimpleNamespace(id="a job", attempt=1, settings=pb.JobSettings(), outside=False)
+            return SimpleNamespace(id="a job", attempt=1, settings=pb.JobSettings(), outside=False, photo=b"")
         if command.name == "GET":
             return b"a photo"
         if command.name == "SET":
