@@ -107,8 +107,8 @@ class Syncer(threading.Thread):
             try:
                 self._log.sync()
             except Exception as error:  # whatever it is: a thread that dies in silence is what must not happen
-                self.error = error
                 logger.error("the append-only log of Redis cannot be synced to the disk: %s", error)
+                self.error = error  # last: whoever sees it finds the reason in the log
                 return
 
     def end(self) -> None:
