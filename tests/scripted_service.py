@@ -85,8 +85,6 @@ class Script:
     outcome: pb.Job = field(default_factory=pb.Job)  # merged into a job when it ends
     damage: Callable[[bytes], bytes] = bytes
     hold: threading.Event = field(default_factory=threading.Event)  # cleared: watches stay open
-    picture_first: bool = False  # a mesh comes once its picture was asked for
-    asked: threading.Event = field(default_factory=threading.Event)  # set when a picture is asked for
     left: threading.Event = field(default_factory=threading.Event)  # set when a watch ends
 
     def requests(self, rpc: str) -> list[Any]:
@@ -215,8 +213,6 @@ class ScriptedService(stubs.ReconstructionServiceServicer):
         self, request: pb.DownloadMeshRequest, context: grpc.ServicerContext
     ) -> Iterator[pb.DownloadMeshResponse]:
         self._begin("DownloadMesh", request, context)
-        while self.script.picture_first and context.is_active() and not self.script.asked.wait(0.01):
-            pass
         self._job(request.job_id, context)
         mesh = self.meshes[request.face_index]
         sent = self.script.damage(mesh)
@@ -227,7 +223,6 @@ class ScriptedService(stubs.ReconstructionServiceServicer):
         yield from self._stream("DownloadMesh", [pb.DownloadMeshResponse(chunk=chunk) for chunk in chunks], context)
 
     def GetPreview(self, request: pb.GetPreviewRequest, context: grpc.ServicerContext) -> pb.GetPreviewResponse:  # noqa: N802
-        self.script.asked.set()
         self._begin("GetPreview", request, context)
         self._job(request.job_id, context)
         return pb.GetPreviewResponse(file=PREVIEW, data=self.script.damage(PICTURE))

@@ -16,16 +16,14 @@ from google.protobuf.message import Message
 
 from selfie3d._effects import (
     Answer,
-    Begin,
     Effect,
     Effects,
     Emit,
     Failure,
-    Finish,
-    Open,
     OpenStream,
     Read,
     Request,
+    ResponseStream,
     Sleep,
     Unary,
 )
@@ -171,40 +169,20 @@ class Core:
             raise job.error
         faces: list[Face] = []
         for face in job.faces:
-            scene = faces[0] if faces and face.file is job.faces[0].file else None
-            faces.append((yield from self._face(job_id, face, scene, deadline)))
+            if faces and face.file is job.faces[0].file:  # in a scene all faces lie in the first one's file
+                faces.append(face.downloaded(faces[0].file))
+            else:
+                data = yield from self._download(job_id, face.index, deadline)
+                faces.append(face.downloaded(face.file.downloaded(data)))
+            if face.has_preview:
+                faces[-1] = replace(faces[-1], _preview=(yield from self._preview(job_id, face.index, deadline)))
         from selfie3d.types import Result  # here: a health check has no use for arrays
 
         return Result(tuple(faces), job.seconds, job, job.views)
 
-    def _face(self, job_id: str, face: Face, scene: Face | None, deadline: Deadline) -> Effects[Face]:
-        """The face with its mesh and its picture, which come at the same time.
-
-        scene : the face in whose file it lies
-        """
-        picture = (yield from self._begin_preview(job_id, face.index, deadline)) if face.has_preview else None
-        try:
-            if scene:
-                face = face.downloaded(scene.file)
-            else:
-                data = yield from self._download(job_id, face.index, deadline)
-                face = face.downloaded(face.file.downloaded(data))
-            if picture is None:
-                return face
-            return replace(face, _preview=(yield from self._preview(job_id, face.index, deadline, picture)))
-        finally:
-            if picture is not None:
-                picture.cancel()  # nothing happens to one that is here
-
-    def _begin_preview(self, job_id: str, face_index: int, deadline: Deadline) -> Effects[Open]:
-        """Ask for the picture of one face's head."""
+    def _preview(self, job_id: str, face_index: int, deadline: Deadline) -> Effects[Preview]:
         request = pb.GetPreviewRequest(job_id=job_id, face_index=face_index)
-        return cast(Open, (yield Begin("GetPreview", lambda: request, deadline.remaining)))
-
-    def _preview(self, job_id: str, face_index: int, deadline: Deadline, begun: Open | None = None) -> Effects[Preview]:
-        """begun : the first try, if it was begun before"""
-        request = pb.GetPreviewRequest(job_id=job_id, face_index=face_index)
-        answer = yield from self._call("GetPreview", lambda: request, pb.GetPreviewResponse, deadline, begun)
+        answer = yield from self._call("GetPreview", lambda: request, pb.GetPreviewResponse, deadline)
         preview = preview_of(answer.file).downloaded(answer.data)
         if hashlib.sha256(answer.data).hexdigest() != preview.sha256:
             raise DownloadDamaged("The SHA-256 of the picture is not the one that was announced: ask for it again.")
@@ -228,7 +206,7 @@ class Core:
         while not transfer.complete:
             try:
                 opened = yield from _ask(OpenStream(transfer.rpc, transfer.request, deadline.remaining))
-                stream = cast(Open, opened)
+                stream = cast(ResponseStream, opened)
                 try:
                     while (message := (yield from _ask(Read(stream)))) is not None:
                         failures = 0
@@ -252,20 +230,12 @@ class Core:
     def _page(self, request: pb.ListJobsRequest, deadline: Deadline) -> Effects[pb.ListJobsResponse]:
         return (yield from self._call("ListJobs", lambda: request, pb.ListJobsResponse, deadline))
 
-    def _call(
-        self,
-        rpc: str,
-        request: Callable[[], Request],
-        kind: type[M],
-        deadline: Deadline,
-        begun: Open | None = None,
-    ) -> Effects[M]:
-        """One idempotent call that is answered with a `kind`, made again as `retry` says. begun : its first try"""
+    def _call(self, rpc: str, request: Callable[[], Request], kind: type[M], deadline: Deadline) -> Effects[M]:
+        """One idempotent call that is answered with a `kind`, made again as `retry` says."""
         failures = 0
         while True:
             try:
-                effect = Finish(begun) if begun and not failures else Unary(rpc, request, deadline.remaining)
-                answer = yield from _ask(effect)
+                answer = yield from _ask(Unary(rpc, request, deadline.remaining))
                 if isinstance(answer, kind):
                     return answer
                 raise ServiceError(f"{rpc} was answered with a {type(answer).__name__}.")

@@ -27,8 +27,8 @@ E = TypeVar("E", Event, JobStatus)
 Request = Message | Iterator[Message]
 
 
-class Open(Protocol):
-    """A call on its way, blocking or asyncio: an open stream of answers, or one answer that nobody waits for yet."""
+class ResponseStream(Protocol):
+    """An open stream of answers, blocking or asyncio."""
 
     def cancel(self) -> bool:
         """End it."""
@@ -45,22 +45,6 @@ class Unary:
 
 
 @dataclass(frozen=True)
-class Begin:
-    """Make a call with one answer, and go on; answered with what `Finish` waits for, which has `cancel()`."""
-
-    rpc: str
-    request: Callable[[], Request]
-    timeout: float | None
-
-
-@dataclass(frozen=True)
-class Finish:
-    """Wait for the answer to a call that was begun; answered with it."""
-
-    begun: Open
-
-
-@dataclass(frozen=True)
 class OpenStream:
     """Make a call with a stream of answers; answered with the stream, which has `cancel()`."""
 
@@ -73,7 +57,7 @@ class OpenStream:
 class Read:
     """Wait for the next message of a stream; answered with it, or None at the end."""
 
-    stream: Open
+    stream: ResponseStream
 
 
 @dataclass(frozen=True)
@@ -98,8 +82,8 @@ class Failure:
     cause: grpc.RpcError
 
 
-Effect = Unary | Begin | Finish | OpenStream | Read | Sleep | Emit
-Answer = Message | Open | Failure | None
+Effect = Unary | OpenStream | Read | Sleep | Emit
+Answer = Message | ResponseStream | Failure | None
 Effects = Generator[Effect, Answer, T]  # they end in a T
 
 
@@ -124,15 +108,9 @@ class Transport:
         self.address = address
         self.encrypted = encrypted
 
-    def start(self, effect: Unary | Begin | OpenStream) -> object:
+    def start(self, effect: Unary | OpenStream) -> object:
         """The call's answer, or the awaitable or stream that stands for it."""
-        return self._call(getattr(self._stub, effect.rpc), effect)
-
-    def begin(self, effect: Begin) -> object:
-        """The future answer of a blocking channel's call, which goes on by itself."""
-        return self._call(getattr(self._stub, effect.rpc).future, effect)
-
-    def _call(self, method: Callable[..., object], effect: Unary | Begin | OpenStream) -> object:
+        method = getattr(self._stub, effect.rpc)
         return method(effect.request(), timeout=effect.timeout, metadata=self._headers())
 
     def _headers(self) -> tuple[tuple[str, str], ...]:
@@ -204,11 +182,7 @@ def _perform(effect: Effect, transport: Transport) -> Answer:
     try:
         match effect:
             case Unary() | OpenStream():
-                return cast(Message | Open, transport.start(effect))
-            case Begin():
-                return cast(Open, transport.begin(effect))
-            case Finish(begun):
-                return cast(Message, cast(grpc.Future, begun).result())
+                return cast(Message | ResponseStream, transport.start(effect))
             case Read(stream):
                 return next(cast(Iterator[Message], stream), None)
             case Sleep(seconds):
@@ -223,10 +197,8 @@ async def _perform_async(effect: Effect, transport: Transport) -> Answer:
         match effect:
             case Unary():
                 return await cast(Awaitable[Message], transport.start(effect))
-            case Finish(begun):
-                return await cast(Awaitable[Message], begun)
-            case Begin() | OpenStream():
-                return cast(Open, transport.start(effect))
+            case OpenStream():
+                return cast(ResponseStream, transport.start(effect))
             case Read(stream):
                 message = await cast(grpc.aio.UnaryStreamCall, stream).read()
                 return None if message is grpc.aio.EOF else cast(Message, message)

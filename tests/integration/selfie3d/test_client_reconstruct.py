@@ -24,7 +24,6 @@ from selfie3d import (
 from selfie3d.v1 import reconstruction_pb2 as pb
 from tests.integration.selfie3d.conftest import ask, collect
 from tests.scripted_service import MATRIX, MESH, PICTURE, UNAVAILABLE, Running, Script, make_ply, succeeded
-from tests.stack import BOUND
 
 HOOK = "https://hooks.example.com/selfie3d"
 PHOTO = b"\xff\xd8 a photo"
@@ -112,20 +111,6 @@ async def test_a_picture_can_be_had_without_the_mesh(client: Any, script: Script
     assert preview == status.faces[0].preview
     assert preview.save(tmp_path / "new" / "head.webp").read_bytes() == PICTURE
     assert not script.requests("DownloadMesh")
-
-
-async def test_the_picture_comes_while_the_mesh_is_downloaded(client: Any, script: Script) -> None:
-    script.picture_first = True
-    [face] = (await ask(client.reconstruct(PHOTO, timeout=BOUND))).faces
-    assert (face.mesh.data, face.preview.data) == (MESH, PICTURE)
-    assert len(script.requests("GetPreview")) == 1
-
-
-async def test_a_picture_that_does_not_come_is_asked_for_again(client: Any, script: Script) -> None:
-    script.errors["GetPreview"] = [UNAVAILABLE, UNAVAILABLE]
-    [face] = (await ask(client.reconstruct(PHOTO))).faces
-    assert (face.mesh.data, face.preview.data) == (MESH, PICTURE)
-    assert len(script.requests("GetPreview")) == 3
 
 
 async def test_an_older_worker_s_result_comes_without_a_picture(client: Any, script: Script) -> None:
