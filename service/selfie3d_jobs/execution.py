@@ -100,50 +100,29 @@ def send_ahead(job: Record, face: int, file: bytes, lease_seconds: float) -> Com
 
 def succeed_ahead(job: Record, result: ExecutionResult) -> Command[None]:
     """As `succeed` with mesh files that were sent ahead. Raises NotAhead, too: one is missing, and nothing is done."""
-    return _complete(
-        job,
-        JobState.SUCCEEDED,
-        None,
-        result.seconds,
-        _outcome(result),
-        len(result.files),
-        result.previews,
-        batches=result.batches,
-        ahead=[len(file) for file in result.files],
-    )
+    return _succeed(job, result, result.previews, ahead=[len(file) for file in result.files])
 
 
 def succeed(job: Record, result: ExecutionResult) -> Command[None]:
     """Store the meshes and their pictures and end the job, in one step. Raises JobLost."""
-    blobs = (*result.files, *result.previews)
-    return _complete(
-        job,
-        JobState.SUCCEEDED,
-        None,
-        result.seconds,
-        _outcome(result),
-        len(result.files),
-        blobs,
-        batches=result.batches,
-    )
+    return _succeed(job, result, (*result.files, *result.previews))
 
 
 def succeed_outside(job: Record, result: ExecutionResult, objects: Objects) -> Command[None]:
     """End a job whose meshes and pictures were announced and put outside Redis. Raises JobLost, BlobsUnavailable."""
-    return _complete(
-        job,
-        JobState.SUCCEEDED,
-        None,
-        result.seconds,
-        _outcome(result),
-        len(result.files),
-        objects=objects,
-        batches=result.batches,
-    )
+    return _succeed(job, result, objects=objects)
 
 
-def _outcome(result: ExecutionResult) -> pb.Job:
-    return pb.Job(faces=result.faces, stage_times=_stage_times(result.seconds), views=result.views)
+def _succeed(
+    job: Record,
+    result: ExecutionResult,
+    blobs: Sequence[bytes] = (),
+    objects: Objects = NO_OBJECTS,
+    ahead: Sequence[int] = (),
+) -> Command[None]:
+    outcome = pb.Job(faces=result.faces, stage_times=_stage_times(result.seconds), views=result.views)
+    files, batches = len(result.files), result.batches
+    return _complete(job, JobState.SUCCEEDED, None, result.seconds, outcome, files, blobs, objects, batches, ahead)
 
 
 def fail(job: Record, reason: Reason, message: str, seconds: Mapping[str, float]) -> Command[None]:
