@@ -47,7 +47,7 @@ def _checks() -> dict[str, Callable[[], Iterator[Finding]]]:
         "redis": lambda: checks.check_redis(settings.redis_url, settings.data),
         "blobs": lambda: check_blobs(settings.blobs),
         "port": lambda: checks.check_listen(settings.listen, tls=bool(settings.tls_certificate)),
-        "engine": lambda: checks.check_engine(settings.engine, settings.device),
+        "engine": lambda: checks.check_engine(settings.engine, settings.device, settings.precision),
         "models": lambda: checks.check_model_process(settings.engine, settings.device, settings.model_process),
         "weights": lambda: checks.check_weights(settings),
         "memory": checks.check_memory,

@@ -10,7 +10,7 @@ from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from selfie3d.pem import PemError, read_authorities, read_pair
@@ -22,6 +22,9 @@ from selfie3d_cli.redis_log import AppendLog
 from selfie3d_cli.redis_server import find_binary, version_of
 from selfie3d_cli.settings import Settings, values_of
 from selfie3d_cli.version import installed
+
+if TYPE_CHECKING:
+    from vrn.engine import Engine
 
 EXTRAS = {  # as pyproject.toml declares them
     "service": (
@@ -237,22 +240,23 @@ def _serves(listen: str, *, tls: bool) -> bool:
         return False
 
 
-def check_engine(wanted: str, device: str) -> Iterator[Finding]:
-    """What runs the networks. wanted : auto, onnx or torch; device : auto, cpu, cuda or cuda:N."""
+def check_engine(wanted: str, device: str, precision: str = "auto") -> Iterator[Finding]:
+    """What runs the networks. wanted : auto, onnx or torch; device : auto, cpu, cuda or cuda:N; precision : auto ..."""
     try:
         from vrn.engine import choose
         from vrn.errors import BackendMissingError
     except ModuleNotFoundError:
         return  # check_packages has said so
     try:
-        engine = choose(wanted, device)
+        engine = choose(wanted, device, precision=precision)
     except BackendMissingError as error:
         what, _, remedy = str(error).partition(": run ")
         yield Finding("engine", Severity.FAILURE, what, f"Run {remedy}.")
     except ValueError as error:
-        yield Finding("engine", Severity.FAILURE, str(error), "Set SELFIE3D_ENGINE=auto and SELFIE3D_DEVICE=auto.")
+        remedy = "Set SELFIE3D_ENGINE, SELFIE3D_DEVICE and SELFIE3D_PRECISION to auto."
+        yield Finding("engine", Severity.FAILURE, str(error), remedy)
     else:
-        yield _on_gpu(device, engine.device) if engine.device != "cpu" else _on_cpu(engine.name)
+        yield _on_gpu(device, engine.device) if engine.device != "cpu" else _on_cpu(engine)
 
 
 def check_model_process(engine: str, device: str, wanted: str) -> Iterator[Finding]:
@@ -271,9 +275,11 @@ def check_model_process(engine: str, device: str, wanted: str) -> Iterator[Findi
     yield Finding("models", Severity.OK, f"run in {where} (SELFIE3D_MODEL_PROCESS={wanted})")
 
 
-def _on_cpu(engine: str) -> Finding:
-    package = {"onnx": "onnxruntime", "torch": "torch"}[engine]
-    return Finding("engine", Severity.OK, f"{engine} on the CPU, {package} {installed(package)}")
+def _on_cpu(engine: Engine) -> Finding:
+    package = {"onnx": "onnxruntime", "torch": "torch"}[engine.name]
+    return Finding(
+        "engine", Severity.OK, f"{engine.name} on the CPU, {engine.precision}, {package} {installed(package)}"
+    )
 
 
 def _on_gpu(wanted: str, device: str) -> Finding:

@@ -86,7 +86,8 @@ def open_local(args: argparse.Namespace, options: Options) -> LocalBackend:
     settings = from_environment()
     device, aligner = args.device or settings.device, args.aligner or settings.aligner
     try:
-        engine, model = choose(args.engine or settings.engine, device), args.model or settings.model
+        engine = choose(args.engine or settings.engine, device, precision=settings.precision)
+        model = args.model or settings.model
         heads = load_heads(model, engine)
         network = Recorder(load_face_network(model, engine, heads))
         finder = load_finder(aligner, engine, **settings.options_of(aligner))

@@ -55,6 +55,7 @@ class Settings:
     aligner: str = "bundled"
     device: str = "auto"
     engine: str = "auto"
+    precision: str = "auto"
     model_process: str = "auto"
     finder_options: Mapping[str, Any] = field(default_factory=dict)
     log_format: str | None = None
@@ -86,6 +87,7 @@ class Settings:
             aligner=read("ALIGNER", cls.aligner),
             device=read("DEVICE", cls.device),
             engine=read("ENGINE", cls.engine),
+            precision=read("PRECISION", cls.precision),
             model_process=read("MODEL_PROCESS", cls.model_process),
             finder_options=_finder_options(environ),
             log_format=read("LOG_FORMAT") or None,

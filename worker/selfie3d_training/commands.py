@@ -17,14 +17,16 @@ from selfie3d_training.errors import TrainingError
 from selfie3d_training.evaluate import cases, evaluate, report, summary, table, view_cases
 from selfie3d_training.export import export
 from selfie3d_training.finder.commands import add_finder_commands
-from selfie3d_training.graph import write_graph
+from selfie3d_training.graph import write_graph, write_int8_graph
 from selfie3d_training.guided.commands import add_guided_commands
 from selfie3d_training.head import Head
 from selfie3d_training.options import configured, run, run_options, views_of
 from selfie3d_training.photos import Photos
 from selfie3d_training.pictures import curves
+from selfie3d_training.ranges import measure, pictures
 from selfie3d_training.train import VolumeTask
 from selfie3d_training.turn import make_views
+from selfie3d_training.views import TurnedViews
 from vrn.engine import choose
 from vrn.errors import VrnError
 from vrn.finder.face import Finder
@@ -63,6 +65,12 @@ def _export(options: argparse.Namespace) -> None:
 def _graph(options: argparse.Namespace) -> None:
     for name in options.weights:
         print(write_graph(weights.resolve(name)))
+
+
+def _int8(options: argparse.Namespace) -> None:
+    photos = pictures(Photos(options.data), TurnedViews(views_of(options)), options.count)
+    for name, ranges in measure(photos).items():
+        print(write_int8_graph(weights.resolve(name), ranges))
 
 
 def _evaluate(options: argparse.Namespace) -> None:
@@ -117,15 +125,23 @@ def _parser() -> argparse.ArgumentParser:
     graph.add_argument("weights", nargs="+", help="bundled names or files")
     graph.set_defaults(command=_graph)
 
-    measure = commands.add_parser("evaluate", help="measure weights on the validation photos and turned views")
-    measure.add_argument("--data", type=Path, required=True)
-    measure.add_argument("--views", type=Path, help="cache of turned validation views (default: DATA/turned-val)")
-    measure.add_argument("--weights", default="default", help="bundled name or file")
-    measure.add_argument("--finder", help="also measure with the crops of this finder, e.g. bundled")
-    measure.add_argument("--folder", type=Path, help="a run's folder, to draw the curves of its log")
-    measure.add_argument("--count", type=int, default=1_000, help="at most so many photos and so many views")
-    measure.add_argument("--out", type=Path, default=Path("runs/evaluation"))
-    measure.set_defaults(command=_evaluate)
+    int8 = commands.add_parser(
+        "int8", help="measure what flows through the bundled networks, and write their graphs of 8 bits"
+    )
+    int8.add_argument("--data", type=Path, required=True)
+    int8.add_argument("--views", type=Path, help="cache of turned views (default: DATA/turned)")
+    int8.add_argument("--count", type=int, default=48, help="so many photos, and so many views")
+    int8.set_defaults(command=_int8)
+
+    measured = commands.add_parser("evaluate", help="measure weights on the validation photos and turned views")
+    measured.add_argument("--data", type=Path, required=True)
+    measured.add_argument("--views", type=Path, help="cache of turned validation views (default: DATA/turned-val)")
+    measured.add_argument("--weights", default="default", help="bundled name or file")
+    measured.add_argument("--finder", help="also measure with the crops of this finder, e.g. bundled")
+    measured.add_argument("--folder", type=Path, help="a run's folder, to draw the curves of its log")
+    measured.add_argument("--count", type=int, default=1_000, help="at most so many photos and so many views")
+    measured.add_argument("--out", type=Path, default=Path("runs/evaluation"))
+    measured.set_defaults(command=_evaluate)
     add_finder_commands(commands, run_)
     add_guided_commands(commands, run_)
     return parser

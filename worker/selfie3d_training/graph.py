@@ -1,7 +1,8 @@
-"""From a weights file to its graph: the operations of the network in ONNX, without the weights.
+"""From a weights file to its graphs: the operations of the network in ONNX, without the weights.
 
-ONNX Runtime puts the weights of the weights file into the graph when it opens it (`vrn.engine.onnx_graph`), so that
-there is one file of them and no second one that could differ.
+ONNX Runtime puts the weights of the weights file into a graph when it opens it (`vrn.engine.onnx_graph`), so that
+there is one file of them and no second one that could differ. One graph computes what torch computes. The other rounds
+most layers to 8 bits, and carries the ranges that this takes.
 """
 
 from __future__ import annotations
@@ -16,15 +17,17 @@ from typing import Any
 
 import onnx
 import torch
-from onnx import ModelProto, TensorProto
+from onnx import ModelProto, TensorProto, helper
 from torch import Tensor, nn
 
 from selfie3d.types.atomic_file import write_atomically
 from selfie3d.types.frames import CROP_SIZE
 from selfie3d_training.fold import fold
-from selfie3d_training.norms import share
+from selfie3d_training.norms import merge, share
+from selfie3d_training.quantise import Range, layers, quantise
 from vrn.avatar.guide import COLUMNS, MAPS
 from vrn.avatar.model import load_model
+from vrn.engine.graph import INT8_SUFFIX
 from vrn.engine.onnx_graph import CONFIG_KEY, WEIGHTS_KEY
 from vrn.engine.torch_graph import as_run, build
 from vrn.errors import WeightsError
@@ -36,17 +39,27 @@ from vrn.weights import read
 from vrn.weights.store import GRAPH_SUFFIX, record
 
 OPSET = 20  # the first whose grid samples may be cubic
+RANGES_KEY = "ranges"  # metadata of a graph that rounds: least and most of what flows between layers, JSON
 WRAPPED = "network."  # where a pass has its network
 BATCH = {0: "n"}
 
 
 @dataclass(frozen=True)
 class Shapes:
-    """What the tracing of a family's network wants to know: examples of its inputs, by name, and which axes vary."""
+    """What the graphs of a family's network want to know.
+
+    Attributes
+    ----------
+    inputs : examples by name
+    outputs : names
+    varying : which axes vary in length, by name of the input
+    single : weights of the layers that are never rounded: the first and the last, and what costs the most accuracy
+    """
 
     inputs: Callable[[], dict[str, Tensor]]
     outputs: tuple[str, ...]
     varying: Mapping[str, Mapping[int, str]]
+    single: tuple[str, ...] = ()
 
 
 def write_graph(path: Path) -> Path:
@@ -54,27 +67,78 @@ def write_graph(path: Path) -> Path:
 
     Raises WeightsError for the official network, which runs with torch only.
     """
-    target = path.with_suffix(GRAPH_SUFFIX)
-    write_atomically(target, graph_of(read.load(path)))
-    record(target)
-    return target
+    return _write(graph_of(read.load(path)), path.with_suffix(GRAPH_SUFFIX))
+
+
+def write_int8_graph(path: Path, ranges: Mapping[str, Range]) -> Path:
+    """The same for the graph that rounds. ranges : of what flows between its layers"""
+    return _write(int8_graph_of(read.load(path), ranges), path.with_suffix(INT8_SUFFIX))
 
 
 def graph_of(loaded: read.Weights) -> bytes:
     """The graph of these weights; the same weights give the same bytes. Raises WeightsError as `write_graph`."""
-    family = loaded.config.get("family")
-    if family not in FAMILIES:
-        raise WeightsError(f"expected weights of the family {' or '.join(sorted(FAMILIES))}, found {family!r}")
-    model = _traced(as_run(build(loaded).eval().requires_grad_(False)), FAMILIES[family])
+    model = _folded(loaded)
+    share(model)
+    return _bytes(model)
+
+
+def int8_graph_of(loaded: read.Weights, ranges: Mapping[str, Range]) -> bytes:
+    """The graph of these weights that rounds; see `selfie3d_training.quantise`."""
+    model = _merged(loaded)
+    quantise(model, ranges, _shapes(loaded).single)
+    model.metadata_props.add(key=RANGES_KEY, value=json.dumps(ranges))
+    return _bytes(model)
+
+
+def watched_graph_of(loaded: read.Weights) -> tuple[bytes, list[str]]:
+    """A graph that answers what flows between its layers, too, and the names of it in the order of the answers."""
+    model = _merged(loaded)
+    flows = {name: None for layer in layers(model, _shapes(loaded).single) for name in (layer.data, layer.answer)}
+    model.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in flows)
+    return _bytes(model), list(flows)
+
+
+def ranges_of(graph: bytes) -> dict[str, Range]:
+    """The ranges that a graph carries."""
+    metadata = {each.key: each.value for each in onnx.load_from_string(graph).metadata_props}
+    return {name: (least, most) for name, (least, most) in json.loads(metadata[RANGES_KEY]).items()}
+
+
+def _merged(loaded: read.Weights) -> ModelProto:
+    model = _folded(loaded)
+    merge(model)
+    return model
+
+
+def _folded(loaded: read.Weights) -> ModelProto:
+    """The operations of a network; what depends on no weight is computed."""
+    shapes = _shapes(loaded)
+    model = _traced(as_run(build(loaded).eval().requires_grad_(False)), shapes)
     wanted = _without_weights(model, set(loaded.arrays))
     missing = sorted(set(loaded.arrays) - wanted)
     if missing:
         raise WeightsError(f"the graph does without the weights {', '.join(missing)}")
     fold(model)
-    share(model)
     for key, value in ((CONFIG_KEY, loaded.config), (WEIGHTS_KEY, sorted(wanted))):
         model.metadata_props.add(key=key, value=json.dumps(value))
-    return model.SerializeToString(deterministic=True)
+    return model
+
+
+def _shapes(loaded: read.Weights) -> Shapes:
+    family = loaded.config.get("family")
+    if family not in FAMILIES:
+        raise WeightsError(f"expected weights of the family {' or '.join(sorted(FAMILIES))}, found {family!r}")
+    return FAMILIES[family]
+
+
+def _write(graph: bytes, target: Path) -> Path:
+    write_atomically(target, graph)
+    record(target)
+    return target
+
+
+def _bytes(model: ModelProto) -> bytes:
+    return bytes(model.SerializeToString(deterministic=True))
 
 
 def _traced(module: nn.Module, shapes: Shapes) -> ModelProto:
@@ -151,6 +215,7 @@ FAMILIES: dict[Any, Shapes] = {
         lambda: {"pictures": torch.rand(1, 3, 64, 96) * 255},
         ("maps",),
         {"pictures": BATCH | {2: "height", 3: "width"}},
+        ("shallow.0.0.weight", "head.1.weight"),
     ),
     ALIGNER: Shapes(
         lambda: {"patches": torch.rand(1, 3, 147, 147) * 255},
@@ -161,11 +226,15 @@ FAMILIES: dict[Any, Shapes] = {
         lambda: {"patches": torch.rand(1, 3, 154, 154) * 255, "landmarks": _face()},
         ("points",),
         {"patches": BATCH | {2: "height", 3: "width"}, "landmarks": BATCH},
+        ("quarter.0.0.weight", "dense_whole.0.0.weight"),
     ),
-    HOURGLASS: Shapes(lambda: {"picture": _picture()}, ("logits",), {"picture": BATCH}),
+    HOURGLASS: Shapes(
+        lambda: {"picture": _picture()}, ("logits",), {"picture": BATCH}, ("stem1.weight", "coefficients.weight")
+    ),
     GUIDED: Shapes(
         _head,
         ("vertices", "new_scale", "new_rotation", "new_translation", "new_coefficients"),
         dict.fromkeys(("picture", "maps", "scale", "rotation", "translation", "coefficients"), BATCH),
+        ("stem1.weight", "stem_guide.weight", "displacement.weight"),
     ),
 }

@@ -1,7 +1,8 @@
-"""Batch norms of layers that a pass runs more than once, put into the weights of their convolutions.
+"""Batch norms put into the weights of the convolutions before them.
 
-ONNX Runtime does so itself, but for each run of a layer on its own, and then keeps a copy of the weights for each. Here
-the new weights are nodes of the graph, which it computes once, when it opens the graph.
+ONNX Runtime does so itself, but for each run of a layer on its own, and then keeps a copy of the weights for each, and
+not where the weights are rounded. Here the new weights are nodes of the graph, which it computes once, when it opens
+the graph.
 """
 
 from __future__ import annotations
@@ -15,8 +16,13 @@ EPSILON = 1e-5  # of a norm that names none
 
 
 def share(model: ModelProto) -> None:
-    """Give all runs of a layer, a convolution and its norm, one weight and one bias, in place."""
-    norms, known = _norms(model), set[str]()
+    """Give all runs of a layer, a convolution and its norm, one weight and one bias, in place, where it has several."""
+    merge(model, least_runs=2)
+
+
+def merge(model: ModelProto, least_runs: int = 1) -> None:
+    """Give every layer that runs so often one weight and one bias for its convolution and its norm, in place."""
+    norms, known = _norms(model, least_runs), set[str]()
     left = []
     for node in model.graph.node:
         if node.op_type == "BatchNormalization" and node.input[0] in norms:
@@ -32,13 +38,16 @@ def share(model: ModelProto) -> None:
     model.graph.node.extend(left)
 
 
-def _norms(model: ModelProto) -> dict[str, NodeProto]:
-    """The norms behind convolutions whose weights have several users, by what they norm."""
+def _norms(model: ModelProto, least_runs: int) -> dict[str, NodeProto]:
+    """The norms behind convolutions whose weights have so many users, by what they norm."""
     uses = Counter(name for node in model.graph.node for name in node.input)
     runs = {
         node.output[0]
         for node in model.graph.node
-        if node.op_type == "Conv" and len(node.input) == 2 and uses[node.input[1]] > 1 and uses[node.output[0]] == 1
+        if node.op_type == "Conv"
+        and len(node.input) == 2
+        and uses[node.input[1]] >= least_runs
+        and uses[node.output[0]] == 1
     }
     norms = (node for node in model.graph.node if node.op_type == "BatchNormalization")
     return {node.input[0]: node for node in norms if node.input[0] in runs}

@@ -59,8 +59,8 @@ class WorkerConfig:
     precision: str = setting(
         "SELFIE3D_PRECISION",
         "auto",
-        "of the networks in torch; auto is half on a GPU and single on the CPU",
-        words=("auto", "single", "half"),
+        "of the networks; auto is half on a GPU, int8 in ONNX Runtime and else single",
+        words=("auto", "single", "half", "int8"),
     )
     model_process: str = setting(
         "SELFIE3D_MODEL_PROCESS",

@@ -91,17 +91,23 @@ class Reconstructor:
 
     @classmethod
     def open(
-        cls, model: str | Path = "default", finder: str = "bundled", device: str = "auto", engine: str = "auto"
+        cls,
+        model: str | Path = "default",
+        finder: str = "bundled",
+        device: str = "auto",
+        engine: str = "auto",
+        precision: str = "auto",
     ) -> Reconstructor:
         """With the weights and the finder of these names.
 
         model : name of bundled or imported weights, or their file
         device : of torch; "auto" is the first GPU, else the CPU
         engine : "onnx" or "torch"; "auto" is ONNX Runtime on the CPU and torch on a GPU
+        precision : of the networks: "single", "half" (torch) or "int8" (ONNX Runtime); "auto" is the quickest
 
-        Raises WeightsError, BackendMissingError, and ValueError for a finder or an engine that there is not.
+        Raises WeightsError, BackendMissingError, and ValueError for a finder, engine or precision that there is not.
         """
-        chosen = choose(engine, device)
+        chosen = choose(engine, device, precision=precision)
         heads = load_heads(model, chosen)
         return cls(load_face_network(model, chosen, heads), load_finder(finder, chosen), heads=heads)
 

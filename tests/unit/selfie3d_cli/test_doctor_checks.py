@@ -152,8 +152,8 @@ def test_weights_and_device_are_those_of_the_settings(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("wanted", "device", "level", "text"),
     [
-        ("auto", "cpu", Severity.OK, f"onnx on the CPU, onnxruntime {version('onnxruntime')}"),
-        ("torch", "cpu", Severity.OK, f"torch on the CPU, torch {version('torch')}"),
+        ("auto", "cpu", Severity.OK, f"onnx on the CPU, int8, onnxruntime {version('onnxruntime')}"),
+        ("torch", "cpu", Severity.OK, f"torch on the CPU, single, torch {version('torch')}"),
         (
             "onnx",
             "cuda",

@@ -10,7 +10,8 @@ from vrn.errors import BackendMissingError
 
 ONNX, TORCH = "onnx", "torch"
 ENGINES = ("auto", ONNX, TORCH)
-PRECISIONS = ("auto", "single", "half")
+SINGLE, HALF, INT8 = "single", "half", "int8"
+PRECISIONS = ("auto", SINGLE, HALF, INT8)
 PACKAGES = {ONNX: "onnxruntime", TORCH: "torch"}
 EXTRAS = {ONNX: "worker", TORCH: "worker-torch"}
 DRIVERS = ("libcuda.so.1", "nvcuda.dll")  # without one of them no torch sees a GPU
@@ -26,7 +27,7 @@ class Engine:
     device : of torch; onnx runs on the CPU
     threads : of one run; 0: one per core
     strict : False: weights without a graph run with torch, where that is installed
-    half : whether torch computes the layers of the networks in half precision
+    precision : of the networks: single, half (torch only) or int8 (onnx only, for weights with such a graph)
     address : UNIX socket of the model process that runs the networks; empty: this process does
     """
 
@@ -34,7 +35,7 @@ class Engine:
     device: str = "cpu"
     threads: int = 0
     strict: bool = False
-    half: bool = False
+    precision: str = SINGLE
     address: str = ""
 
 
@@ -43,17 +44,24 @@ def choose(name: str = "auto", device: str = "auto", threads: int = 0, precision
 
     name : auto, onnx or torch; auto is ONNX Runtime on the CPU, where it is installed, and else torch
     device : auto, cpu, cuda or cuda:N; auto is the first GPU that torch can use, else the CPU
-    precision : auto, single or half; auto is half on a GPU; ONNX Runtime knows single only
+    precision : auto, single, half or int8; auto is half on a GPU, int8 in ONNX Runtime, and else single
 
-    Raises BackendMissingError when the engine is not installed, ValueError for a name that there is not and for a GPU
-    or half precision with ONNX Runtime.
+    Raises BackendMissingError when the engine is not installed, ValueError for a name that there is not, for a GPU with
+    ONNX Runtime and for a precision that the engine does not know.
     """
     engine = _chosen(name, device, threads)
     if precision not in PRECISIONS:
         raise ValueError(f"precision: expected {' or '.join(PRECISIONS)}, found {precision!r}")
-    if precision == "half" and engine.name == ONNX:
-        raise ValueError("the engine onnx computes in single precision: use the engine torch or the precision auto")
-    return replace(engine, half=precision == "half" or (precision == "auto" and engine.device != "cpu"))
+    refused = HALF if engine.name == ONNX else INT8
+    if precision == refused:
+        raise ValueError(f"the engine {engine.name} does not compute in {refused}: use the precision auto")
+    return replace(engine, precision=_usual(engine) if precision == "auto" else precision)
+
+
+def _usual(engine: Engine) -> str:
+    if engine.name == ONNX:
+        return INT8
+    return SINGLE if engine.device == "cpu" else HALF
 
 
 def _chosen(name: str, device: str, threads: int) -> Engine:

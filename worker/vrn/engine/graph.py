@@ -8,12 +8,13 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from vrn.engine.choice import ONNX, TORCH, Engine, choose, is_installed, missing
+from vrn.engine.choice import INT8, ONNX, TORCH, Engine, choose, is_installed, missing
 from vrn.errors import WeightsError
 from vrn.weights import read
 from vrn.weights.store import GRAPH_SUFFIX, resolve
 
 Arrays = tuple[NDArray[Any], ...]
+INT8_SUFFIX = f".{INT8}{GRAPH_SUFFIX}"  # the same operations, most of them on whole numbers of 8 bits
 
 
 class Graph(Protocol):
@@ -60,7 +61,7 @@ def open_graph(
     family = loaded.config.get("family")
     if family not in families:
         raise WeightsError(f"expected weights of the family {' or '.join(sorted(families))}, found {family!r}")
-    graph = path.with_suffix(GRAPH_SUFFIX)
+    graph = graph_file(path, engine)
     if engine.name == ONNX and graph.is_file():
         from vrn.engine.onnx_graph import OnnxGraph
 
@@ -75,3 +76,9 @@ def open_graph(
     from vrn.engine.torch_graph import TorchGraph, build
 
     return TorchGraph(build(loaded), loaded, engine, constants)
+
+
+def graph_file(weights: Path, engine: Engine) -> Path:
+    """The file of the graph that ONNX Runtime runs for this file of weights."""
+    rounded = weights.with_suffix(INT8_SUFFIX)
+    return rounded if engine.precision == INT8 and rounded.is_file() else weights.with_suffix(GRAPH_SUFFIX)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from vrn.engine.choice import TORCH, Engine
+from vrn.engine.choice import HALF, TORCH, Engine
 from vrn.errors import BackendMissingError
 from vrn.finder.config import ALIGNER, DENSE, DETECTOR, AlignerConfig, DenseConfig, DetectorConfig
 from vrn.finder.dense_network import DenseLook, DenseNetwork
@@ -52,7 +52,7 @@ class TorchGraph:
 
     network : as it was trained; it is made ready to run, in place
     weights : what it was filled with, if it was
-    engine : the device, the threads of the process, and whether layers run in half precision
+    engine : the device, the threads of the process, and the precision of the layers
     """
 
     engine = "torch"
@@ -96,7 +96,7 @@ def build(loaded: Weights) -> nn.Module:
 
 
 def _halved(network: nn.Module, engine: Engine, device: torch.device) -> nn.Module:
-    return HalfPrecision(network, device) if engine.half and type(network) in HALVED else network
+    return HalfPrecision(network, device) if engine.precision == HALF and type(network) in HALVED else network
 
 
 class HalfPrecision(nn.Module):

@@ -67,9 +67,12 @@ class LateralHead(nn.Module):
 
     def forward(self, deep: Tensor, fine: Tensor, phase: tuple[int, int] | None) -> Tensor:
         """phase : (row, column) of the 2 x 2 phase of columns to compute, or None for all of them."""
-        x = F.pad(torch.cat([_double(self.reduce(deep)), fine], 1), (1, 1, 1, 1))
-        row, column = phase or (0, 0)
-        x = F.conv2d(x[..., row:, column:], self.conv.weight, stride=2 if phase else 1)
+        x = torch.cat([_double(self.reduce(deep)), fine], 1)
+        if phase is None:
+            x = F.conv2d(x, self.conv.weight, padding=1)
+        else:
+            row, column = phase
+            x = F.conv2d(F.pad(x, (1, 1, 1, 1))[..., row:, column:], self.conv.weight, stride=2)
         return F.relu(self.norm(x))
 
 

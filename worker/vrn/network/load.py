@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from selfie3d.types.frames import CROP_SIZE, Grid
 from vrn.engine import Engine, Graph, open_graph
 from vrn.engine.choice import ONNX
+from vrn.engine.graph import graph_file
 from vrn.meshing.field import Field
 from vrn.network.config import FAMILY, LEVEL, HourglassConfig
 from vrn.official.config import FAMILY as OFFICIAL
 from vrn.official.config import LEVEL as OFFICIAL_LEVEL
 from vrn.official.config import OfficialConfig
-from vrn.weights.store import GRAPH_SUFFIX, resolve, verify
+from vrn.weights.store import resolve, verify
 
 DEFAULT = "default"
 
@@ -72,7 +73,7 @@ class NetworkOnDemand:
         path = resolve(name_or_path)
         self.sha256, self.engine = verify(path), engine.name
         if engine.name == ONNX:
-            verify(path.with_suffix(GRAPH_SUFFIX))
+            verify(graph_file(path, engine))
 
     def field(self, crop: NDArray[np.uint8]) -> Field:
         """As `LoadedNetwork.field`. Raises what `load_network` raises."""

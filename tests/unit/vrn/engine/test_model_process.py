@@ -139,7 +139,8 @@ def _varied(part: Singles, seed: int) -> Singles:
 @pytest.mark.parametrize("name", BUNDLED)
 def test_half_precision_holds(name: str) -> None:
     """Measured on the CPU, whose half precision rounds as a GPU's does."""
-    single, half = (open_graph(name, ANY, Engine("torch", half=half), constants(name)) for half in (False, True))
+    engines = (Engine("torch", precision=precision) for precision in ("single", "half"))
+    single, half = (open_graph(name, ANY, engine, constants(name)) for engine in engines)
     for answer, expected in zip(half.run(*INPUTS[name]()), single.run(*INPUTS[name]()), strict=True):
         assert answer.dtype == expected.dtype == np.float32
         spread = max(float(np.abs(expected).max()), 0.01)  # verdicts on noise are almost 0
