@@ -229,7 +229,11 @@ FAMILIES: dict[Any, Shapes] = {
         ("quarter.0.0.weight", "dense_whole.0.0.weight"),
     ),
     HOURGLASS: Shapes(
-        lambda: {"picture": _picture()}, ("logits",), {"picture": BATCH}, ("stem1.weight", "coefficients.weight")
+        lambda: {"picture": _picture()},
+        ("logits",),
+        {"picture": BATCH},
+        # the steps of the last layers, at 96 x 96, would show on the surface
+        ("stem1.weight", "head.reduce.weight", "head.conv.weight", "coefficients.weight"),
     ),
     GUIDED: Shapes(
         _head,
