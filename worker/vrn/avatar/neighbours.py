@@ -57,17 +57,17 @@ class Neighbours:
 
     def mean(self, values: NDArray[np.floating]) -> NDArray[np.floating]:
         """(n, c) float - weighted means of values (v, c) of the model's vertices; the nearest's where none counts."""
-        (points, count), nodes = self.index.shape, self.index.ravel().astype(np.int32)
-        ends = np.arange(0, points * count + 1, count, dtype=np.int32)
-        return np.asarray(csr_array((self._shares.ravel(), nodes, ends), (points, len(values))) @ values)
+        return np.asarray(self._shares @ values[: self._shares.shape[1]])
 
     @cached_property
-    def _shares(self) -> Floats:
-        """(n, COUNT) float32 - the weights so that they add up to 1; the nearest's is 1 where none counts."""
+    def _shares(self) -> csr_array:
+        """The weights so that they add up to 1; the nearest's is 1 where none counts."""
         total = row_sums(self.weights) + np.float32(1e-6)
         shares = self.weights / total[:, None]
         shares[:, 0] += np.float32(1e-6) / total
-        return shares
+        (points, count), nodes = self.index.shape, self.index.ravel().astype(np.int32)
+        ends = np.arange(0, points * count + 1, count, dtype=np.int32)
+        return csr_array((shares.ravel(), nodes, ends), (points, int(nodes.max()) + 1))
 
 
 def row_sums(values: Floats) -> Floats:
