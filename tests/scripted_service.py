@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Self
 
 import grpc
@@ -82,6 +83,7 @@ class Script:
     photos: dict[str, bytes] = field(default_factory=dict)  # by job id; of several the first
     more_photos: dict[str, list[bytes]] = field(default_factory=dict)  # the others
     old: bool = False  # knows nothing of several photos
+    apart: bool = False  # as an older service: watches bring no meshes and pictures
     outcome: pb.Job = field(default_factory=pb.Job)  # merged into a job when it ends
     damage: Callable[[bytes], bytes] = bytes
     hold: threading.Event = field(default_factory=threading.Event)  # cleared: watches stay open
@@ -201,25 +203,40 @@ class ScriptedService(stubs.ReconstructionServiceServicer):
             number = len(events) + 1
             events.append(pb.JobEvent(number=number, state=pb.JOB_STATE_RUNNING, stage=stage, progress=number / 6))
         messages = [pb.WatchJobResponse(event=event) for event in events if event.number > request.after_event]
-        yield from self._stream("WatchJob", messages, context)
+        yield from self._stream("WatchJob", chain(messages, self._end(request, job, len(events) + 1, context)), context)
+
+    def _end(
+        self, request: pb.WatchJobRequest, job: pb.Job, number: int, context: grpc.ServicerContext
+    ) -> Iterator[pb.WatchJobResponse]:
+        """The last event, once it is not held back any more, and the result."""
         while context.is_active() and not self.script.hold.wait(0.01):
             pass
         if job.state == pb.JOB_STATE_QUEUED:
             job.MergeFrom(self.script.outcome)
-        last = pb.JobEvent(number=len(events) + 1, state=job.state, progress=1)
-        yield pb.WatchJobResponse(event=last, job=job)
+        yield pb.WatchJobResponse(event=pb.JobEvent(number=number, state=job.state, progress=1), job=job)
+        if not request.with_result or self.script.apart:
+            return
+        for index in range(sum(face.HasField("file") for face in job.faces)):
+            yield from (pb.WatchJobResponse(chunk=chunk) for chunk in self._chunks(index, 0))
+        for face in job.faces:
+            if face.HasField("preview"):
+                data = self.script.damage(PICTURE)
+                yield pb.WatchJobResponse(preview=pb.Preview(face_index=face.index, file=PREVIEW, data=data))
+
+    def _chunks(self, index: int, offset: int) -> list[pb.MeshChunk]:
+        mesh = self.meshes[index]
+        sent = self.script.damage(mesh)
+        return [
+            pb.MeshChunk(face_index=index, offset=start, data=sent[start : start + CHUNK], file=file_of(mesh))
+            for start in range(offset, len(sent), CHUNK)
+        ]
 
     def DownloadMesh(  # noqa: N802
         self, request: pb.DownloadMeshRequest, context: grpc.ServicerContext
     ) -> Iterator[pb.DownloadMeshResponse]:
         self._begin("DownloadMesh", request, context)
         self._job(request.job_id, context)
-        mesh = self.meshes[request.face_index]
-        sent = self.script.damage(mesh)
-        chunks = [
-            pb.MeshChunk(offset=offset, data=sent[offset : offset + CHUNK], file=file_of(mesh))
-            for offset in range(request.offset, len(sent), CHUNK)
-        ]
+        chunks = self._chunks(request.face_index, request.offset)
         yield from self._stream("DownloadMesh", [pb.DownloadMeshResponse(chunk=chunk) for chunk in chunks], context)
 
     def GetPreview(self, request: pb.GetPreviewRequest, context: grpc.ServicerContext) -> pb.GetPreviewResponse:  # noqa: N802

@@ -110,11 +110,11 @@ class Core:
 
     def watch(self, job_id: str, after_event: int, timeout: float | None) -> Effects[JobStatus]:
         """Emits the job's events behind that number, each once, until it has ended; the job as it ended."""
-        return (yield from self._watch(job_id, after_event, self._deadline(timeout)))
+        return (yield from self._watch(Watch(job_id, after_event), self._deadline(timeout)))
 
     def download(self, job_id: str, face_index: int, timeout: float | None) -> Effects[bytes]:
         """The bytes of one face's mesh file."""
-        return (yield from self._download(job_id, face_index, self._deadline(timeout)))
+        return (yield from self._download(Download(job_id, face_index), self._deadline(timeout)))
 
     def mesh_url(self, job_id: str, face_index: int, timeout: float | None) -> Effects[str]:
         """An address of one face's mesh file that needs no service and no token."""
@@ -164,7 +164,8 @@ class Core:
         return status_of(created.job)
 
     def _result(self, job_id: str, deadline: Deadline) -> Effects[Result]:
-        job = yield from self._watch(job_id, 0, deadline)
+        watch = Watch(job_id, 0, with_result=True)
+        job = yield from self._watch(watch, deadline)
         if job.error is not None:
             raise job.error
         faces: list[Face] = []
@@ -172,29 +173,25 @@ class Core:
             if faces and face.file is job.faces[0].file:  # in a scene all faces lie in the first one's file
                 faces.append(face.downloaded(faces[0].file))
             else:
-                data = yield from self._download(job_id, face.index, deadline)
+                data = yield from self._download(watch.download(face.index), deadline)
                 faces.append(face.downloaded(face.file.downloaded(data)))
             if face.has_preview:
-                faces[-1] = replace(faces[-1], _preview=(yield from self._preview(job_id, face.index, deadline)))
+                sent = watch.previews.get(face.index)
+                preview = _checked(sent) if sent else (yield from self._preview(job_id, face.index, deadline))
+                faces[-1] = replace(faces[-1], _preview=preview)
         from selfie3d.types import Result  # here: a health check has no use for arrays
 
         return Result(tuple(faces), job.seconds, job, job.views)
 
     def _preview(self, job_id: str, face_index: int, deadline: Deadline) -> Effects[Preview]:
         request = pb.GetPreviewRequest(job_id=job_id, face_index=face_index)
-        answer = yield from self._call("GetPreview", lambda: request, pb.GetPreviewResponse, deadline)
-        preview = preview_of(answer.file).downloaded(answer.data)
-        if hashlib.sha256(answer.data).hexdigest() != preview.sha256:
-            raise DownloadDamaged("The SHA-256 of the picture is not the one that was announced: ask for it again.")
-        return preview
+        return _checked((yield from self._call("GetPreview", lambda: request, pb.GetPreviewResponse, deadline)))
 
-    def _download(self, job_id: str, face_index: int, deadline: Deadline) -> Effects[bytes]:
-        download = Download(job_id, face_index)
+    def _download(self, download: Download, deadline: Deadline) -> Effects[bytes]:
         yield from self._transfer(download, deadline)
         return download.verified()
 
-    def _watch(self, job_id: str, after_event: int, deadline: Deadline) -> Effects[JobStatus]:
-        watch = Watch(job_id, after_event)
+    def _watch(self, watch: Watch, deadline: Deadline) -> Effects[JobStatus]:
         yield from self._transfer(watch, deadline)
         if watch.job is None:
             raise Unavailable
@@ -217,6 +214,8 @@ class Core:
                     stream.cancel()
                 if not transfer.complete:
                     raise Unavailable("The service ended the stream before everything was sent.")
+            except DownloadDamaged:
+                raise
             except Selfie3dError as error:
                 if not transfer.complete:
                     failures += 1
@@ -257,6 +256,14 @@ def _ask(effect: Effect) -> Effects[Answer]:
     if isinstance(answer, Failure):
         raise answer.error from answer.cause
     return answer
+
+
+def _checked(answer: pb.Preview | pb.GetPreviewResponse) -> Preview:
+    """The picture that came. Raises DownloadDamaged."""
+    preview = preview_of(answer.file).downloaded(answer.data)
+    if hashlib.sha256(answer.data).hexdigest() != preview.sha256:
+        raise DownloadDamaged("The SHA-256 of the picture is not the one that was announced: ask for it again.")
+    return preview
 
 
 def _settings(options: JobOptions) -> pb.JobSettings:

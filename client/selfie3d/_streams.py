@@ -40,29 +40,46 @@ class Transfer(Protocol[M]):
 
 
 class Watch:
-    """The events of a job after a number, and the job as it ended."""
+    """The events of a job after a number, and the job as it ended.
+
+    with_result : the meshes and pictures are wanted, too. They are not missed: a service may not send them, and what
+        does not come with the events is asked for afterwards
+    previews : by face
+    """
 
     rpc = "WatchJob"
 
-    def __init__(self, job_id: str, after_event: int) -> None:
+    def __init__(self, job_id: str, after_event: int, *, with_result: bool = False) -> None:
         self.job: JobStatus | None = None
+        self.previews: dict[int, pb.Preview] = {}
+        self._downloads: dict[int, Download] = {}
         self._job_id = job_id
         self._after_event = after_event
+        self._with_result = with_result
 
     @property
     def complete(self) -> bool:
         return self.job is not None
 
     def request(self) -> pb.WatchJobRequest:
-        return pb.WatchJobRequest(job_id=self._job_id, after_event=self._after_event)
+        after, with_result = self._after_event, self._with_result
+        return pb.WatchJobRequest(job_id=self._job_id, after_event=after, with_result=with_result)
 
     def take(self, message: pb.WatchJobResponse) -> Event | None:
+        if message.HasField("chunk"):
+            self.download(message.chunk.face_index).take(message)
+        if message.HasField("preview"):
+            self.previews[message.preview.face_index] = message.preview
         if message.HasField("job"):
             self.job = status_of(message.job)
         if not message.HasField("event") or message.event.number <= self._after_event:
             return None
         self._after_event = message.event.number
         return event_of(message.event)
+
+    def download(self, face_index: int) -> Download:
+        """What has come of a face's mesh file."""
+        return self._downloads.setdefault(face_index, Download(self._job_id, face_index))
 
 
 class Download:
@@ -72,35 +89,37 @@ class Download:
 
     def __init__(self, job_id: str, face_index: int) -> None:
         self.file: MeshFile | None = None
-        self._data = bytearray()
+        self._pieces: list[bytes] = []
+        self._size = 0  # of all pieces
         self._hash = hashlib.sha256()  # as pieces come: while the next one is on its way
         self._job_id = job_id
         self._face_index = face_index
 
     @property
     def complete(self) -> bool:
-        return self.file is not None and len(self._data) == self.file.size
+        return self.file is not None and self._size == self.file.size
 
     def request(self) -> pb.DownloadMeshRequest:
-        return pb.DownloadMeshRequest(job_id=self._job_id, face_index=self._face_index, offset=len(self._data))
+        return pb.DownloadMeshRequest(job_id=self._job_id, face_index=self._face_index, offset=self._size)
 
-    def take(self, message: pb.DownloadMeshResponse) -> None:
+    def take(self, message: pb.DownloadMeshResponse | pb.WatchJobResponse) -> None:
         chunk = message.chunk
         file = file_of(chunk.file)
         self.file = self.file or file
-        if chunk.offset != len(self._data) or file != self.file:
+        if chunk.offset != self._size or file != self.file:
             raise DownloadDamaged("The service sent another piece of the mesh than the one that follows.")
         data = chunk.data  # each look at it is a copy
-        self._data += data
+        self._pieces.append(data)
+        self._size += len(data)
         self._hash.update(data)
-        if len(self._data) > self.file.size:
+        if self._size > self.file.size:
             raise DownloadDamaged(f"The mesh is longer than the {self.file.size} bytes that were announced.")
 
     def verified(self) -> bytes:
         """The whole file. Raises DownloadDamaged when its SHA-256 is not the announced one."""
         if self.file is None or self._hash.hexdigest() != self.file.sha256:
             raise DownloadDamaged("The SHA-256 of the mesh is not the one that was announced: download it again.")
-        return bytes(self._data)
+        return b"".join(self._pieces)
 
 
 def upload_messages(settings: pb.JobSettings, photos: Sequence[bytes]) -> Iterator[pb.UploadJobRequest]:

@@ -76,14 +76,19 @@ class ReconstructionServicer(rpc.ReconstructionServiceServicer):
     async def WatchJob(
         self, request: pb.WatchJobRequest, context: RequestContext
     ) -> AsyncIterator[pb.WatchJobResponse]:
-        """Events, and the job with the last of them."""
+        """Events, the job with the last of them, and its meshes and pictures if they are wanted."""
         record = await self._get(request.job_id, context)
         if record.state.ended and request.after_event >= record.last_event:
             yield pb.WatchJobResponse(job=wire.job(record))
-            return
-        async for event, ended in self._broadcaster.follow(record.id, min(request.after_event, record.last_event)):
-            job = wire.job(ended) if ended else None
-            yield pb.WatchJobResponse(event=wire.event(event), job=job)
+        else:
+            async for event, ended in self._broadcaster.follow(record.id, min(request.after_event, record.last_event)):
+                record = ended or record
+                yield pb.WatchJobResponse(event=wire.event(event), job=wire.job(ended) if ended else None)
+        if request.with_result:
+            async for chunk in self._all_chunks(record):
+                yield pb.WatchJobResponse(chunk=chunk)
+            async for preview in self._previews(record):
+                yield pb.WatchJobResponse(preview=preview)
 
     async def DownloadMesh(
         self, request: pb.DownloadMeshRequest, context: RequestContext
@@ -123,9 +128,8 @@ class ReconstructionServicer(rpc.ReconstructionServiceServicer):
             yield pb.ReconstructResponse(event=wire.event(event))
             record = ended or record
         yield pb.ReconstructResponse(job=wire.job(record))
-        for face in range(record.files):
-            async for chunk in self._chunks(record, face, 0):
-                yield pb.ReconstructResponse(chunk=chunk)
+        async for chunk in self._all_chunks(record):
+            yield pb.ReconstructResponse(chunk=chunk)
 
     async def CancelJob(self, request: pb.CancelJobRequest, context: RequestContext) -> pb.CancelJobResponse:
         """End it now; its worker stops at the next stage."""
@@ -234,6 +238,19 @@ class ReconstructionServicer(rpc.ReconstructionServiceServicer):
         if upload is None:
             raise CallError(Reason.UPLOAD_INVALID, "No message came.", field="part")
         return upload.settings, upload.photos
+
+    async def _all_chunks(self, record: Record) -> AsyncIterator[pb.MeshChunk]:
+        """All mesh files, one after the other; none of a job that has not succeeded."""
+        for face in range(record.files):
+            async for chunk in self._chunks(record, face, 0):
+                yield chunk
+
+    async def _previews(self, record: Record) -> AsyncIterator[pb.Preview]:
+        """All pictures there are."""
+        for index, face in enumerate(record.outcome.faces):
+            if face.HasField("preview"):
+                data = await self._blobs.preview(record, index, face.preview)
+                yield pb.Preview(face_index=index, file=face.preview, data=data)
 
     async def _chunks(self, record: Record, face: int, offset: int) -> AsyncIterator[pb.MeshChunk]:
         file = _file(record, face)

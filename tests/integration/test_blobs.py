@@ -164,6 +164,9 @@ async def test_photos_and_meshes_come_back_as_they_were_sent_from_any_offset(api
     assert await download(api, job_id, 1) == b"second"
     picture = await api.GetPreview(pb.GetPreviewRequest(job_id=job_id, face_index=1))
     assert picture.data == picture_of(b"second")
+    watched = [r async for r in api.WatchJob(pb.WatchJobRequest(job_id=job_id, after_event=99, with_result=True))]
+    assert b"".join(response.chunk.data for response in watched) == mesh + b"second"
+    assert [r.preview.data for r in watched if r.HasField("preview")] == [picture_of(mesh), picture_of(b"second")]
 
 
 async def test_a_folder_that_is_not_there_is_unavailable_and_is_not_made(

@@ -238,6 +238,39 @@ async def test_watchers_see_every_event_once_and_the_job_at_the_end(api: Any, st
     assert [r.job.state for r in await watch(99)] == [pb.JOB_STATE_SUCCEEDED]
 
 
+async def test_a_watch_brings_meshes_and_pictures_where_they_are_wanted(api: Any, store: Store) -> None:
+    job = await create(api)
+
+    async def watch(after: int) -> list[pb.WatchJobResponse]:
+        return [r async for r in api.WatchJob(pb.WatchJobRequest(job_id=job.id, after_event=after, with_result=True))]
+
+    early = asyncio.create_task(watch(0))
+    meshes = [secrets.token_bytes(600_000), b"another"]
+    await asyncio.to_thread(finish, store, job.id, *meshes)
+    for responses in (await early, await watch(2), await watch(99)):
+        [ended] = [number for number, response in enumerate(responses) if response.HasField("job")]
+        *chunks, first, second = responses[ended + 1 :]
+        joined = [b"", b""]
+        for chunk in (each.chunk for each in chunks):
+            assert chunk.offset == len(joined[chunk.face_index])
+            assert chunk.file == responses[ended].job.faces[chunk.face_index].file
+            joined[chunk.face_index] += chunk.data
+        assert joined == meshes
+        for index, (mesh, response) in enumerate(zip(meshes, (first, second), strict=True)):
+            file = responses[ended].job.faces[index].preview
+            assert response.preview == pb.Preview(face_index=index, file=file, data=picture_of(mesh))
+
+
+async def test_a_watch_brings_no_more_than_there_is(api: Any, store: Store) -> None:
+    failed, plain = await create(api, 1), await create(api, 2)
+    store.run(execution.fail(start(store, failed.id), Reason.NO_FACE, "No face was found.", {}))
+    faces = [pb.Face(file=pb.MeshFile(size_bytes=4))]  # of an older worker, without a picture
+    store.run(execution.succeed(start(store, plain.id), execution.ExecutionResult(faces, [b"mesh"], {})))
+    for job, wanted in ((failed, ["job"]), (plain, ["job", "chunk"])):
+        call = api.WatchJob(pb.WatchJobRequest(job_id=job.id, after_event=99, with_result=True))
+        assert [field.name async for response in call for field, _ in response.ListFields()] == wanted
+
+
 async def test_a_watch_ends_also_when_no_doorbell_rings(api: Any, store: Store, keys: Keys) -> None:
     job = await create(api)
     call = api.WatchJob(pb.WatchJobRequest(job_id=job.id))

@@ -380,20 +380,36 @@ class GetJobResponse(_message.Message):
     def __init__(self, job: _Optional[_Union[Job, _Mapping]] = ...) -> None: ...
 
 class WatchJobRequest(_message.Message):
-    __slots__ = ("job_id", "after_event")
+    __slots__ = ("job_id", "after_event", "with_result")
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     AFTER_EVENT_FIELD_NUMBER: _ClassVar[int]
+    WITH_RESULT_FIELD_NUMBER: _ClassVar[int]
     job_id: str
     after_event: int
-    def __init__(self, job_id: _Optional[str] = ..., after_event: _Optional[int] = ...) -> None: ...
+    with_result: bool
+    def __init__(self, job_id: _Optional[str] = ..., after_event: _Optional[int] = ..., with_result: _Optional[bool] = ...) -> None: ...
 
 class WatchJobResponse(_message.Message):
-    __slots__ = ("event", "job")
+    __slots__ = ("event", "job", "chunk", "preview")
     EVENT_FIELD_NUMBER: _ClassVar[int]
     JOB_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_FIELD_NUMBER: _ClassVar[int]
+    PREVIEW_FIELD_NUMBER: _ClassVar[int]
     event: JobEvent
     job: Job
-    def __init__(self, event: _Optional[_Union[JobEvent, _Mapping]] = ..., job: _Optional[_Union[Job, _Mapping]] = ...) -> None: ...
+    chunk: MeshChunk
+    preview: Preview
+    def __init__(self, event: _Optional[_Union[JobEvent, _Mapping]] = ..., job: _Optional[_Union[Job, _Mapping]] = ..., chunk: _Optional[_Union[MeshChunk, _Mapping]] = ..., preview: _Optional[_Union[Preview, _Mapping]] = ...) -> None: ...
+
+class Preview(_message.Message):
+    __slots__ = ("face_index", "file", "data")
+    FACE_INDEX_FIELD_NUMBER: _ClassVar[int]
+    FILE_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    face_index: int
+    file: PreviewFile
+    data: bytes
+    def __init__(self, face_index: _Optional[int] = ..., file: _Optional[_Union[PreviewFile, _Mapping]] = ..., data: _Optional[bytes] = ...) -> None: ...
 
 class DownloadMeshRequest(_message.Message):
     __slots__ = ("job_id", "face_index", "offset")

@@ -119,7 +119,7 @@ class ReconstructionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchJob(self, request, context):
-        """The job's events, from the first or after a number already seen, until the job has ended.
+        """The job's events, from the first or after a number already seen, until the job has ended; then its result, if wanted.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -30,7 +30,7 @@ from selfie3d import (
 )
 from selfie3d.errors import CODES
 from tests.integration.selfie3d.conftest import FAST, ask, collect
-from tests.scripted_service import FULL, MESH, UNAVAILABLE, Running, Script, rich_error
+from tests.scripted_service import FULL, MESH, PICTURE, UNAVAILABLE, Running, Script, rich_error
 
 PHOTO = b"\xff\xd8 a photo"
 CALLS: dict[str, Callable[[Any, Any], Any]] = {
@@ -120,6 +120,7 @@ def not_found(reason: str) -> grpc.Status:
 async def test_a_job_that_the_service_has_lost_is_submitted_once_more_and_told(
     client: Any, script: Script, rpc: str, caplog: pytest.LogCaptureFixture
 ) -> None:
+    script.apart = True
     script.errors[rpc] = [not_found("JOB_NOT_FOUND")]
     result = await ask(client.reconstruct(PHOTO, detail="full"))
     assert result.faces[0].file.data == MESH
@@ -140,6 +141,7 @@ async def test_a_job_that_is_lost_twice_is_not_found(client: Any, script: Script
 
 
 async def test_a_face_that_is_not_there_sends_no_photo_again(client: Any, script: Script) -> None:
+    script.apart = True
     script.errors["DownloadMesh"] = [not_found("FACE_NOT_FOUND")]
     with pytest.raises(NotFound):
         await ask(client.reconstruct(PHOTO))
@@ -224,9 +226,17 @@ async def test_a_damaged_download_is_not_handed_out(
 ) -> None:
     job = await ask(client.submit(PHOTO))
     script.damage = damage
-    for download in (job.download, job.preview):
+    for download in (job.download, job.preview, job.result):
         with pytest.raises(DownloadDamaged):
             await ask(download())
+
+
+@pytest.mark.parametrize("apart", [False, True])
+async def test_a_result_with_a_damaged_picture_is_not_handed_out(client: Any, script: Script, apart: bool) -> None:
+    script.apart = apart
+    script.damage = lambda data: data[::-1] if data == PICTURE else data
+    with pytest.raises(DownloadDamaged):
+        await ask(client.reconstruct(PHOTO))
 
 
 async def test_a_download_that_ends_early_goes_on(connect: Callable[..., Any], script: Script) -> None:
@@ -269,7 +279,7 @@ async def test_the_token_goes_with_every_call(connect: Callable[..., Any], scrip
     job = await ask(client.submit(PHOTO))
     await ask(job.result())
     await collect(client.jobs())
-    assert len(script.metadata) == 5
+    assert [name for name, _ in script.calls] == ["CreateJob", "WatchJob", "ListJobs"]
     assert all(entry["authorization"] == "Bearer s3cret" for entry in script.metadata)
     script.metadata.clear()
     await ask(connect().submit(PHOTO))

@@ -144,23 +144,46 @@ async def test_two_submits_are_two_jobs(client: Any) -> None:
 async def test_cuts_in_every_stream_lose_nothing(client: Any, script: Script, running: Running) -> None:
     running.service.meshes = [make_ply(300), make_ply(500)]
     script.outcome = succeeded(*running.service.meshes)
-    script.cuts["WatchJob"] = [0, 2, 1]
-    script.cuts["DownloadMesh"] = [3, 0, 4]
+    script.cuts["WatchJob"] = [0, 2, 1, 6]  # the last three of the six are pieces of the mesh
+    script.cuts["DownloadMesh"] = [0, 4]
     events: list[Any] = []
     result = await ask(client.reconstruct(PHOTO, all_faces=True, on_event=events.append))
     assert [event.number for event in events] == [1, 2, 3, 4, 5, 6]
     assert [request.after_event for request in script.requests("WatchJob")] == [0, 0, 2, 3]
+    assert [(face.mesh.data, face.preview.data) for face in result.faces] == [
+        (mesh, PICTURE) for mesh in running.service.meshes
+    ]
+    assert [request.offset for request in script.requests("DownloadMesh")] == [3000, 3000, 7000, 0]
+    assert [request.face_index for request in script.requests("DownloadMesh")] == [0, 0, 0, 1]
+
+
+async def test_meshes_and_pictures_come_with_the_watch(client: Any, script: Script, running: Running) -> None:
+    running.service.meshes = [make_ply(300), make_ply(500)]
+    script.outcome = succeeded(*running.service.meshes)
+    result = await ask(client.reconstruct(PHOTO, all_faces=True))
     assert [face.mesh.data for face in result.faces] == running.service.meshes
-    assert [request.offset for request in script.requests("DownloadMesh")] == [0, 3000, 3000, 7000, 0]
-    assert [request.face_index for request in script.requests("DownloadMesh")] == [0, 0, 0, 0, 1]
+    assert [face.preview.data for face in result.faces] == [PICTURE] * 2
+    assert [name for name, _ in script.calls] == ["CreateJob", "WatchJob"]
 
 
-async def test_the_faces_of_a_scene_share_one_download(client: Any, script: Script) -> None:
+async def test_an_older_service_is_asked_for_meshes_and_pictures(client: Any, script: Script, running: Running) -> None:
+    script.apart = True
+    running.service.meshes = [make_ply(300), make_ply(500)]
+    script.outcome = succeeded(*running.service.meshes)
+    result = await ask(client.reconstruct(PHOTO, all_faces=True))
+    assert [face.mesh.data for face in result.faces] == running.service.meshes
+    assert [face.preview.data for face in result.faces] == [PICTURE] * 2
+    assert [name for name, _ in script.calls] == ["CreateJob", "WatchJob", *["DownloadMesh", "GetPreview"] * 2]
+
+
+@pytest.mark.parametrize("apart", [False, True])
+async def test_the_faces_of_a_scene_share_one_download(client: Any, script: Script, apart: bool) -> None:
+    script.apart = apart
     script.outcome = succeeded(MESH, b"", b"")
     result = await ask(client.reconstruct(PHOTO, all_faces=True, scene=True))
     assert [face.mesh.data for face in result.faces] == [MESH] * 3
     assert {face.file for face in result.faces} == {result.mesh.file}
-    assert len(script.requests("DownloadMesh")) == 1
+    assert len(script.requests("DownloadMesh")) == apart
 
 
 @pytest.mark.parametrize(
