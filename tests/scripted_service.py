@@ -83,7 +83,7 @@ class Script:
     photos: dict[str, bytes] = field(default_factory=dict)  # by job id; of several the first
     more_photos: dict[str, list[bytes]] = field(default_factory=dict)  # the others
     old: bool = False  # knows nothing of several photos
-    apart: bool = False  # as an older service: watches bring no meshes and pictures
+    apart: bool = False  # as an older service: watches bring all events, and no meshes and pictures
     outcome: pb.Job = field(default_factory=pb.Job)  # merged into a job when it ends
     damage: Callable[[bytes], bytes] = bytes
     hold: threading.Event = field(default_factory=threading.Event)  # cleared: watches stay open
@@ -202,7 +202,8 @@ class ScriptedService(stubs.ReconstructionServiceServicer):
         for stage in STAGES:
             number = len(events) + 1
             events.append(pb.JobEvent(number=number, state=pb.JOB_STATE_RUNNING, stage=stage, progress=number / 6))
-        messages = [pb.WatchJobResponse(event=event) for event in events if event.number > request.after_event]
+        first = len(events) if request.only_end and not self.script.apart else request.after_event
+        messages = [pb.WatchJobResponse(event=event) for event in events[first:]]
         yield from self._stream("WatchJob", chain(messages, self._end(request, job, len(events) + 1, context)), context)
 
     def _end(

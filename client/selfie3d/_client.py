@@ -50,7 +50,7 @@ class Client(BaseClient):
         photo : its bytes, its path or an open file; with one_person a list of them, which gives one head
         on_event : called with each event of the job
         """
-        effects = self._core.reconstruct(photo, options, timeout)
+        effects = self._core.reconstruct(photo, options, timeout, events=on_event is not None)
         return self._drive(effects, on_event)
 
     def submit(self, photo: Photos, *, timeout: float | None = None, **options: Unpack[JobOptions]) -> Job:
@@ -93,14 +93,14 @@ class Job(JobHandle[Client]):
 
     def wait(self, *, timeout: float | None = None) -> JobStatus:
         """The job once it has ended, in whatever state; `JobStatus.error` says why there is no mesh."""
-        return self._client._drive(self._core.watch(self.id, 0, timeout))
+        return self._client._drive(self._core.wait(self.id, timeout))
 
     def result(self, *, timeout: float | None = None, on_event: Callable[[Event], None] | None = None) -> Result:
         """Wait and download. Raises JobFailed, JobCancelled or JobExpired when there is no mesh.
 
         on_event : called with each event of the job
         """
-        return self._client._drive(self._core.result(self.id, timeout), on_event)
+        return self._client._drive(self._core.result(self.id, timeout, events=on_event is not None), on_event)
 
     def download(self, face_index: int = 0, *, timeout: float | None = None) -> bytes:
         """One face's mesh file, checked against its size and SHA-256; goes on where it was after a cut."""

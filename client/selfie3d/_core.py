@@ -112,6 +112,10 @@ class Core:
         """Emits the job's events behind that number, each once, until it has ended; the job as it ended."""
         return (yield from self._watch(Watch(job_id, after_event), self._deadline(timeout)))
 
+    def wait(self, job_id: str, timeout: float | None) -> Effects[JobStatus]:
+        """The job as it ended."""
+        return (yield from self._watch(Watch(job_id, only_end=True), self._deadline(timeout)))
+
     def download(self, job_id: str, face_index: int, timeout: float | None) -> Effects[bytes]:
         """The bytes of one face's mesh file."""
         return (yield from self._download(Download(job_id, face_index), self._deadline(timeout)))
@@ -126,12 +130,14 @@ class Core:
         """The picture of one face's head."""
         return (yield from self._preview(job_id, face_index, self._deadline(timeout)))
 
-    def result(self, job_id: str, timeout: float | None) -> Effects[Result]:
-        """Wait for the job and download its meshes; emits its events."""
-        return (yield from self._result(job_id, self._deadline(timeout)))
+    def result(self, job_id: str, timeout: float | None, *, events: bool) -> Effects[Result]:
+        """Wait for the job and download its meshes; emits its events, or without `events` perhaps only the last one."""
+        return (yield from self._result(job_id, self._deadline(timeout), events))
 
-    def reconstruct(self, photo: Photos, options: JobOptions, timeout: float | None) -> Effects[Result]:
-        """Submit, watch and download, each resumed by itself after a cut; emits the job's events.
+    def reconstruct(
+        self, photo: Photos, options: JobOptions, timeout: float | None, *, events: bool
+    ) -> Effects[Result]:
+        """Submit, watch and download, each resumed by itself after a cut; emits as `result`.
 
         When the service has lost the job, as after a loss of its store, the photo is sent once more.
         """
@@ -140,13 +146,13 @@ class Core:
         photos = _bytes_of(photo, options)
         job = yield from self._submit(photos, options, deadline)
         try:
-            return (yield from self._result(job.id, deadline))
+            return (yield from self._result(job.id, deadline, events))
         except NotFound as error:
             if error.reason != LOST:
                 raise
             log.warning("The service has lost job %s; its photo is sent once more.", job.id)
         job = yield from self._submit(photos, options, deadline)
-        return (yield from self._result(job.id, deadline))
+        return (yield from self._result(job.id, deadline, events))
 
     def _submit(self, photos: list[bytes], options: JobOptions, deadline: Deadline) -> Effects[JobStatus]:
         settings = _settings(options)
@@ -163,8 +169,8 @@ class Core:
             raise ServiceError("The service is older than heads of several photos, and saw the first photo alone.")
         return status_of(created.job)
 
-    def _result(self, job_id: str, deadline: Deadline) -> Effects[Result]:
-        watch = Watch(job_id, 0, with_result=True)
+    def _result(self, job_id: str, deadline: Deadline, events: bool) -> Effects[Result]:
+        watch = Watch(job_id, with_result=True, only_end=not events)
         job = yield from self._watch(watch, deadline)
         if job.error is not None:
             raise job.error

@@ -44,26 +44,26 @@ class Watch:
 
     with_result : the meshes and pictures are wanted, too. They are not missed: a service may not send them, and what
         does not come with the events is asked for afterwards
+    only_end : nobody looks at the events before the last one
     previews : by face
     """
 
     rpc = "WatchJob"
 
-    def __init__(self, job_id: str, after_event: int, *, with_result: bool = False) -> None:
+    def __init__(self, job_id: str, after_event: int = 0, *, with_result: bool = False, only_end: bool = False) -> None:
         self.job: JobStatus | None = None
         self.previews: dict[int, pb.Preview] = {}
         self._downloads: dict[int, Download] = {}
         self._job_id = job_id
         self._after_event = after_event
-        self._with_result = with_result
+        self._wanted = {"with_result": with_result, "only_end": only_end}
 
     @property
     def complete(self) -> bool:
         return self.job is not None
 
     def request(self) -> pb.WatchJobRequest:
-        after, with_result = self._after_event, self._with_result
-        return pb.WatchJobRequest(job_id=self._job_id, after_event=after, with_result=with_result)
+        return pb.WatchJobRequest(job_id=self._job_id, after_event=self._after_event, **self._wanted)
 
     def take(self, message: pb.WatchJobResponse) -> Event | None:
         if message.HasField("chunk"):

@@ -83,7 +83,8 @@ class ReconstructionServicer(rpc.ReconstructionServiceServicer):
         else:
             async for event, ended in self._broadcaster.follow(record.id, min(request.after_event, record.last_event)):
                 record = ended or record
-                yield pb.WatchJobResponse(event=wire.event(event), job=wire.job(ended) if ended else None)
+                if ended or not request.only_end:
+                    yield pb.WatchJobResponse(event=wire.event(event), job=wire.job(ended) if ended else None)
         if request.with_result:
             async for chunk in self._all_chunks(record):
                 yield pb.WatchJobResponse(chunk=chunk)

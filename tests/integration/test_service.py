@@ -50,9 +50,8 @@ async def refused(call: Awaitable[Any] | AsyncIterable[Any]) -> tuple[grpc.Statu
     return raised.value.code(), *_details(status)
 
 
-async def drain(call: AsyncIterable[Any]) -> None:
-    async for _ in call:
-        pass
+async def drain(call: AsyncIterable[Any]) -> list[Any]:
+    return [response async for response in call]
 
 
 def _details(status: status_pb2.Status) -> tuple[str, dict[str, Any]]:
@@ -259,6 +258,15 @@ async def test_a_watch_brings_meshes_and_pictures_where_they_are_wanted(api: Any
         for index, (mesh, response) in enumerate(zip(meshes, (first, second), strict=True)):
             file = responses[ended].job.faces[index].preview
             assert response.preview == pb.Preview(face_index=index, file=file, data=picture_of(mesh))
+
+
+async def test_a_watch_of_the_end_alone_brings_the_last_event(api: Any, store: Store) -> None:
+    job = await create(api)
+    seen = asyncio.create_task(drain(api.WatchJob(pb.WatchJobRequest(job_id=job.id))))
+    early = asyncio.create_task(drain(api.WatchJob(pb.WatchJobRequest(job_id=job.id, only_end=True))))
+    await asyncio.to_thread(finish, store, job.id)
+    late = await drain(api.WatchJob(pb.WatchJobRequest(job_id=job.id, only_end=True)))
+    assert [await early, late] == [(await seen)[-1:]] * 2
 
 
 async def test_a_watch_brings_no_more_than_there_is(api: Any, store: Store) -> None:

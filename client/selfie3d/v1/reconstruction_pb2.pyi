@@ -380,14 +380,16 @@ class GetJobResponse(_message.Message):
     def __init__(self, job: _Optional[_Union[Job, _Mapping]] = ...) -> None: ...
 
 class WatchJobRequest(_message.Message):
-    __slots__ = ("job_id", "after_event", "with_result")
+    __slots__ = ("job_id", "after_event", "with_result", "only_end")
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     AFTER_EVENT_FIELD_NUMBER: _ClassVar[int]
     WITH_RESULT_FIELD_NUMBER: _ClassVar[int]
+    ONLY_END_FIELD_NUMBER: _ClassVar[int]
     job_id: str
     after_event: int
     with_result: bool
-    def __init__(self, job_id: _Optional[str] = ..., after_event: _Optional[int] = ..., with_result: _Optional[bool] = ...) -> None: ...
+    only_end: bool
+    def __init__(self, job_id: _Optional[str] = ..., after_event: _Optional[int] = ..., with_result: _Optional[bool] = ..., only_end: _Optional[bool] = ...) -> None: ...
 
 class WatchJobResponse(_message.Message):
     __slots__ = ("event", "job", "chunk", "preview")

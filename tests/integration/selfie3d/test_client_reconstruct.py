@@ -166,6 +166,23 @@ async def test_meshes_and_pictures_come_with_the_watch(client: Any, script: Scri
     assert [name for name, _ in script.calls] == ["CreateJob", "WatchJob"]
 
 
+@pytest.mark.parametrize("apart", [False, True])
+async def test_events_are_asked_for_where_somebody_looks_at_them(client: Any, script: Script, apart: bool) -> None:
+    script.apart = apart
+    job = await ask(client.submit(PHOTO))
+    for mesh in ((await ask(client.reconstruct(PHOTO))).mesh, (await ask(job.result())).mesh):
+        assert mesh.data == MESH
+    assert (await ask(job.wait())).state is JobState.SUCCEEDED
+    assert [request.only_end for request in script.requests("WatchJob")] == [True] * 3
+    script.calls.clear()
+    events: list[Any] = []
+    await ask(client.reconstruct(PHOTO, on_event=events.append))
+    await ask(job.result(on_event=events.append))
+    events += await collect(job.watch())
+    assert [event.number for event in events] == [1, 2, 3, 4, 5, 6] * 3
+    assert [request.only_end for request in script.requests("WatchJob")] == [False] * 3
+
+
 async def test_an_older_service_is_asked_for_meshes_and_pictures(client: Any, script: Script, running: Running) -> None:
     script.apart = True
     running.service.meshes = [make_ply(300), make_ply(500)]
