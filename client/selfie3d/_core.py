@@ -220,7 +220,7 @@ class Core:
                     stream.cancel()
                 if not transfer.complete:
                     raise Unavailable("The service ended the stream before everything was sent.")
-            except DownloadDamaged:
+            except DownloadDamaged:  # a watch is complete before the meshes that come behind it
                 raise
             except Selfie3dError as error:
                 if not transfer.complete:
