@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 from google.protobuf import json_format
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
-from rich.table import Table
 
 from selfie3d import JobState, Priority
 from selfie3d.v1 import admin_pb2 as pb
@@ -20,6 +19,8 @@ from selfie3d_cli import admin_tables as tables
 from selfie3d_cli.admin_calls import Operator
 from selfie3d_cli.arguments import count, moment, seconds, server
 from selfie3d_cli.server_options import add_tls_arguments
+from selfie3d_cli.table import TextTable
+from selfie3d_cli.terminal import printable
 
 ANSWER_SECONDS = 10.0
 SHOWN = 50  # jobs
@@ -73,7 +74,7 @@ def cancel_jobs(operator: Operator, args: argparse.Namespace) -> None:
     if args.json:
         _print_json([done])
         return
-    print(f"{done.cancelled} jobs of {tables.printable(args.caller)} cancelled, {done.remaining} have not ended.")
+    print(f"{done.cancelled} jobs of {printable(args.caller)} cancelled, {done.remaining} have not ended.")
 
 
 def pause_queue(operator: Operator, args: argparse.Namespace) -> None:
@@ -109,11 +110,11 @@ def _action(actions: Any, name: str, act: Any, text: str) -> Any:
     return parser
 
 
-def _show(messages: Iterable[M], table: Callable[[Iterable[M]], Table], args: argparse.Namespace) -> None:
+def _show(messages: Iterable[M], table: Callable[[Iterable[M]], TextTable], args: argparse.Namespace) -> None:
     if args.json:
         _print_json(messages)
     else:
-        tables.show(table(messages))
+        table(messages).show()
 
 
 def _print_json(messages: Iterable[Message]) -> None:

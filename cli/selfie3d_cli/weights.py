@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from tqdm import tqdm
 
 from selfie3d_cli.download import download, published_prefix
 from selfie3d_cli.errors import CommandError, ExtraMissingError, UsageError
 from selfie3d_cli.settings import from_environment
+from selfie3d_cli.terminal import is_terminal
 
 
 def add_parser(subparsers: Any) -> None:
@@ -98,10 +99,9 @@ def _list(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps([asdict(entry) for entry in entries], indent=2))
         return 0
-    console = Console(highlight=False, soft_wrap=True)
     width = max((len(entry.name) for entry in entries), default=0)
     for entry in entries:
-        console.print(f"{entry.name:{width}}  {entry.size / 1e6:8.1f} MB  {entry.sha256[:12]:12}  {entry.path}")
+        print(f"{entry.name:{width}}  {entry.size / 1e6:8.1f} MB  {entry.sha256[:12]:12}  {entry.path}")
     return 0
 
 
@@ -145,15 +145,13 @@ def _fetch(args: argparse.Namespace) -> int:
         files = face_alignment().required_files(args.landmarks, args.detector)
     except ValueError as error:
         raise UsageError(f"{error}.") from error
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        for file in files:
-            url = f"{args.mirror.rstrip('/')}/{file.name}" if args.mirror else file.url
-            print(f"{_fetch_one(url, folder / file.name, progress)}  {folder / file.name}")
+    for file in files:
+        url = f"{args.mirror.rstrip('/')}/{file.name}" if args.mirror else file.url
+        print(f"{_fetch_one(url, folder / file.name)}  {folder / file.name}")
     return 0
 
 
-def _fetch_one(url: str, path: Path, progress: Progress) -> str:
+def _fetch_one(url: str, path: Path) -> str:
     """Fetch a file unless the right one is there; what was done."""
     from vrn.weights.store import record
 
@@ -161,8 +159,13 @@ def _fetch_one(url: str, path: Path, progress: Progress) -> str:
     if path.is_file() and _is_right(path, prefix):
         record(path)
         return "there    "
-    task = progress.add_task(path.name, total=None)
-    download(url, path, prefix, lambda done, total: progress.update(task, completed=done, total=total))
+    with tqdm(desc=path.name, unit="B", unit_scale=True, leave=False, disable=not is_terminal(sys.stderr)) as bar:
+
+        def advance(done: int, total: int | None) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        download(url, path, prefix, advance)
     record(path)
     return "fetched  " if prefix else "fetched, no published checksum"
 

@@ -10,8 +10,7 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import track
+from tqdm import tqdm
 
 from selfie3d.types import Options
 from tests.benchmarks.service import through_the_service
@@ -35,7 +34,7 @@ def in_process(photo: bytes) -> None:
     reconstructor = Reconstructor.open()
     reconstructor.reconstruct(photo, Options())
     stages: dict[str, list[float]] = defaultdict(list)
-    for _ in track(range(RUNS), "in process", console=Console(stderr=True), transient=True):
+    for _ in tqdm(range(RUNS), "in process", leave=False, disable=None):
         start = time.perf_counter()
         result = reconstructor.reconstruct(photo, Options())
         stages["total"].append(time.perf_counter() - start)

@@ -17,8 +17,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import track
+from tqdm import tqdm
 
 from selfie3d import Client
 from tests.benchmarks.cpu_time import children_of, cpu_seconds, processes_of
@@ -137,7 +136,7 @@ def _pss(pid: int) -> float:
 
 
 def _progress(what: str) -> Iterator[int]:
-    return iter(track(range(TURNS), what, console=Console(stderr=True), transient=True))
+    return iter(tqdm(range(TURNS), what, leave=False, disable=None))
 
 
 if __name__ == "__main__":

@@ -13,8 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from rich.console import Console
-from rich.progress import track
+from tqdm import tqdm
 
 from selfie3d import Client, Event, Result
 from selfie3d.types import Stage
@@ -164,7 +163,7 @@ def _row(seconds: Sequence[float]) -> str:
 
 
 def _progress(what: str, count: int) -> Iterator[int]:
-    return iter(track(range(count), what, console=Console(stderr=True), transient=True))
+    return iter(tqdm(range(count), what, leave=False, disable=None))
 
 
 if __name__ == "__main__":

@@ -19,9 +19,8 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from rich.console import Console
-from rich.progress import Progress
 from skimage import data as pictures
+from tqdm import tqdm
 
 from tests.photos import astronaut
 
@@ -51,18 +50,17 @@ def measure(checkouts: dict[str, Path], folder: Path) -> dict[tuple[str, str], l
     for name, data in photos.items():
         (folder / f"{name}.jpg").write_bytes(data)
     found: dict[tuple[str, str], list[Figures]] = {}
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("measuring", total=ROUNDS * (len(checkouts) * len(photos) + 1))
+    with tqdm(desc="measuring", total=ROUNDS * (len(checkouts) * len(photos) + 1), leave=False, disable=None) as bar:
         for _ in range(ROUNDS):
             for photo in photos:
                 for name, checkout in checkouts.items():
                     script, extent = ROOT / "tests" / "benchmarks" / "one.py", "face" if photo == FACE else "head"
                     command = [str(script), str(folder / f"{photo}.jpg"), str(RUNS), extent]
                     found.setdefault((name, photo), []).append(_run(command, checkout))
-                    progress.advance(task)
+                    bar.update()
             command = ["-m", "tests.benchmarks.original_parts", str(ORIGINAL_RUNS)]
             found.setdefault((ORIGINAL, "astronaut"), []).append(_run(command, ROOT))
-            progress.advance(task)
+            bar.update()
     return found
 
 

@@ -22,8 +22,7 @@ from typing import Any
 
 import httpx
 from PIL import Image
-from rich.console import Console
-from rich.progress import track
+from tqdm import tqdm
 
 from tests.integration.selfie3d_web.test_browser import page_of
 from tests.photos import astronaut
@@ -57,7 +56,7 @@ def in_the_browser(address: str, photo: Path) -> None:
     own: list[float] = []
     with visitor(address, photo) as visit:
         visit(), reconstructor.reconstruct(photo)
-        for _ in track(range(VISITS), "page", console=Console(stderr=True), transient=True):
+        for _ in tqdm(range(VISITS), "page", leave=False, disable=None):
             visits.append(visit())
             start = time.perf_counter()
             reconstructor.reconstruct(photo, format="glb")

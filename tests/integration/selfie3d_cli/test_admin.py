@@ -75,8 +75,8 @@ def test_jobs_of_all_callers_are_shown_filtered_and_as_json(shop: Shop, capsys: 
     start(shop.store, running)
     waiting = shop.submit("anna", request_id="third")
     lines = said(capsys, "jobs").splitlines()
-    assert lines[1].startswith("job caller state queue created request_id")
-    rows = lines[3:6]
+    assert lines[0].startswith("job caller state queue created request_id")
+    rows = lines[1:4]
     assert re.fullmatch(rf"{waiting} anna queued: 1 interactive [-0-9]{{10}} [:0-9]{{8}} third", rows[0])
     assert re.fullmatch(rf"{running} bob running: begins bulk [-0-9]{{10}} [:0-9]{{8}} \S+", rows[1])
     assert re.fullmatch(rf"{done} anna succeeded interactive [-0-9]{{10}} [:0-9]{{8}} first", rows[2])
@@ -110,9 +110,9 @@ def test_a_queue_is_paused_shown_and_resumed(shop: Shop, capsys: pytest.CaptureF
     assert re.search(r"^interactive 1 0 [-0-9]{10} [:0-9]{8} ops$", said(capsys, "pause", "interactive"), re.MULTILINE)
     assert "queued: paused" in said(capsys, "jobs")
     lines = said(capsys, "queues").splitlines()
-    assert lines[1] == "queue waiting running paused since by"
-    assert lines[3].startswith("interactive 1 0 20")
-    assert lines[4] == "bulk 0 0 not paused"
+    assert lines[0] == "queue waiting running paused since by"
+    assert lines[1].startswith("interactive 1 0 20")
+    assert lines[2] == "bulk 0 0 not paused"
     [paused, other] = objects(capsys, "queues")
     assert (paused["priority"], paused["waiting"], paused["paused_by"]) == ("PRIORITY_INTERACTIVE", 1, "ops")
     assert ("pause_time" in paused, "pause_time" in other) == (True, False)

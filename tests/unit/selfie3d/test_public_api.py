@@ -12,7 +12,7 @@ import pytest
 import selfie3d
 from selfie3d import AsyncClient, AsyncJob, Client, Job
 
-HEAVY = {"torch", "celery", "redis", "kombu", "vrn", "selfie3d_jobs", "selfie3d_service", "trimesh", "rich", "PIL"}
+HEAVY = {"torch", "celery", "redis", "kombu", "vrn", "selfie3d_jobs", "selfie3d_service", "trimesh", "tqdm", "PIL"}
 PUBLIC = [
     "Aborted", "AlreadyExists", "AsyncClient", "AsyncJob", "Client", "Compression", "DeadlineExceeded", "Detail",
     "DownloadDamaged", "Event", "Extent", "Face", "FailedPrecondition", "Format", "InvalidArgument",
