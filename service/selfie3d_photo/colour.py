@@ -39,7 +39,7 @@ class Colours:
     def _apply_profile(self, strip: Image.Image) -> Image.Image:
         """RGB through the embedded profile; without one, or with a useless one, the numbers are taken as sRGB."""
         if self._transform is None:
-            return strip.convert("RGB")
+            return strip if strip.mode == "RGB" else strip.convert("RGB")  # which would be a copy
         try:
             source = strip if strip.mode == self._source else strip.convert(self._source)
             converted = ImageCms.applyTransform(source, self._transform)

@@ -21,7 +21,7 @@ from selfie3d_photo.look import Look
 ORIENTATION = 0x0112  # EXIF tag
 THREADS = 4  # of the decoders of HEIC and AVIF; `budget` knows
 REDUCTIONS = (8, 4, 2)  # that libjpeg knows, in its inverse cosine transform
-STRIP_PIXELS = 1 << 20  # converted at a time
+STRIP_PIXELS = 1 << 16  # converted at a time: their copies stay in a core's cache
 SEVERAL_STILLS = {"MPO", "HEIF"}  # a phone's JPEG with a preview behind it; a HEIC with other takes: the first counts
 
 

@@ -36,17 +36,19 @@ def sample(image: NDArray[np.uint8], crop: Crop, size: int = CROP_SIZE) -> NDArr
     return _rolled(image, crop, size) if crop.roll else _upright(image, crop, size)
 
 
-def _upright(image: NDArray[np.uint8], crop: Crop, size: int) -> NDArray[np.float32]:
+def _upright(image: NDArray[np.uint8], crop: Crop, size: int, part: slice = slice(None)) -> NDArray[np.float32]:
+    """part : rows, and columns, of the square that are wanted"""
     step = CROP_SIZE / size / crop.scale
     outwards = np.asarray((np.arange(size) - (size - 1) / 2) * step, np.float64)
-    x, y = ((CROP_CENTRE - offset) / crop.scale + outwards for offset in crop.offset[:2])  # photo px
+    x, y = (((CROP_CENTRE - offset) / crop.scale + outwards)[part] for offset in crop.offset[:2])  # photo px
     height, width = image.shape[:2]
     rows, row_weights = _taps(y, step, height)
     columns, column_weights = _taps(x, step, width)
     columns, left, right = _within(columns)
     lines = _summed_bands(image[:, left:right], rows, row_weights)  # (size, width, 3)
-    square = _weighted_sums(np.ascontiguousarray(lines.transpose(1, 0, 2)), columns, column_weights)
-    return square.transpose(1, 0, 2)
+    turned = np.ascontiguousarray(lines.reshape(len(lines), -1).T)  # three times as quick as transposing whole pixels
+    turned = turned.reshape(-1, 3, len(lines))
+    return _weighted_sums(turned, columns, column_weights).transpose(2, 0, 1)
 
 
 def _rolled(image: NDArray[np.uint8], crop: Crop, size: int) -> NDArray[np.float32]:
@@ -54,12 +56,14 @@ def _rolled(image: NDArray[np.uint8], crop: Crop, size: int) -> NDArray[np.float
     x, y, _ = transform(crop.to_photo(), np.array([[CROP_CENTRE, CROP_CENTRE, 0.0]]))[0].tolist()
     scale = crop.scale * size / room
     around = Crop(scale, (CROP_CENTRE - scale * x, CROP_CENTRE - scale * y))
-    patch = _upright(image, around, room)
     across = np.arange(size) - (size - 1) / 2
     cos, sin = np.cos(crop.roll), np.sin(crop.roll)
     middle = (room - 1) / 2
+    reach = (abs(cos) + abs(sin)) * (size - 1) / 2
+    first, end = max(0, int(middle - reach) - 1), int(middle + reach) + 3
+    patch = _upright(image, around, room, slice(first, end))
     x, y = cos * across - sin * across[:, None] + middle, sin * across + cos * across[:, None] + middle
-    return _bilinear(patch, x.ravel(), y.ravel()).T.reshape(size, size, 3)
+    return _bilinear(patch, x.ravel() - first, y.ravel() - first).T.reshape(size, size, 3)
 
 
 def _bilinear(patch: NDArray[np.float32], x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -128,7 +132,7 @@ def _reach(rows: NDArray[np.int64]) -> int:
 def _weighted_sums(
     lines: NDArray[np.float32], indices: NDArray[np.int64], weights: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """(length, across, 3) lines -> (n, across, 3) weighted sums of lines."""
+    """(length, ...) lines -> (n, ...) weighted sums of lines."""
     count, taps = indices.shape
     starts = np.arange(0, count * taps + 1, taps)
     matrix = csr_array((weights.ravel(), indices.ravel(), starts), shape=(count, len(lines)))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.ndimage import map_coordinates
 
-from selfie3d.types.frames import CROP_SIZE, Crop
-from vrn.crop import resample, sample
+from selfie3d.types.frames import CROP_CENTRE, CROP_SIZE, Crop, transform
+from vrn.crop import TURNING_ROOM, resample, sample
 
 
 def ramp(height: int, width: int) -> np.ndarray:
@@ -58,3 +59,20 @@ def test_a_photo_of_one_pixel_fills_the_crop_with_its_colour() -> None:
     dot = np.array([[[10, 20, 30]]], np.uint8)
     square = resample(dot, Crop.around((0.0, 0.0), 3.0))
     assert np.array_equal(square, np.broadcast_to(dot, square.shape))
+
+
+@pytest.mark.parametrize("degrees", [-171.0, -90.0, -31.0, 0.5, 3.2, 45.0, 90.0, 135.0])
+@pytest.mark.parametrize("pixels", [31, CROP_SIZE])
+def test_a_turned_square_is_turned_out_of_an_upright_one_around_it(degrees: float, pixels: int) -> None:
+    photo = np.random.default_rng(2).integers(0, 256, (300, 260, 3), dtype=np.uint8)
+    turned = Crop(1.46, (-31.0, 12.5), np.radians(degrees))
+    middle = transform(turned.to_photo(), np.array([[CROP_CENTRE, CROP_CENTRE, 0.0]]))[0, :2]
+    room = round(pixels * TURNING_ROOM)
+    scale = turned.scale * pixels / room
+    x, y = (CROP_CENTRE - scale * middle).tolist()
+    upright = sample(photo, Crop(scale, (x, y)), room)
+    across = np.arange(pixels) - (pixels - 1) / 2
+    cos, sin = np.cos(turned.roll), np.sin(turned.roll)
+    places = np.stack([sin * across + cos * across[:, None], cos * across - sin * across[:, None]]) + (room - 1) / 2
+    expected = np.stack([map_coordinates(upright[..., channel], places, order=1) for channel in range(3)], -1)
+    assert np.abs(sample(photo, turned, pixels) - expected).max() < 0.001

@@ -106,6 +106,15 @@ def test_a_face_of_40_pixels_is_found_in_a_photo_of_12_megapixels(finder: Bundle
     assert away.max() < 0.12 * 0.46 * FACE_SIZE
 
 
+@pytest.mark.parametrize("scale", [3.7, 4, 6.3])  # brought down to 640 px in two steps: by means of whole pixels first
+def test_a_face_is_where_it_is_in_an_enlarged_photo(finder: BundledFinder, astronaut: Image, scale: float) -> None:
+    small, large = (max(finder.detect(resized(astronaut, by)), key=lambda box: box.score) for by in (1.25, scale))
+    shift = np.subtract(large.centre_px, small.centre_px * np.array(scale / 1.25))
+    assert np.abs(shift).max() < 0.01 * large.size_px
+    assert large.size_px * 1.25 / scale == pytest.approx(small.size_px, rel=0.01)
+    assert large.score == pytest.approx(small.score, abs=0.02)
+
+
 @pytest.mark.parametrize("box", [(60, 195, 160, 285), (75, 190, 178, 262), (40, 200, 150, 300)])
 def test_a_face_that_fills_or_exceeds_the_photo_is_found(
     finder: BundledFinder, astronaut: Image, box: tuple[int, int, int, int]
