@@ -29,7 +29,9 @@ CELLS = 16  # px, the network halves the picture four times
 MEAN_BLOCK = 2  # levels are twice as coarse as the one before
 OVERLAP = 0.35  # intersection over union above which two boxes are one face
 INCLUDED = 0.7  # share of the smaller box above which it is a part of the larger one
-REDUCING_GAP = 1.5  # times the finest level that a larger photo is first brought down to by means of whole pixels
+LARGE = (
+    3  # times the finest level: of such photos whole pixels are first averaged, as many as fit into one of the level
+)
 FACE_SIZES = (13.0, 56.0)  # px on a level: what the network can tell; other answers are left out
 
 
@@ -139,8 +141,8 @@ def _scaled(image: NDArray[np.uint8], scale: float) -> Singles:
     """(height, width, 3) uint8 -> (3, h, w) float32, antialiased."""
     if scale != 1.0:
         height, width = (max(1, round(side * scale)) for side in image.shape[:2])
-        whole = Image.fromarray(np.ascontiguousarray(image))
-        image = np.asarray(whole.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=REDUCING_GAP))
+        whole, gap = Image.fromarray(np.ascontiguousarray(image)), 1.0 if scale * LARGE <= 1 else None
+        image = np.asarray(whole.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=gap))
     return np.ascontiguousarray(image.transpose(2, 0, 1), np.float32)
 
 
