@@ -71,17 +71,18 @@ class Detector:
         subject : leave out the finest level, which costs three quarters, where all of its faces would be smaller than
             one that is surely there
         """
-        levels = [_scaled(image, scale)]
-        while max(levels[-1].shape[1:]) >= 2 * LEAST_SIDE:
+        finest = None if scale * LARGE <= 1 else _scaled(image, scale)
+        coarser = _scaled(image, scale / 2) if finest is None else _halved(finest)
+        levels = [coarser] if max(image.shape[:2]) * scale >= 2 * LEAST_SIDE else []
+        while levels and max(levels[-1].shape[1:]) >= 2 * LEAST_SIDE:
             levels.append(_halved(levels[-1]))
-        found: list[Singles] = []
-        for level in reversed(levels):
-            if subject and level is levels[0] and found:
-                boxes = _boxes(found)
-                if any(_is_subject(box, image, scale) for box in boxes):
-                    return boxes
-            found.insert(0, self._boxes_of_level(level) * _to_photo(image, level))
-        return _boxes(found)
+        found = [self._boxes_of_level(level) * _to_photo(image, level) for level in levels]
+        if subject and found:
+            boxes = _boxes(found)
+            if any(_is_subject(box, image, scale) for box in boxes):
+                return boxes
+        finest = _scaled(image, scale) if finest is None else finest
+        return _boxes([self._boxes_of_level(finest) * _to_photo(image, finest), *found])
 
     def _boxes_of_level(self, level: Singles) -> Singles:
         """(3, h, w) 0..255 -> (n, 4): score, centre x, y from the level's corner, size; px of the level."""
