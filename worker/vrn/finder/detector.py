@@ -29,9 +29,7 @@ CELLS = 16  # px, the network halves the picture four times
 MEAN_BLOCK = 2  # levels are twice as coarse as the one before
 OVERLAP = 0.35  # intersection over union above which two boxes are one face
 INCLUDED = 0.7  # share of the smaller box above which it is a part of the larger one
-LARGE = (
-    3  # times the finest level: of such photos whole pixels are first averaged, as many as fit into one of the level
-)
+LARGE = 3  # times as large as the finest level: whole pixels of such photos are averaged first, which is quicker
 FACE_SIZES = (13.0, 56.0)  # px on a level: what the network can tell; other answers are left out
 
 
