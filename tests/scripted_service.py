@@ -84,6 +84,7 @@ class Script:
     more_photos: dict[str, list[bytes]] = field(default_factory=dict)  # the others
     old: bool = False  # knows nothing of several photos
     apart: bool = False  # as an older service: watches bring all events, and no meshes and pictures
+    early: list[list[pb.MeshChunk]] = field(default_factory=list)  # of each watch, before the last event; used up
     outcome: pb.Job = field(default_factory=pb.Job)  # merged into a job when it ends
     damage: Callable[[bytes], bytes] = bytes
     hold: threading.Event = field(default_factory=threading.Event)  # cleared: watches stay open
@@ -204,12 +205,21 @@ class ScriptedService(stubs.ReconstructionServiceServicer):
             events.append(pb.JobEvent(number=number, state=pb.JOB_STATE_RUNNING, stage=stage, progress=number / 6))
         first = len(events) if request.only_end and not self.script.apart else request.after_event
         messages = [pb.WatchJobResponse(event=event) for event in events[first:]]
-        yield from self._stream("WatchJob", chain(messages, self._end(request, job, len(events) + 1, context)), context)
+        early = self.script.early.pop(0) if request.early_mesh and self.script.early else []
+        messages += [pb.WatchJobResponse(chunk=chunk) for chunk in early]
+        yield from self._stream(
+            "WatchJob", chain(messages, self._end(request, job, len(events) + 1, early, context)), context
+        )
 
     def _end(
-        self, request: pb.WatchJobRequest, job: pb.Job, number: int, context: grpc.ServicerContext
+        self,
+        request: pb.WatchJobRequest,
+        job: pb.Job,
+        number: int,
+        early: list[pb.MeshChunk],
+        context: grpc.ServicerContext,
     ) -> Iterator[pb.WatchJobResponse]:
-        """The last event, once it is not held back any more, and the result."""
+        """The last event, once it is not held back any more, and what of the result was not sent early."""
         while context.is_active() and not self.script.hold.wait(0.01):
             pass
         if job.state == pb.JOB_STATE_QUEUED:
@@ -218,14 +228,17 @@ class ScriptedService(stubs.ReconstructionServiceServicer):
         if not request.with_result or self.script.apart:
             return
         for index in range(sum(face.HasField("file") for face in job.faces)):
-            yield from (pb.WatchJobResponse(chunk=chunk) for chunk in self._chunks(index, 0))
+            sent = [each for each in early if each.face_index == index and each.file == file_of(self.meshes[index])]
+            offset = sent[-1].offset + len(sent[-1].data) if sent else 0
+            yield from (pb.WatchJobResponse(chunk=chunk) for chunk in self.chunks(index, offset))
         for face in job.faces:
             if face.HasField("preview"):
                 data = self.script.damage(PICTURE)
                 yield pb.WatchJobResponse(preview=pb.Preview(face_index=face.index, file=PREVIEW, data=data))
 
-    def _chunks(self, index: int, offset: int) -> list[pb.MeshChunk]:
-        mesh = self.meshes[index]
+    def chunks(self, index: int, offset: int = 0, mesh: bytes = b"") -> list[pb.MeshChunk]:
+        """The pieces of a face's mesh, or of another one that a replaced worker had made."""
+        mesh = mesh or self.meshes[index]
         sent = self.script.damage(mesh)
         return [
             pb.MeshChunk(face_index=index, offset=start, data=sent[start : start + CHUNK], file=file_of(mesh))
@@ -237,7 +250,7 @@ class ScriptedService(stubs.ReconstructionServiceServicer):
     ) -> Iterator[pb.DownloadMeshResponse]:
         self._begin("DownloadMesh", request, context)
         self._job(request.job_id, context)
-        chunks = self._chunks(request.face_index, request.offset)
+        chunks = self.chunks(request.face_index, request.offset)
         yield from self._stream("DownloadMesh", [pb.DownloadMeshResponse(chunk=chunk) for chunk in chunks], context)
 
     def GetPreview(self, request: pb.GetPreviewRequest, context: grpc.ServicerContext) -> pb.GetPreviewResponse:  # noqa: N802

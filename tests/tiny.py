@@ -23,8 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from selfie3d.types import Stage
+from selfie3d.types import MeshFile, Stage
 from selfie3d.v1 import reconstruction_pb2 as pb
+from selfie3d.wire import file_of
 from selfie3d_jobs.env import from_environment
 from selfie3d_photo import decode
 from selfie3d_worker import Output, WorkerConfig
@@ -90,15 +91,16 @@ class Tiny:
         begin(Stage.ENCODE)
         vertices = np.tile(vertices, (copies_for(options, command), 1))
         file = encode(vertices, triangles)
-        on_files([file])
         box = pb.Box(width=rgb.shape[1], height=rgb.shape[0])
-        return Output([describe(file, options, box, len(vertices), len(triangles))], [file])
+        face = describe(file, options, box, len(vertices), len(triangles))
+        on_files([file_of(face.file).downloaded(file)])
+        return Output([face], [file])
 
     def together(self, photos: Sequence[bytes], options: pb.Options, on_stage: OnStage, on_files: OnFiles) -> Output:
         """One face for several photos: that of the first one that shows somebody, the others left out."""
         outputs: list[Output | None] = []
 
-        def on_no_files(_: Sequence[bytes]) -> None:
+        def on_no_files(_: Sequence[MeshFile]) -> None:
             """They are none of the output yet."""
 
         for number, photo in enumerate(photos):
@@ -123,7 +125,7 @@ class Tiny:
             )
             for n, output in enumerate(outputs)
         ]
-        on_files(made[0].files)
+        on_files([file_of(made[0].faces[0].file).downloaded(made[0].files[0])])
         return replace(made[0], views=views)
 
     def _note(self, photo: bytes) -> None:

@@ -179,7 +179,7 @@ class Core:
             if faces and face.file is job.faces[0].file:  # in a scene all faces lie in the first one's file
                 faces.append(face.downloaded(faces[0].file))
             else:
-                data = yield from self._download(watch.download(face.index), deadline)
+                data = yield from self._download(watch.download(face.index, face.file), deadline)
                 faces.append(face.downloaded(face.file.downloaded(data)))
             if face.has_preview:
                 sent = watch.previews.get(face.index)
@@ -220,7 +220,7 @@ class Core:
                     stream.cancel()
                 if not transfer.complete:
                     raise Unavailable("The service ended the stream before everything was sent.")
-            except DownloadDamaged:  # a watch is complete before the meshes that come behind it
+            except DownloadDamaged:  # what is sent once more would be no better
                 raise
             except Selfie3dError as error:
                 if not transfer.complete:

@@ -42,8 +42,8 @@ class Transfer(Protocol[M]):
 class Watch:
     """The events of a job after a number, and the job as it ended.
 
-    with_result : the meshes and pictures are wanted, too. They are not missed: a service may not send them, and what
-        does not come with the events is asked for afterwards
+    with_result : the meshes and pictures are wanted, too, and meshes as soon as they are made. They are not missed: a
+        service may not send them, and what does not come with the events is asked for afterwards
     only_end : nobody looks at the events before the last one
     previews : by face
     """
@@ -56,7 +56,7 @@ class Watch:
         self._downloads: dict[int, Download] = {}
         self._job_id = job_id
         self._after_event = after_event
-        self._wanted = {"with_result": with_result, "only_end": only_end}
+        self._wanted = {"with_result": with_result, "early_mesh": with_result, "only_end": only_end}
 
     @property
     def complete(self) -> bool:
@@ -67,7 +67,7 @@ class Watch:
 
     def take(self, message: pb.WatchJobResponse) -> Event | None:
         if message.HasField("chunk"):
-            self.download(message.chunk.face_index).take(message)
+            self._take_chunk(message)
         if message.HasField("preview"):
             self.previews[message.preview.face_index] = message.preview
         if message.HasField("job"):
@@ -77,9 +77,16 @@ class Watch:
         self._after_event = message.event.number
         return event_of(message.event)
 
-    def download(self, face_index: int) -> Download:
-        """What has come of a face's mesh file."""
-        return self._downloads.setdefault(face_index, Download(self._job_id, face_index))
+    def download(self, face_index: int, file: MeshFile) -> Download:
+        """What has come of a face's mesh file; nothing when another file has come, of a worker that was replaced."""
+        come = self._downloads.get(face_index)
+        return come if come and come.file == file else Download(self._job_id, face_index)
+
+    def _take_chunk(self, message: pb.WatchJobResponse) -> None:
+        face, is_first = message.chunk.face_index, message.chunk.offset == 0
+        if is_first or face not in self._downloads:
+            self._downloads[face] = Download(self._job_id, face)
+        self._downloads[face].take(message)
 
 
 class Download:

@@ -17,7 +17,7 @@ from selfie3d_jobs.errors import (
     StoreUnavailable,
 )
 from selfie3d_jobs.reasons import Reason
-from selfie3d_jobs.record import JobError, JobEvent, Record
+from selfie3d_jobs.record import JobError, JobEvent, MeshAhead, Record
 from selfie3d_jobs.store import AsyncStore, Store
 from selfie3d_jobs.trouble import RedisTrouble
 
@@ -33,6 +33,7 @@ __all__ = [
     "JobNotFound",
     "JobsConfig",
     "JobsError",
+    "MeshAhead",
     "NoSignedUrl",
     "NotAhead",
     "Reason",

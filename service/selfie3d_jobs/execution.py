@@ -15,7 +15,7 @@ from selfie3d_jobs.command import Command, ignore, milliseconds, plain, script
 from selfie3d_jobs.errors import BlobsUnavailable, JobLost, NotAhead
 from selfie3d_jobs.packing import pack
 from selfie3d_jobs.reasons import Reason
-from selfie3d_jobs.record import JobError, Record
+from selfie3d_jobs.record import JobError, MeshAhead, Record
 
 
 @dataclass(frozen=True)
@@ -91,11 +91,16 @@ NO_OBJECTS = Objects()
 
 
 def send_ahead(job: Record, face: int, file: bytes, lease_seconds: float) -> Command[None]:
-    """Put a mesh file where nobody sees it before `succeed_ahead`; it goes with the attempt, or after a lease.
+    """Put a mesh file beside the job, whose it is with `succeed_ahead`; it goes with the attempt, or after a lease.
 
     Raises StoreFull in a Redis whose memory is full; ending the job works even then.
     """
     return plain("SET", ignore, keys.ahead(job.id, job.attempt, face), file, "PX", milliseconds(lease_seconds))
+
+
+def announce_ahead(job: Record, face: int, file: pb.MeshFile) -> Command[None]:
+    """Tell the services of a file that was sent ahead: they may send it on, and it counts once the job has ended."""
+    return plain("PUBLISH", ignore, keys.AHEAD, MeshAhead(job.attempt, face, file).ring(job.id))
 
 
 def succeed_ahead(job: Record, result: ExecutionResult) -> Command[None]:

@@ -57,3 +57,4 @@ def ahead(job_id: str, attempt: int, face: int) -> str:
 
 
 DOORBELL = "doorbell"  # pub/sub channel: each new event, see record.parse_ring
+AHEAD = "ahead"  # pub/sub channel: each mesh file that was sent ahead, see record.MeshAhead

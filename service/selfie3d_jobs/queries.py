@@ -58,6 +58,11 @@ def mesh(job_id: str, face: int, start: int, size: int) -> Command[bytes]:
     return plain("GETRANGE", bytes, keys.mesh(job_id, face), start, start + size - 1)
 
 
+def mesh_ahead(job_id: str, attempt: int, face: int, start: int, size: int) -> Command[bytes]:
+    """A piece of a mesh file that an attempt has sent ahead; empty behind its end, or when it is the job's or gone."""
+    return plain("GETRANGE", bytes, keys.ahead(job_id, attempt, face), start, start + size - 1)
+
+
 def preview(job_id: str, face: int) -> Command[bytes | None]:
     """The picture of a head; None when it is gone."""
     return plain("GET", lambda reply: reply, keys.preview(job_id, face))

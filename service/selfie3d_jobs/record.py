@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Self
 
 from selfie3d.types import JobState, Stage
 from selfie3d.v1 import reconstruction_pb2 as pb
@@ -119,6 +120,25 @@ def parse_ring(message: bytes) -> tuple[str, JobEvent]:
     """A message of the doorbell, `ID NUMBER FIELD VALUE FIELD VALUE ...`: the job's id and its new event."""
     job_id, number, *fields = message.split(b" ")
     return job_id.decode(), JobEvent._of(int(number), pairs(fields))
+
+
+@dataclass(frozen=True)
+class MeshAhead:
+    """A mesh file that an attempt has sent ahead of its end: `execution.send_ahead`."""
+
+    attempt: int
+    face: int
+    file: pb.MeshFile
+
+    def ring(self, job_id: str) -> bytes:
+        """The message that tells of it: `ID ATTEMPT FACE FILE`."""
+        return f"{job_id} {self.attempt} {self.face} ".encode() + self.file.SerializeToString()
+
+    @classmethod
+    def parse(cls, message: bytes) -> tuple[str, Self]:
+        """The job's id and what the message tells."""
+        job_id, attempt, face, file = message.split(b" ", 3)
+        return job_id.decode(), cls(int(attempt), int(face), pb.MeshFile.FromString(file))
 
 
 def pairs(reply: Sequence[bytes]) -> dict[str, bytes]:

@@ -133,9 +133,9 @@ class AsyncStore:
             with suppress(RedisConnectionError):  # there is none now
                 await pool.find_primary()
 
-    def doorbell(self, channel: str) -> tuple[aioredis.client.PubSub, str]:
-        """A subscription of its own connection, and the channel's full name."""
-        return self._client.pubsub(ignore_subscribe_messages=True), f"{self._prefix}{channel}"
+    def subscription(self, *channels: str) -> tuple[aioredis.client.PubSub, list[str]]:
+        """A subscription of its own connection, and the channels' full names, which are to be subscribed to."""
+        return self._client.pubsub(ignore_subscribe_messages=True), [f"{self._prefix}{channel}" for channel in channels]
 
     async def close(self) -> None:
         """Drop the connections."""

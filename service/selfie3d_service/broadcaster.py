@@ -2,7 +2,8 @@
 
 Redis rings a doorbell (pub/sub) with each event. A feed, one for all watchers of a job, takes the event when it is the
 next one, and reads the job's stream when it is not. A lost ring costs POLL_SECONDS at most. Slow watchers hold nothing
-back: each has its own place in the feed's list.
+back: each has its own place in the feed's list. A second channel tells of meshes that were sent ahead; that of a lost
+message is sent when its job has ended.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from collections.abc import AsyncIterator
 
 from redis.exceptions import RedisError
 
-from selfie3d_jobs import AsyncStore, JobEvent, Reason, Record
-from selfie3d_jobs.keys import DOORBELL
+from selfie3d_jobs import AsyncStore, JobEvent, MeshAhead, Reason, Record
+from selfie3d_jobs.keys import AHEAD, DOORBELL
 from selfie3d_jobs.queries import ANYONE, events, get
 from selfie3d_jobs.record import parse_ring
 from selfie3d_jobs.store import HEALTH_SECONDS
@@ -34,6 +35,7 @@ class Feed:
         self._store = store
         self._job_id = job_id
         self._events: list[JobEvent] = []
+        self._meshes: list[MeshAhead] = []
         self._record: asyncio.Future[Record] | None = None
         self._error: Exception | None = None
         self._bell = asyncio.Event()
@@ -48,18 +50,30 @@ class Feed:
         elif event is None or event.number > self._last:
             self._bell.set()
 
+    def tell(self, mesh: MeshAhead) -> None:
+        """A mesh was sent ahead. One of an attempt that is not the job's any more counts for nothing."""
+        if self._events and self._events[-1].attempt == mesh.attempt and mesh not in self._meshes:
+            self._meshes.append(mesh)
+            self._wake()
+
     def fail(self, error: Exception) -> None:
         """Let every watcher raise the error."""
         self._error = error
         self._changed.set()
 
-    async def after(self, number: int) -> list[JobEvent]:
-        """The known events with a larger number, at least one; waits for it. Raises what reading raised."""
+    async def after(self, number: int, told: int | None = None) -> tuple[list[JobEvent], list[MeshAhead]]:
+        """The known events with a larger number, and the meshes sent ahead but for the first `told`; waits for one.
+
+        told : None: no mesh is waited for
+        Raises what reading raised.
+        """
         while True:
             if self._error:
                 raise self._error
-            if self._events and self._events[-1].number > number:
-                return [event for event in self._events if event.number > number]
+            events = [event for event in self._events if event.number > number]
+            meshes = [] if told is None else self._meshes[told:]
+            if events or meshes:
+                return events, meshes
             await self._changed.wait()
 
     async def ended(self) -> Record:
@@ -84,10 +98,13 @@ class Feed:
     def _add(self, fresh: list[JobEvent]) -> None:
         if fresh:
             self._events += fresh
-            self._changed.set()
-            self._changed = asyncio.Event()
+            self._wake()
         if self._ended:
             self._bell.set()
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
 
     @property
     def _last(self) -> int:
@@ -107,32 +124,41 @@ class EventBroadcaster:
         self._closed = False
         self._listening = False
 
-    async def follow(self, job_id: str, after: int) -> AsyncIterator[tuple[JobEvent, Record | None]]:
+    async def follow(
+        self, job_id: str, after: int, *, early: bool = False
+    ) -> AsyncIterator[tuple[JobEvent | MeshAhead, Record | None]]:
         """The job's events with a number above `after`, until it has ended; with the last the job as it ended.
 
+        early : with the meshes that are sent ahead of the end
         Raises JobNotFound, StoreUnavailable, CallError when the process goes down.
         """
         feed = self._enter(job_id)
+        told = 0 if early else None
         try:
             while True:
-                for event in await feed.after(after):
+                events, meshes = await feed.after(after, told)
+                for event in events:
                     if event.state.ended:
                         yield event, await feed.ended()
                         return
                     yield event, None
                     after = event.number
+                for mesh in meshes:
+                    yield mesh, None
+                if told is not None:
+                    told += len(meshes)
         finally:
             self._leave(job_id, feed)
 
     async def listen(self) -> None:
         """Serve the doorbell until the subscription breaks."""
-        bell, channel = self._store.doorbell(DOORBELL)
+        bell, (doorbell, ahead) = self._store.subscription(DOORBELL, AHEAD)
         try:
-            await bell.subscribe(channel)
+            await bell.subscribe(doorbell, ahead)
             self._listening = True
             for feed in self._feeds.values():
                 feed.ring()
-            await self._serve(bell)
+            await self._serve(bell, ahead)
         except (RedisError, OSError):
             if self._listening:
                 log.warning("The event subscription broke; connecting again.", extra={"action": "subscribe"})
@@ -146,10 +172,14 @@ class EventBroadcaster:
         for feed in self._feeds.values():
             feed.fail(CallError(Reason.SHUTTING_DOWN))
 
-    async def _serve(self, bell: object) -> None:
+    async def _serve(self, bell: object, ahead: str) -> None:
         while True:
             message = await bell.get_message(timeout=HEALTH_SECONDS)  # type: ignore[attr-defined]
-            if message:
+            if message and message["channel"] == ahead.encode():
+                job_id, mesh = MeshAhead.parse(message["data"])
+                if feed := self._feeds.get(job_id):
+                    feed.tell(mesh)
+            elif message:
                 job_id, event = parse_ring(message["data"])
                 if feed := self._feeds.get(job_id):
                     feed.ring(event)

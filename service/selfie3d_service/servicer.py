@@ -12,10 +12,9 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any
 
-from selfie3d.types import JobState
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d.v1 import reconstruction_pb2_grpc as rpc
-from selfie3d_jobs import AsyncStore, Reason, Record, admission, queries
+from selfie3d_jobs import AsyncStore, JobEvent, MeshAhead, Reason, Record, admission, queries
 from selfie3d_jobs.blobs import AsyncBlobs
 from selfie3d_jobs.webhooks import lane_of
 from selfie3d_photo import inspect
@@ -26,6 +25,7 @@ from selfie3d_service.errors import CallError
 from selfie3d_service.fair_pool import FairPool
 from selfie3d_service.publisher import Publisher
 from selfie3d_service.request_context import RequestContext
+from selfie3d_service.results import MeshStream, mesh_file, preview_file, previews
 from selfie3d_service.upload import PHOTO_LIMITS, Upload, check_sizes, naming_photo
 from selfie3d_service.webhooks import Signer
 
@@ -78,17 +78,23 @@ class ReconstructionServicer(rpc.ReconstructionServiceServicer):
     ) -> AsyncIterator[pb.WatchJobResponse]:
         """Events, the job with the last of them, and its meshes and pictures if they are wanted."""
         record = await self._get(request.job_id, context)
+        meshes = MeshStream(self._blobs)
         if record.state.ended and request.after_event >= record.last_event:
             yield pb.WatchJobResponse(job=wire.job(record))
         else:
-            async for event, ended in self._broadcaster.follow(record.id, min(request.after_event, record.last_event)):
+            after = min(request.after_event, record.last_event)
+            early = request.with_result and request.early_mesh
+            async for news, ended in self._broadcaster.follow(record.id, after, early=early):
                 record = ended or record
-                if ended or not request.only_end:
-                    yield pb.WatchJobResponse(event=wire.event(event), job=wire.job(ended) if ended else None)
+                if isinstance(news, MeshAhead):
+                    async for chunk in meshes.ahead(record.id, news):
+                        yield pb.WatchJobResponse(chunk=chunk)
+                elif ended or not request.only_end:
+                    yield pb.WatchJobResponse(event=wire.event(news), job=wire.job(ended) if ended else None)
         if request.with_result:
-            async for chunk in self._all_chunks(record):
+            async for chunk in meshes.rest(record):
                 yield pb.WatchJobResponse(chunk=chunk)
-            async for preview in self._previews(record):
+            async for preview in previews(self._blobs, record):
                 yield pb.WatchJobResponse(preview=preview)
 
     async def DownloadMesh(
@@ -96,20 +102,20 @@ class ReconstructionServicer(rpc.ReconstructionServiceServicer):
     ) -> AsyncIterator[pb.DownloadMeshResponse]:
         """A mesh file from an offset."""
         record = await self._get(request.job_id, context)
-        async for chunk in self._chunks(record, request.face_index, request.offset):
+        async for chunk in MeshStream(self._blobs).file(record, request.face_index, request.offset):
             yield pb.DownloadMeshResponse(chunk=chunk)
 
     async def GetPreview(self, request: pb.GetPreviewRequest, context: RequestContext) -> pb.GetPreviewResponse:
         """A picture of a face's head."""
         record = await self._get(request.job_id, context)
-        file = _preview(record, request.face_index)
+        file = preview_file(record, request.face_index)
         data = await self._blobs.preview(record, request.face_index, file)
         return pb.GetPreviewResponse(file=file, data=data)
 
     async def GetMeshUrl(self, request: pb.GetMeshUrlRequest, context: RequestContext) -> pb.GetMeshUrlResponse:
         """An address of a mesh in the bucket itself."""
         record = await self._get(request.job_id, context)
-        file = _file(record, request.face_index)
+        file = mesh_file(record, request.face_index)
         if not self._config.mesh_urls:
             raise CallError(Reason.MESH_URL_UNAVAILABLE)
         asked = int(time.time())  # signatures carry whole seconds; this one is never later than the bucket's
@@ -125,11 +131,12 @@ class ReconstructionServicer(rpc.ReconstructionServiceServicer):
         record = await self._create(request.settings, [request.photo, *request.more_photos], context)
         request.Clear()  # the photo need not stay in memory for as long as the job runs
         yield pb.ReconstructResponse(job=wire.job(record))
-        async for event, ended in self._broadcaster.follow(record.id, 0):
-            yield pb.ReconstructResponse(event=wire.event(event))
+        async for news, ended in self._broadcaster.follow(record.id, 0):
+            if isinstance(news, JobEvent):
+                yield pb.ReconstructResponse(event=wire.event(news))
             record = ended or record
         yield pb.ReconstructResponse(job=wire.job(record))
-        async for chunk in self._all_chunks(record):
+        async for chunk in MeshStream(self._blobs).rest(record):
             yield pb.ReconstructResponse(chunk=chunk)
 
     async def CancelJob(self, request: pb.CancelJobRequest, context: RequestContext) -> pb.CancelJobResponse:
@@ -240,59 +247,9 @@ class ReconstructionServicer(rpc.ReconstructionServiceServicer):
             raise CallError(Reason.UPLOAD_INVALID, "No message came.", field="part")
         return upload.settings, upload.photos
 
-    async def _all_chunks(self, record: Record) -> AsyncIterator[pb.MeshChunk]:
-        """All mesh files, one after the other; none of a job that has not succeeded."""
-        for face in range(record.files):
-            async for chunk in self._chunks(record, face, 0):
-                yield chunk
-
-    async def _previews(self, record: Record) -> AsyncIterator[pb.Preview]:
-        """All pictures there are."""
-        for index, face in enumerate(record.outcome.faces):
-            if face.HasField("preview"):
-                data = await self._blobs.preview(record, index, face.preview)
-                yield pb.Preview(face_index=index, file=face.preview, data=data)
-
-    async def _chunks(self, record: Record, face: int, offset: int) -> AsyncIterator[pb.MeshChunk]:
-        file = _file(record, face)
-        if offset > file.size_bytes:
-            text = f"offset {offset} lies behind the end of the file, which has {file.size_bytes} bytes."
-            raise CallError(Reason.OFFSET_OUT_OF_RANGE, text, field="offset")
-        async for data in self._blobs.mesh(record, face, offset, file):
-            yield pb.MeshChunk(face_index=face, offset=offset, data=data, file=file)
-            offset += len(data)
-
 
 def _sha256s(photos: list[bytes]) -> tuple[str, ...]:
     return tuple(hashlib.sha256(photo).hexdigest() for photo in photos)
-
-
-def _file(record: Record, face: int) -> pb.MeshFile:
-    """What is known of a mesh file. Raises CallError when there is none."""
-    _check_succeeded(record)
-    if face >= record.files:
-        text = f"The job has {record.files} mesh files, counted from 0."
-        raise CallError(Reason.FACE_NOT_FOUND, text, resource=("selfie3d.v1.Face", f"{record.id}/{face}"))
-    return record.outcome.faces[face].file
-
-
-def _preview(record: Record, face: int) -> pb.PreviewFile:
-    """What is known of a head's picture. Raises CallError when there is none."""
-    _check_succeeded(record)
-    faces = record.outcome.faces
-    if face >= len(faces) or not faces[face].HasField("preview"):
-        text = f"The job has {sum(each.HasField('preview') for each in faces)} pictures, counted from 0."
-        raise CallError(Reason.FACE_NOT_FOUND, text, resource=("selfie3d.v1.Face", f"{record.id}/{face}"))
-    return faces[face].preview
-
-
-def _check_succeeded(record: Record) -> None:
-    if record.state is JobState.SUCCEEDED:
-        return
-    if record.error:
-        text = f"The job has no mesh: {record.error.message}"
-        raise CallError(Reason.of(record.error.reason), text, code=Reason.JOB_NOT_SUCCEEDED.code)
-    raise CallError(Reason.JOB_NOT_SUCCEEDED, f"The job has no mesh: it is {record.state}.")
 
 
 async def _each_within(messages: AsyncIterator[Any], seconds: float) -> AsyncIterator[Any]:

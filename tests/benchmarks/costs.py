@@ -244,8 +244,8 @@ def of_rings(db: redis.Redis, config: JobsConfig, listeners: int) -> tuple[float
 async def _listen(config: JobsConfig, ring: Callable[[], object]) -> float:
     """CPU seconds for each ring of this thread, which reads them as the broadcaster does."""
     store = AsyncStore(config)
-    bell, channel = store.doorbell(DOORBELL)
-    await bell.subscribe(channel)
+    bell, channels = store.subscription(DOORBELL)
+    await bell.subscribe(*channels)
     await bell.get_message(timeout=1)
     await asyncio.to_thread(ring)
     start, read = time.thread_time(), 0

@@ -58,10 +58,14 @@ def start(store: Store, job_id: str, token: str = "t1", lease: float = LEASE) ->
 def result(*files: bytes) -> execution.ExecutionResult:
     pictures = [picture_of(data) for data in files]
     faces = [
-        pb.Face(index=i, file=pb.MeshFile(size_bytes=len(data)), preview=pb.PreviewFile(size_bytes=len(picture)))
+        pb.Face(index=i, file=_file_of(data), preview=pb.PreviewFile(size_bytes=len(picture)))
         for i, (data, picture) in enumerate(zip(files, pictures, strict=True))
     ]
     return execution.ExecutionResult(faces, files, {"network": 0.02}, pictures)
+
+
+def _file_of(mesh: bytes) -> pb.MeshFile:
+    return pb.MeshFile(size_bytes=len(mesh), sha256=hashlib.sha256(mesh).hexdigest())
 
 
 def picture_of(mesh: bytes) -> bytes:

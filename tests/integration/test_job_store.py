@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from selfie3d.types import JobState, Priority, Stage
+from selfie3d.types import JobState, MeshFile, Priority, Stage
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d_jobs import (
     JobLost,
@@ -495,7 +495,7 @@ def test_a_full_redis_refuses_new_photos_and_still_ends_accepted_jobs(
         store.run(execution.succeed(running, result(b"mesh" * 1000)))
         finish(store, queued, b"another mesh")
         ahead, blobs = start(store, third), WorkerBlobs(jobs_config, store)
-        blobs.send_ahead(ahead, [b"third mesh" * 1000])
+        blobs.send_ahead(ahead, [MeshFile.of(b"third mesh" * 1000, "ply", "model/ply", ".ply")])
         assert not keys.client.keys(f"{keys.prefix}ahead:*")  # Redis has no room for it
         blobs.succeed(ahead, result(b"third mesh" * 1000))
         reap(store, jobs_config)

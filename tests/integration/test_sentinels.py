@@ -81,12 +81,23 @@ def test_a_connection_that_breaks_is_made_to_the_primary_of_now(sentinels: Senti
         assert client.info("server")["tcp_port"] == sentinels.primary.port
 
 
+async def accepted(store: AsyncStore) -> Record:
+    """The record of a new job, asked for as a caller does: again, while a sentinel is silent or too busy to answer."""
+
+    async def created() -> Record | None:
+        with suppress(StoreUnavailable):
+            return (await store.run(admission.create(new_job(), [b"photo"], WIDE)))[0]
+        return None
+
+    return await eventually_async(created, "no sentinel objects any more")
+
+
 async def test_a_store_for_asyncio_says_that_there_is_no_primary_and_finds_the_next_one(sentinels: Sentinels) -> None:
     store = AsyncStore(JobsConfig(redis_url=sentinels.url))
     try:
         record, _ = await store.run(admission.create(new_job(), [b"photo"], WIDE))
-        bell, channel = store.doorbell(DOORBELL)
-        await bell.subscribe(channel)
+        bell, channels = store.subscription(DOORBELL)
+        await bell.subscribe(*channels)
         sentinels.primary.kill()
         troubles = set()
         while True:
@@ -100,9 +111,9 @@ async def test_a_store_for_asyncio_says_that_there_is_no_primary_and_finds_the_n
         with closing(Store(JobsConfig(redis_url=sentinels.url))) as blocking:
             assert get(blocking, record.id).id == record.id
         await bell.aclose()
-        bell, channel = store.doorbell(DOORBELL)  # as the broadcaster does when a subscription breaks
-        await bell.subscribe(channel)
-        await store.run(admission.create(new_job(), [b"photo"], WIDE))
+        bell, channels = store.subscription(DOORBELL)  # as the broadcaster does when a subscription breaks
+        await bell.subscribe(*channels)
+        await accepted(store)
         assert await bell.get_message(timeout=10) is None  # of the subscription itself
         assert (await bell.get_message(timeout=10) or {})["type"] == "message"
         await bell.aclose()
@@ -119,17 +130,11 @@ async def test_a_silent_sentinel_may_be_carrying_out_a_failover_but_not_for_long
         with pytest.raises(StoreUnavailable) as refused:
             await store.run(admission.create(new_job(), [b"photo"], WIDE))
         assert refused.value.trouble is RedisTrouble.REPLICAS
-
-        async def accepted() -> Record | None:
-            with suppress(StoreUnavailable):
-                return (await store.run(admission.create(new_job(), [b"photo"], WIDE)))[0]
-            return None
-
-        record = await eventually_async(accepted, "the silent one is taken for gone")
+        record = await accepted(store)
         with closing(Store(JobsConfig(redis_url=sentinels.url))) as blocking:
             assert get(blocking, record.id).id == record.id
-        sentinels.sentinels[1].kill()  # one that is not there objects to nothing at once
-        await store.run(admission.create(new_job(), [b"photo"], WIDE))
+        sentinels.sentinels[1].kill()  # one that is not there objects to nothing
+        await accepted(store)
     finally:
         sentinels.sentinels[2].send(signal.SIGCONT)
         await store.close()

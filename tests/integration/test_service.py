@@ -23,7 +23,7 @@ from selfie3d.types import Stage
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d.v1 import reconstruction_pb2_grpc as rpc
 from selfie3d_cli.redis_server import RedisServer
-from selfie3d_jobs import JobsConfig, Reason, Store, admission, execution, maintenance
+from selfie3d_jobs import JobsConfig, Reason, Record, Store, admission, execution, maintenance
 from selfie3d_jobs.maintenance import WorkerReport
 from selfie3d_service import Server, ServiceConfig
 from selfie3d_service.tokens import new_token
@@ -258,6 +258,65 @@ async def test_a_watch_brings_meshes_and_pictures_where_they_are_wanted(api: Any
         for index, (mesh, response) in enumerate(zip(meshes, (first, second), strict=True)):
             file = responses[ended].job.faces[index].preview
             assert response.preview == pb.Preview(face_index=index, file=file, data=picture_of(mesh))
+
+
+def send_ahead(store: Store, running: Record, mesh: bytes, there: int | None = None) -> None:
+    """As a worker does. there : only so many bytes of it."""
+    store.run(execution.send_ahead(running, 0, mesh[:there], LEASE))
+    store.run(execution.announce_ahead(running, 0, result(mesh).faces[0].file))
+
+
+async def test_a_mesh_is_sent_before_the_end_where_that_is_wanted(api: Any, store: Store) -> None:
+    job = await create(api)
+    patient = asyncio.create_task(drain(api.WatchJob(pb.WatchJobRequest(job_id=job.id, with_result=True))))
+    early = aiter(api.WatchJob(pb.WatchJobRequest(job_id=job.id, with_result=True, early_mesh=True)))
+    running, mesh = start(store, job.id), secrets.token_bytes(600_000)
+    assert [(await anext(early)).event.number for _ in range(2)] == [1, 2]
+    for _ in range(2):  # the second as when the first answer gets lost
+        await asyncio.to_thread(send_ahead, store, running, mesh)
+    chunks = [(await anext(early)).chunk for _ in range(3)]
+    assert b"".join(chunk.data for chunk in chunks) == mesh
+    assert {chunk.offset + len(chunk.data) for chunk in chunks} == {262_144, 524_288, 600_000}
+    await asyncio.to_thread(store.run, execution.advance(running, Stage.STORE, 0.9, LEASE))
+    assert (await anext(early)).event.stage == pb.STAGE_STORE
+    await asyncio.to_thread(store.run, execution.succeed_ahead(running, result(mesh)))
+    last, picture = [response async for response in early]
+    assert all(chunk.file == last.job.faces[0].file for chunk in chunks)
+    assert picture.preview.data == picture_of(mesh)
+    *events, ended, _, _, _, also_picture = await patient
+    assert [each.event.number for each in events] == [1, 2, 3]
+    assert [ended, also_picture] == [last, picture]
+
+
+async def test_what_could_not_be_sent_before_the_end_comes_after_it(api: Any, store: Store) -> None:
+    job = await create(api)
+    running, mesh = start(store, job.id), secrets.token_bytes(600_000)
+    watch = aiter(api.WatchJob(pb.WatchJobRequest(job_id=job.id, with_result=True, early_mesh=True)))
+    assert [(await anext(watch)).event.number for _ in range(2)] == [1, 2]
+    await asyncio.to_thread(send_ahead, store, running, mesh, 262_144)
+    assert (await anext(watch)).chunk.data == mesh[:262_144]
+    await asyncio.to_thread(store.run, execution.succeed(running, result(mesh)))
+    assert (await anext(watch)).job.state == pb.JOB_STATE_SUCCEEDED
+    rest = [response.chunk async for response in watch if response.HasField("chunk")]
+    assert [chunk.offset for chunk in rest] == [262_144, 524_288]
+    assert b"".join(chunk.data for chunk in rest) == mesh[262_144:]
+
+
+async def test_the_mesh_of_an_attempt_that_was_given_up_is_replaced(api: Any, store: Store) -> None:
+    job = await create(api)
+    late, lost, mesh = start(store, job.id), secrets.token_bytes(1000), secrets.token_bytes(2000)
+    watch = aiter(api.WatchJob(pb.WatchJobRequest(job_id=job.id, with_result=True, early_mesh=True)))
+    assert [(await anext(watch)).event.number for _ in range(2)] == [1, 2]
+    await asyncio.to_thread(send_ahead, store, late, lost)
+    assert (await anext(watch)).chunk.data == lost
+    await asyncio.to_thread(store.run, execution.give_back(late))
+    running = await asyncio.to_thread(start, store, job.id, "t2")
+    assert [(await anext(watch)).event.number for _ in range(2)] == [3, 4]
+    await asyncio.to_thread(send_ahead, store, late, lost + b"!")  # it does not know yet
+    await asyncio.to_thread(send_ahead, store, running, mesh)
+    assert (await anext(watch)).chunk == pb.MeshChunk(data=mesh, file=result(mesh).faces[0].file)
+    await asyncio.to_thread(store.run, execution.succeed_ahead(running, result(mesh)))
+    assert [field.name async for each in watch for field, _ in each.ListFields()] == ["event", "job", "preview"]
 
 
 async def test_a_watch_of_the_end_alone_brings_the_last_event(api: Any, store: Store) -> None:

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Protocol
 
+from selfie3d.types import MeshFile
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d_worker.config import WorkerConfig
 
 OnStage = Callable[[str, float], None]
-OnFiles = Callable[[Sequence[bytes]], None]
+OnFiles = Callable[[Sequence[MeshFile]], None]
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 
 from celery.exceptions import SoftTimeLimitExceeded
 
-from selfie3d.types import Stage
+from selfie3d.types import MeshFile, Stage
 from selfie3d_jobs import (
     BlobsUnavailable,
     JobLost,
@@ -114,7 +114,7 @@ class Runner:
         )
 
     def _output(self, job: Record, on_stage: OnStage) -> Output:
-        def on_files(files: Sequence[bytes]) -> None:
+        def on_files(files: Sequence[MeshFile]) -> None:
             self._await_answer()
             self._send(lambda: self._blobs.send_ahead(job, files))
 

@@ -77,9 +77,9 @@ class VrnModel:
         return self._output(result, on_files)
 
     def _output(self, result: Result, on_files: OnFiles) -> Output:
-        files = [file.data for file in result.files]
-        on_files(files)
+        on_files(result.files)
         previews = [face.preview.data for face in result.faces]  # drawn here, in the time of the last stage
         counts = self._link.take_counts() if self._link else BatchCounts()
         views = view_messages(result.views)
+        files = [file.data for file in result.files]
         return Output(face_messages(result.faces), files, previews, views, counts.runs, counts.waited)

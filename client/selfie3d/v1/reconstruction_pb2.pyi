@@ -380,16 +380,18 @@ class GetJobResponse(_message.Message):
     def __init__(self, job: _Optional[_Union[Job, _Mapping]] = ...) -> None: ...
 
 class WatchJobRequest(_message.Message):
-    __slots__ = ("job_id", "after_event", "with_result", "only_end")
+    __slots__ = ("job_id", "after_event", "with_result", "only_end", "early_mesh")
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     AFTER_EVENT_FIELD_NUMBER: _ClassVar[int]
     WITH_RESULT_FIELD_NUMBER: _ClassVar[int]
     ONLY_END_FIELD_NUMBER: _ClassVar[int]
+    EARLY_MESH_FIELD_NUMBER: _ClassVar[int]
     job_id: str
     after_event: int
     with_result: bool
     only_end: bool
-    def __init__(self, job_id: _Optional[str] = ..., after_event: _Optional[int] = ..., with_result: _Optional[bool] = ..., only_end: _Optional[bool] = ...) -> None: ...
+    early_mesh: bool
+    def __init__(self, job_id: _Optional[str] = ..., after_event: _Optional[int] = ..., with_result: _Optional[bool] = ..., only_end: _Optional[bool] = ..., early_mesh: _Optional[bool] = ...) -> None: ...
 
 class WatchJobResponse(_message.Message):
     __slots__ = ("event", "job", "chunk", "preview")

@@ -15,7 +15,7 @@ from selfie3d_jobs.blobs.async_bucket import AsyncBucket
 from selfie3d_jobs.blobs.sweep import is_due, sweep
 from selfie3d_jobs.config import JobsConfig
 from selfie3d_jobs.errors import BlobsUnavailable, JobNotFound, NoSignedUrl
-from selfie3d_jobs.record import Record
+from selfie3d_jobs.record import MeshAhead, Record
 from selfie3d_jobs.store import AsyncStore
 
 CHUNK_BYTES = 256 * 1024  # of a download
@@ -67,6 +67,17 @@ class AsyncBlobs:
                 raise JobNotFound(record.id)
             for start in range(0, len(piece), CHUNK_BYTES):
                 await self._check_kept(record)
+                yield piece[start : start + CHUNK_BYTES]
+            offset += len(piece)
+
+    async def mesh_ahead(self, job_id: str, mesh: MeshAhead) -> AsyncIterator[bytes]:
+        """A mesh of a job that has not ended, in chunks: as much as there is until the job ends."""
+        offset, size = 0, mesh.file.size_bytes
+        while offset < size:
+            piece = await self._store.run(queries.mesh_ahead(job_id, mesh.attempt, mesh.face, offset, PIECE_BYTES))
+            if not piece:
+                return
+            for start in range(0, len(piece), CHUNK_BYTES):
                 yield piece[start : start + CHUNK_BYTES]
             offset += len(piece)
 

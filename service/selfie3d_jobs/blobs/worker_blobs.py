@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
+from selfie3d.types import MeshFile
+from selfie3d.wire import file_message
 from selfie3d_jobs import execution
 from selfie3d_jobs.blob_trouble import BlobTrouble
 from selfie3d_jobs.blobs import garbage, names
@@ -52,13 +54,14 @@ class WorkerBlobs:
         """The bytes of each photo of one person; as `photo`."""
         return execution.apart(job, self.photo(job))
 
-    def send_ahead(self, job: Record, files: Sequence[bytes]) -> None:
+    def send_ahead(self, job: Record, files: Sequence[MeshFile]) -> None:
         """Mesh files that `succeed` will not have to send: they are on their way while their pictures are drawn."""
         if job.outside:
             return
         with suppress(StoreFull):  # then it sends them after all
             for face, file in enumerate(files):
-                self._store.run(execution.send_ahead(job, face, file, self._lease_seconds))
+                self._store.run(execution.send_ahead(job, face, file.data, self._lease_seconds))
+                self._store.run(execution.announce_ahead(job, face, file_message(file)))
 
     def succeed(self, job: Record, result: ExecutionResult) -> None:
         """Store the meshes and their pictures, and end the job. Raises JobLost, BlobsUnavailable."""

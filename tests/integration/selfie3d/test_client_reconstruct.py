@@ -166,6 +166,45 @@ async def test_meshes_and_pictures_come_with_the_watch(client: Any, script: Scri
     assert [name for name, _ in script.calls] == ["CreateJob", "WatchJob"]
 
 
+async def test_a_mesh_that_comes_before_the_end_is_not_asked_for_again(
+    client: Any, script: Script, running: Running
+) -> None:
+    running.service.meshes = [make_ply(300), make_ply(500)]
+    script.outcome = succeeded(*running.service.meshes)
+    whole, part = running.service.chunks(0), running.service.chunks(1)[:2]
+    for early in ([*whole, *part], [*part], []):
+        script.early = [early]
+        result = await ask(client.reconstruct(PHOTO, all_faces=True))
+        assert [face.mesh.data for face in result.faces] == running.service.meshes
+    assert {name for name, _ in script.calls} == {"CreateJob", "WatchJob"}
+    assert [request.early_mesh for request in script.requests("WatchJob")] == [True] * 3
+
+
+async def test_the_mesh_of_a_replaced_worker_is_not_the_result(client: Any, script: Script, running: Running) -> None:
+    lost, mesh = make_ply(300), running.service.meshes[0]
+    for early in (running.service.chunks(0, mesh=lost), running.service.chunks(0, mesh=lost)[:2]):
+        for after in ([], running.service.chunks(0)[:1], running.service.chunks(0)):
+            script.early = [[*early, *after]]
+            assert (await ask(client.reconstruct(PHOTO))).mesh.data == mesh
+    assert {name for name, _ in script.calls} == {"CreateJob", "WatchJob"}
+
+
+async def test_a_cut_before_the_end_begins_the_mesh_anew(client: Any, script: Script, running: Running) -> None:
+    running.service.meshes = [make_ply(500)]
+    script.outcome = succeeded(*running.service.meshes)
+    script.early = [running.service.chunks(0)[:3], running.service.chunks(0)[:1]]
+    script.cuts["WatchJob"] = [2]
+    assert (await ask(client.reconstruct(PHOTO))).mesh.data == running.service.meshes[0]
+    assert [name for name, _ in script.calls] == ["CreateJob", "WatchJob", "WatchJob"]
+
+
+async def test_a_mesh_without_a_job_that_succeeded_is_no_result(client: Any, script: Script, running: Running) -> None:
+    script.early = [running.service.chunks(0)]
+    script.outcome = pb.Job(state=pb.JOB_STATE_CANCELLED)
+    with pytest.raises(JobCancelled):
+        await ask(client.reconstruct(PHOTO))
+
+
 @pytest.mark.parametrize("apart", [False, True])
 async def test_events_are_asked_for_where_somebody_looks_at_them(client: Any, script: Script, apart: bool) -> None:
     script.apart = apart

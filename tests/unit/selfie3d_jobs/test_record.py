@@ -1,6 +1,6 @@
 from selfie3d.types import JobState, Stage
 from selfie3d.v1 import reconstruction_pb2 as pb
-from selfie3d_jobs import JobEvent, Record
+from selfie3d_jobs import JobEvent, MeshAhead, Record
 from selfie3d_jobs.record import parse_ring
 
 FIELDS = {
@@ -45,6 +45,12 @@ def test_an_event_is_the_same_from_the_stream_and_from_the_doorbell() -> None:
     assert event == JobEvent(7, 1.5, JobState.RUNNING, None, 1, 0.25)
     text = b" ".join([b"job", b"7", *flat({**fields})])
     assert parse_ring(text) == ("job", event)
+
+
+def test_a_mesh_that_was_sent_ahead_is_told_of_whatever_bytes_its_description_has() -> None:
+    file = pb.MeshFile(media_type="with two spaces", size_bytes=32 << 7 | 32, sha256="ab" * 32)
+    mesh = MeshAhead(attempt=2, face=11, file=file)
+    assert MeshAhead.parse(mesh.ring("0" * 32)) == ("0" * 32, mesh)
 
 
 def test_a_stage_of_a_later_version_is_none_of_ours() -> None:

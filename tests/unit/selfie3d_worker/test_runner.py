@@ -8,7 +8,7 @@ import pytest
 from celery.exceptions import SoftTimeLimitExceeded
 from PIL import Image, ImageFile
 
-from selfie3d.types import Stage
+from selfie3d.types import MeshFile, Stage
 from selfie3d.v1 import reconstruction_pb2 as pb
 from selfie3d_jobs import ConfigError, JobsConfig, Reason
 from selfie3d_jobs.blobs import WorkerBlobs
@@ -36,6 +36,9 @@ class ScriptedStore:
         if command.name == "SET":
             self.told.append("sent ahead")
             return command.parse(b"OK")
+        if command.name == "PUBLISH":
+            self.told.append("announced")
+            return command.parse(0)
         named = json.loads(command.arguments[0])
         self.told.append(named.get("stage") or named["state"])
         self._is_lost |= self.told[-1] == self._lost_at
@@ -51,7 +54,7 @@ def run_a_job(store: ScriptedStore) -> list[Stage]:
         for stage in list(Stage)[:-1]:
             on_stage(stage, 0.1)
             begun.append(Stage(stage))
-        on_files([b"a mesh"])
+        on_files([MeshFile.of(b"a mesh", "ply", "model/ply", ".ply")])
         return Output([], [b"a mesh"])
 
     heartbeat: Any = SimpleNamespace(holding=lambda _: nullcontext())
@@ -74,7 +77,7 @@ def test_seconds_add_up_by_stage_and_a_stopped_clock_stands() -> None:
 def test_stages_are_told_in_order_and_then_the_end() -> None:
     store = ScriptedStore()
     assert run_a_job(store) == list(Stage)[:-1]
-    assert store.told == [*list(Stage)[:-1], "sent ahead", Stage.STORE, "SUCCEEDED"]
+    assert store.told == [*list(Stage)[:-1], "sent ahead", "announced", Stage.STORE, "SUCCEEDED"]
 
 
 @pytest.mark.parametrize("lost_at", [Stage.DECODE, Stage.ALIGN, Stage.SURFACE])
