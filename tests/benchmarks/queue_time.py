@@ -115,7 +115,7 @@ def measure(stack: Stack, client: Client, monitor: Monitor, jobs: int) -> list[W
     db = redis.Redis.from_url(stack.redis.url)
     info: Any = db.info("server")
     pids = {"service": stack.services[0].pid, "redis": int(info["process_id"]), "worker": worker.pid}
-    pids["child"] = next(pid for pid in worker.children() if "spawn_main" in _command_of(pid))
+    pids["child"] = next(pid for pid in worker.children() if "tracker" not in _command_of(pid))
     dice, found = random.Random(0), []
     for number in range(jobs):
         time.sleep(dice.uniform(0, PAUSE_SECONDS))

@@ -81,10 +81,10 @@ class Killer:
 
 
 def pool_children(worker: Process) -> list[int]:
-    """The processes that run jobs; not multiprocessing's resource tracker, nor the dead."""
+    """The processes that run jobs; not billiard's semaphore tracker, nor the dead, who have no command line."""
     with suppress(OSError):
         lines = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in worker.children()}
-        return [pid for pid, line in lines.items() if b"spawn_main" in line or b"--billiard-fork" in line]
+        return [pid for pid, line in lines.items() if line and b"tracker" not in line]
     return []
 
 

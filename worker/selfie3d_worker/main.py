@@ -20,6 +20,7 @@ from selfie3d_jobs import ConfigError, JobsError, Store, StoreFull, StoreUnavail
 from selfie3d_jobs.broker import HARD_LIMIT_SECONDS, create_app
 from selfie3d_jobs.env import from_environment, name_unknown, report
 from selfie3d_worker.config import WorkerConfig
+from selfie3d_worker.forking import FORK, import_for_children, start_method
 from selfie3d_worker.turns import Turns
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,8 @@ def run(config: WorkerConfig) -> int:
 def _work(config: WorkerConfig) -> int:
     app = create_app(config.jobs, partial(Turns, config.interactive_turns), **celery_settings(config))
     speak_of_root()
+    if app.conf.worker_pool_start_method == FORK:
+        import_for_children(config)
     worker = app.Worker(
         hostname=f"selfie3d-{os.getpid()}@{socket.gethostname()}",
         without_gossip=True,
@@ -56,8 +59,8 @@ def models_of(config: WorkerConfig) -> Iterator[str]:
     if config.model_process == "off" or (config.model_process == "auto" and config.device == "cpu"):
         yield ""
         return
-    from selfie3d_worker.model_process import ModelProcess, is_wanted  # here: other parents do without vrn
-    from vrn import VrnError
+    from selfie3d_worker.model_process import ModelProcess, is_wanted
+    from vrn import VrnError  # here: NumPy has been told its number of threads
 
     try:
         wanted = is_wanted(config)
@@ -112,7 +115,7 @@ def celery_settings(config: WorkerConfig) -> dict[str, Any]:
         "imports": ("selfie3d_worker.tasks",),
         "worker_pool": "prefork",
         "worker_consumer": "selfie3d_worker.consumer:QuickConsumer",
-        "worker_pool_start_method": "spawn",  # neither CUDA nor gRPC survives a fork
+        "worker_pool_start_method": start_method(config),
         "worker_concurrency": config.concurrency,
         "worker_prefetch_multiplier": 1,
         "worker_proc_alive_timeout": config.start_seconds,
