@@ -1,7 +1,6 @@
-"""What a worker's children hold after six jobs each, and once they have given memory back: `... child [CHILDREN]`.
+"""What a worker's processes hold after six jobs a child, and once they have given memory back: `... child [CHILDREN]`.
 
-PSS counts a file's pages by how many processes share them, so it falls where others run from the same files;
-anonymous memory is each child's own.
+PSS counts a page by how many processes share it: files that others run from, too, and what the parent has imported.
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ from tests.photos import astronaut
 
 JOBS = 6
 HEARTBEATS = 30.0  # s; memory is given back at one of them
-CHILD_MB = 60.0  # what no other process of a worker has
 KINDS = {"PSS": "Pss", "anonymous": "Pss_Anon", "files": "Pss_File", "resident": "Rss"}
 
 
@@ -33,12 +31,13 @@ def main(children: int = 1) -> None:
     with running(children) as (stack, client, _):
         for _ in range(JOBS * children - 1):
             client.reconstruct(astronaut())
-        print("| MB | " + " | ".join(KINDS) + " |\n| --- |" + " ---: |" * len(KINDS))
+        parent = stack.workers[0].pid
+        print("| MB | of | " + " | ".join(KINDS) + " |\n| --- | --- |" + " ---: |" * len(KINDS))
         for when, pause in (("a second after the last job", 1.0), ("idle", IDLE_SECONDS + HEARTBEATS)):
             time.sleep(pause)
-            for found in map(held, children_of(stack.workers[0].pid)):
-                if found["PSS"] > CHILD_MB:
-                    print(f"| {when} | " + " | ".join(f"{size:.1f}" for size in found.values()) + " |")
+            for pid in (parent, *children_of(parent)):
+                row = " | ".join(f"{size:.1f}" for size in held(pid).values())
+                print(f"| {when} | {'the parent' if pid == parent else 'a child'} | {row} |")
 
 
 if __name__ == "__main__":
